@@ -1,0 +1,73 @@
+"""Names from a user: a registered name, `module:attribute` or `file.py:name` of their own code."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
+    """What a name stands for.
+
+    Args:
+        kind: the word used in messages: "task", "space", "recipe", "preset".
+        name: a key of `registry`, or ``module:attribute``, or ``path/to/file.py:attribute``.
+        registry: the names that ship with the product.
+
+    Raises:
+        ValueError: nothing has this name; the message lists the names that exist.
+    """
+    if name in registry:
+        return registry[name]
+    if ":" in name:
+        return _import_attribute(kind, name)
+    close = get_close_matches(name, registry, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise ValueError(
+        f"unknown {kind} {name!r}{hint} There are: {', '.join(registry)}. "
+        f"Your own: module:attribute or file.py:name"
+    )
+
+
+def _import_attribute(kind: str, name: str) -> T:  # type: ignore[type-var]
+    source, _, attribute = name.rpartition(":")
+    try:
+        if source.endswith(".py"):
+            module = _import_file(Path(source))
+        else:
+            module = importlib.import_module(source)
+    except ImportError as error:
+        raise ValueError(f"{kind} {name!r}: {source} cannot be imported: {error}") from error
+    except FileNotFoundError as error:
+        raise ValueError(f"{kind} {name!r}: there is no file {source}") from error
+    if not hasattr(module, attribute):
+        public = [each for each in vars(module) if not each.startswith("_")]
+        raise ValueError(f"{kind} {name!r}: {source} has no {attribute!r}; it has {', '.join(public)}")
+    found: T = getattr(module, attribute)
+    return found
+
+
+def _import_file(path: Path) -> object:
+    path = path.expanduser().resolve()
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    name = f"_user_{abs(hash(str(path))):x}_{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up while it runs
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,191 @@
+"""What is written down: a trial before it starts, its record when it ends.
+
+Neither needs torch to be read: comparing, showing and tracking work from these alone.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from search_spaces.architecture import Architecture
+from trials.recipe import Recipe
+
+SCHEMA = 1
+Kind = Literal["population", "search", "finalist"]
+Status = Literal["completed", "stopped", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """Trials that belong together: one task, one space, one purpose, one seed.
+
+    Attributes:
+        task: the task's name in records, e.g. ``"digits"`` or ``"fashion_mnist@2000"``.
+        space: the space's name.
+        kind: ``population`` (drawn at random, whole recipe), ``search`` (proposed by a sampler, may be
+            stopped) or ``finalist`` (the selected design, retrained with fresh seeds, tested once).
+        seed: seed of the sampler.
+    """
+
+    task: str
+    space: str
+    kind: Kind
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """A file-safe name, unique in a run."""
+        parts = (self.task, self.space, self.kind, str(self.seed))
+        return ".".join(re.sub(r"[^A-Za-z0-9_@-]+", "-", part) for part in parts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One design to be trained once with one recipe and one seed: the content of ``design.json``.
+
+    Attributes:
+        study: what the trial belongs to.
+        number: position in its study, from 0.
+        source: what to open the task with: a registered name, a path, ``module:attribute``.
+        rows: at most so many rows of the task are used, None for all.
+        architecture: the design.
+        values: the choices of its space that gave it.
+        recipe: with the learning rate and weight decay of the space put in.
+        seed: of weights, shuffling and whatever else is random.
+        selected_from: for finalists, the id of the trial whose design this is, if one was searched.
+    """
+
+    study: Study
+    number: int
+    source: str
+    rows: int | None = None
+    architecture: Architecture
+    values: dict[str, str | int | float | bool | None]
+    recipe: Recipe
+    seed: int
+    selected_from: str | None = None
+
+    @property
+    def id(self) -> str:
+        """File-safe name, unique in a run: the study's name and a number."""
+        return f"{self.study.name}.{self.number:04d}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochMetrics:
+    """What a trial reports after each epoch. Errors are shares in [0, 1], losses in nats.
+
+    `select` and `report` are the two halves of the validation set: designs are chosen and trials stopped
+    by the first only, results are shown from the second.
+
+    Attributes:
+        epoch: from 1.
+        train_loss: mean over the epoch's batches.
+        seconds_training, seconds_evaluation: since the trial began, sums over its attempts.
+        kernel_sizes: taps along each axis for every convolution wider than 1, as they stand.
+    """
+
+    epoch: int
+    train_loss: float
+    select_error: float
+    select_loss: float
+    report_error: float
+    report_loss: float
+    seconds_training: float
+    seconds_evaluation: float
+    kernel_sizes: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TestMetrics:
+    """A finalist's only look at the test split. `error` in [0, 1], `loss` in nats."""
+
+    error: float
+    loss: float
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialRecord:
+    """How a trial ended: the content of ``record.json``.
+
+    Attributes:
+        trial: what was asked for.
+        status: ``completed`` (whole recipe), ``stopped`` (by the search) or ``failed``.
+        reason: why it failed (last line first, traceback after), else empty.
+        curve: one entry per finished epoch.
+        parameters: trainable parameters.
+        multiply_adds: of one forward pass on one row, spatial convolution, at the final kernel sizes.
+        training_multiply_adds: the same convention summed over all training (3 forwards a row) and
+            validation the trial did, at the kernel sizes of each epoch.
+        seconds_setup: opening the task and building the network.
+        seconds_training, seconds_evaluation: sums over the trial's attempts.
+        peak_memory_bytes: largest resident memory of the process during the trial.
+        peak_device_bytes: largest memory allocated on the accelerator, None without one.
+        rows_train, rows_select, rows_report: sizes of the splits used.
+        classes, majority_error: of the task: number of classes, error of always answering the most
+            frequent training class on the validation rows.
+        test: finalists only.
+        started, finished: Unix times.
+        device: model of the processor or accelerator that trained it.
+        device_share: share of that device the trial had, in (0, 1].
+        host, software, commit: where and with what; `commit` of the product's source, if known.
+    """
+
+    schema: int = SCHEMA
+    trial: Trial
+    status: Status
+    reason: str = ""
+    curve: tuple[EpochMetrics, ...] = ()
+    parameters: int = 0
+    multiply_adds: int = 0
+    training_multiply_adds: int = 0
+    seconds_setup: float = 0.0
+    seconds_training: float = 0.0
+    seconds_evaluation: float = 0.0
+    peak_memory_bytes: int = 0
+    peak_device_bytes: int | None = None
+    rows_train: int = 0
+    rows_select: int = 0
+    rows_report: int = 0
+    classes: int = 0
+    majority_error: float = 1.0
+    test: TestMetrics | None = None
+    started: float
+    finished: float
+    device: str = ""
+    device_share: float = 1.0
+    host: str = ""
+    software: str = ""
+    commit: str = ""
+
+    @property
+    def kernel_sizes(self) -> tuple[tuple[int, ...], ...]:
+        """Taps of each convolution at the end; what FlexConv learned."""
+        return self.curve[-1].kernel_sizes if self.curve else ()
+
+    @property
+    def select_error(self) -> float:
+        """Error of the last epoch on the half that picks designs; infinite for a failed trial."""
+        return self.curve[-1].select_error if self.status != "failed" and self.curve else math.inf
+
+    @property
+    def report_error(self) -> float:
+        """Error of the last epoch on the half that is shown; infinite for a failed trial."""
+        return self.curve[-1].report_error if self.status != "failed" and self.curve else math.inf
+
+    @property
+    def error(self) -> float:
+        """Validation error (both halves) of the last epoch; infinite for a failed trial."""
+        if self.status == "failed" or not self.curve:
+            return math.inf
+        wrong = self.select_error * self.rows_select + self.report_error * self.rows_report
+        return wrong / (self.rows_select + self.rows_report)
+
+    @property
+    def seconds(self) -> float:
+        """Device-seconds: wall seconds of the trial times its share of the device."""
+        return (self.seconds_setup + self.seconds_training + self.seconds_evaluation) * self.device_share
