@@ -31,7 +31,7 @@ def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
     close = get_close_matches(name, registry, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ValueError(
-        f"unknown {kind} {name!r}{hint} There are: {', '.join(registry)}. "
+        f"unknown {kind} {name!r}{hint}; there are: {', '.join(registry)}. "
         f"Your own: module:attribute or file.py:name"
     )
 
@@ -39,10 +39,7 @@ def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
 def _import_attribute(kind: str, name: str) -> T:  # type: ignore[type-var]
     source, _, attribute = name.rpartition(":")
     try:
-        if source.endswith(".py"):
-            module = _import_file(Path(source))
-        else:
-            module = importlib.import_module(source)
+        module = _import_file(Path(source)) if source.endswith(".py") else importlib.import_module(source)
     except ImportError as error:
         raise ValueError(f"{kind} {name!r}: {source} cannot be imported: {error}") from error
     except FileNotFoundError as error:
@@ -62,7 +59,8 @@ def _import_file(path: Path) -> object:
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up while it runs
     try:

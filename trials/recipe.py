@@ -37,7 +37,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
             raise ValueError(
-                f"epochs must be at least 1 and batch_size at least 2, got {self.epochs} and {self.batch_size}"
+                "epochs must be at least 1 and batch_size at least 2, "
+                f"got {self.epochs} and {self.batch_size}"
             )
         if self.learning_rate <= 0 or self.weight_decay < 0 or not 0 <= self.warmup < 1:
             raise ValueError(

@@ -1,0 +1,1 @@
+"""Who decides which designs are trained, and what the records say."""

@@ -1,0 +1,1 @@
+"""How one design is scored: tasks, recipes, training, records. Knows no cluster and no tracker."""
