@@ -1,4 +1,50 @@
 """What may be built: designs, the spaces they come from, and the networks they become.
 
-Importing the package costs no torch: only `build` needs it, when it is called.
+Importing the package costs no torch: only `build` and `freeze` need it, and bring it when first named.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from search_spaces import discrete as _discrete
+from search_spaces.architecture import Architecture
+from search_spaces.complexity import Complexity, complexity
+from search_spaces.flexconv import flexconv as _flexconv
+from search_spaces.space import Choice, Space, TaskShape
+
+if TYPE_CHECKING:
+    from search_spaces.network import build, freeze
+
+__all__ = [
+    "DEFAULTS",
+    "SPACES",
+    "Architecture",
+    "Choice",
+    "Complexity",
+    "Space",
+    "TaskShape",
+    "build",
+    "complexity",
+    "freeze",
+]
+
+SPACES: dict[str, Callable[[TaskShape], Space]] = {
+    "flexconv": _flexconv,
+    "twin": _discrete.twin,
+    "twin_3x3": _discrete.twin_3x3,
+    "twin_7x7": _discrete.twin_7x7,
+}
+"""The spaces that ship with the product; each is made for the shape of a task."""
+
+DEFAULTS = ("twin_3x3", "twin_7x7")
+"""Names of the single discrete designs that one would use today without a search."""
+
+
+def __getattr__(name: str) -> object:
+    if name in ("build", "freeze"):
+        from search_spaces import network
+
+        return getattr(network, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

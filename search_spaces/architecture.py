@@ -57,7 +57,7 @@ class Architecture:
             ValueError: the value is not ``{"family": str, "settings": {...}}``.
         """
         match data:
-            case {"family": str(family), "settings": Mapping() as settings} if len(data) == 2:
+            case {"family": str(family), "settings": Mapping() as settings}:
                 return cls.of(family, **{str(name): _frozen(value) for name, value in settings.items()})
         raise ValueError(
             'an architecture must be {"family": "...", "settings": {...}}, '

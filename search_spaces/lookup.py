@@ -36,6 +36,16 @@ def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
     )
 
 
+def absolute(name: str) -> str:
+    """The name with a path in it made absolute, so that another process finds the same thing."""
+    source, colon, attribute = name.rpartition(":")
+    if colon and source.endswith(".py"):
+        return f"{Path(source).expanduser().resolve()}:{attribute}"
+    if Path(name).expanduser().is_dir():
+        return str(Path(name).expanduser().resolve())
+    return name
+
+
 def _import_attribute(kind: str, name: str) -> T:  # type: ignore[type-var]
     source, _, attribute = name.rpartition(":")
     try:

@@ -12,7 +12,7 @@ class Recipe:
     Attributes:
         name: the word used for it in configurations and records.
         epochs: passes over the training rows.
-        batch_size: rows a step; the last, smaller batch of an epoch is dropped where more than one fits.
+        batch_size: rows a step; the last, smaller batch of an epoch is dropped unless it is the only one.
         learning_rate: peak learning rate of the weights.
         weight_decay: decoupled decay of the weights; never of norms, biases, masks and kernel generators.
         mask_factor: learning rate of mask parameters as a share of `learning_rate`.

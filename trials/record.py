@@ -16,6 +16,8 @@ from trials.recipe import Recipe
 SCHEMA = 1
 Kind = Literal["population", "search", "finalist"]
 Status = Literal["completed", "stopped", "failed"]
+Verdict = Literal["continue", "stop", "pause"]
+"""What the receiver of an epoch's metrics wants: go on, end as ``stopped``, or be resumed another time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +101,11 @@ class EpochMetrics:
     kernel_sizes: tuple[tuple[int, ...], ...] = ()
 
 
+def keep_going(metrics: EpochMetrics) -> Verdict:
+    """The verdict of someone who only lets a trial run."""
+    return "continue"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestMetrics:
     """A finalist's only look at the test split. `error` in [0, 1], `loss` in nats."""
@@ -132,7 +139,7 @@ class TrialRecord:
         started, finished: Unix times.
         device: model of the processor or accelerator that trained it.
         device_share: share of that device the trial had, in (0, 1].
-        host, software, commit: where and with what; `commit` of the product's source, if known.
+        host, process, software, commit: where and with what; `commit` of the product's source, if known.
     """
 
     schema: int = SCHEMA
@@ -159,6 +166,7 @@ class TrialRecord:
     device: str = ""
     device_share: float = 1.0
     host: str = ""
+    process: int = 0
     software: str = ""
     commit: str = ""
 

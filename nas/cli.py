@@ -1,0 +1,177 @@
+"""The command `nas`. Frameworks are imported by the command that needs them, so that help is quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["--help"], "max_content_width": 110})
+def app() -> None:
+    """Must I search for an architecture, or is one FlexConv design enough? Measured on your data."""
+
+
+@app.command()
+@click.argument("config")
+@click.option("--run-dir", metavar="DIR", type=FOLDER, help="Where everything is kept.  [default: runs/NAME]")
+@click.option("--resume", is_flag=True, help="Continue what is there; an empty directory is started.")
+@click.option("--tasks", metavar="a,b", help="Names, Parquet directories, module:attribute or file.py:name.")
+@click.option("--spaces", metavar="x,y", help="Names, module:attribute or file.py:name.")
+@click.option("--address", metavar="ADDR", help="Of a running Ray cluster.  [default: this machine]")
+@click.option(
+    "--gpus-per-trial", metavar="X", type=float, help="Share of an accelerator.  [default: a whole one]"
+)
+@click.option(
+    "--tracking-uri", metavar="URI", help="MLflow's.  [default: $MLFLOW_TRACKING_URI, else in the run]"
+)
+@click.option(
+    "--set", "settings", metavar="FIELD=VALUE", multiple=True, help="Any field of the configuration."
+)
+def run(
+    config: str,
+    run_dir: Path | None,
+    resume: bool,
+    tasks: str | None,
+    spaces: str | None,
+    address: str | None,
+    gpus_per_trial: float | None,
+    tracking_uri: str | None,
+    settings: tuple[str, ...],
+) -> None:
+    """Train populations, searches and finalists; compare; write the report.
+
+    CONFIG is a preset's name, or file.py:function returning a nas.SearchConfig.
+    """
+    from nas.config import override
+    from nas.presets import load
+
+    named = [f"{field}={text}" for field, text in (("tasks", tasks), ("spaces", spaces)) if text is not None]
+    chosen = override(load(config), [*named, *settings])
+
+    from rich.console import Console
+
+    from nas.report import terminal_table
+    from nas.running import run as run_config
+
+    console = Console()
+    result = run_config(
+        chosen,
+        run_dir=run_dir,
+        resume=resume,
+        address=address,
+        gpus_per_trial=gpus_per_trial,
+        tracking_uri=tracking_uri,
+        console=console,
+    )
+    console.print(terminal_table(result.comparison))
+    click.echo(f"report:        {result.report}")
+    click.echo(f"run directory: {result.path}")
+    click.echo(f"MLflow:        nas show {result.path} --ui   ({result.tracking_uri})")
+    if result.overhead is not None:
+        click.echo(f"overhead:      {result.overhead:.3f} s a trial, per slot (median)")
+    if not result.finished:
+        click.echo(f"interrupted; go on with the same command, --run-dir {result.path} and --resume")
+        sys.exit(130)
+
+
+@app.command()
+@click.argument("run_dirs", metavar="RUN_DIR...", type=FOLDER, nargs=-1, required=True)
+def compare(run_dirs: tuple[Path, ...]) -> None:
+    """Measure and report again from the records, also of an unfinished run.
+
+    The first directory's plan decides, and it gets the report; further ones add records.
+    """
+    from rich.console import Console
+
+    from nas.comparison import compare as compare_runs
+    from nas.report import terminal_table
+
+    Console().print(terminal_table(compare_runs(*run_dirs)))
+    click.echo(f"report: {run_dirs[0] / 'report.html'}")
+
+
+@app.command()
+@click.argument("run_dir", type=FOLDER, required=False)
+@click.option("--ui", is_flag=True, help="Start MLflow's UI on loopback over the run's store.")
+def show(run_dir: Path | None, ui: bool) -> None:
+    """The state of a run and its best trials; of the newest in runs/ if none is named."""
+    from rich.console import Console
+
+    from nas.showing import newest_run, serve, state_of, trials_table
+
+    path, console = run_dir or newest_run(), Console()
+    console.print(state_of(path))
+    console.print(trials_table(path))
+    if ui:
+        serve(path, click.echo)
+
+
+@app.command()
+@click.argument("run_dir", type=FOLDER)
+@click.option("--task", metavar="T", required=True, help="A task's name in the records.")
+@click.option("--space", metavar="S", required=True, help="A space's name in the records.")
+@click.option("--to", metavar="DIR", type=FOLDER, required=True, help="The folder to make.")
+def export(run_dir: Path, task: str, space: str, to: Path) -> None:
+    """Take the best network of a task and a space away."""
+    from nas.exporting import export as export_network
+
+    done = export_network(run_dir, task=task, space=space, to=to)
+    error = 100 * done.test_error
+    click.echo(f"{done.path}: {done.trial}, {done.parameters:,} parameters, test error {error:.1f} %")
+    click.echo(f"reloaded and compared: largest difference {done.difference:.1e} of the largest logit")
+
+
+@app.command()
+@click.argument("name", metavar="NAME_OR_PATH", required=False)
+def tasks(name: str | None) -> None:
+    """The tasks there are, and what one looks like: shape, classes, splits."""
+    from rich.console import Console
+
+    from nas.showing import one_task, task_list
+
+    Console().print(task_list() if name is None else one_task(name))
+
+
+@app.command()
+@click.argument("name", required=False)
+def spaces(name: str | None) -> None:
+    """The spaces there are, and what one looks like: choices, bits, cost of an example."""
+    from rich.console import Console
+
+    from nas.showing import one_space, space_list
+
+    Console().print(space_list() if name is None else one_space(name))
+
+
+def _explain(error: click.UsageError) -> str:
+    """The message of a wrong call, with the commands or flags that exist."""
+    command = error.ctx.command if error.ctx is not None else app
+    if isinstance(error, click.NoSuchOption):
+        flags = [flag for param in command.params for flag in param.opts if flag.startswith("--")]
+        path = error.ctx.command_path if error.ctx is not None else "nas"
+        return f"unknown flag {error.option_name}; {path} has {', '.join([*flags, '--help'])}"
+    if isinstance(command, click.Group):
+        return f"{error.format_message()} There are: {', '.join(command.commands)}"
+    return error.format_message()
+
+
+def main() -> None:
+    """Entry point: exit code 2 and one line for what the user can mend, 130 for an interrupt."""
+    try:
+        app.main(prog_name="nas", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
+    except click.UsageError as error:
+        click.echo(f"nas: {_explain(error)}", err=True)
+        sys.exit(2)
+    except ValueError as error:
+        click.echo(f"nas: {error}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("nas: interrupted", err=True)
+        sys.exit(130)

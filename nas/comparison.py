@@ -1,0 +1,93 @@
+"""Records of one or several run directories -> comparison, report.md, report.html."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nas.efficiency import Comparison, Plan, compare_records
+from nas.figures import all_figures
+from nas.report import ReportContext, render_html, render_markdown
+from nas.run_directory import RunDirectory, open_run
+from trials.plain import to_plain
+from trials.record import TrialRecord
+
+DEVELOPMENT = ("digits", "digits_sequence", "mnist5k", "mnist5k_sequence")
+"""Tasks on which the product's own rules and learning rates were chosen."""
+
+
+def compare(*run_dirs: Path | str) -> Comparison:
+    """Measure again from the records and write the report into the first directory.
+
+    Args:
+        run_dirs: run directories; the first one's plan decides what is compared. Later ones add records,
+            such as a trial that ``python -m trials`` ran elsewhere.
+
+    Raises:
+        ValueError: a directory holds no run, or its records cannot be compared.
+    """
+    directories = [open_run(path) for path in run_dirs]
+    if not directories:
+        raise ValueError("compare needs at least one run directory")
+    comparison, _ = write_report(directories)
+    return comparison
+
+
+def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple[Path, ...]]:
+    """The comparison, and the files that show it: report.html, report.md and figures/*.svg."""
+    first = directories[0]
+    records: dict[str, TrialRecord] = {}
+    unreadable: list[str] = []
+    for directory in directories:
+        found, broken = directory.read_records()
+        records |= {record.trial.id: record for record in found}
+        unreadable += broken
+    comparison = compare_records(list(records.values()), plan_of(first), _sizes(first))
+    context = _context(first, list(records.values()), unreadable)
+    figures = all_figures(comparison)
+    for name, svg in figures.items():
+        first.put(f"figures/{name}.svg", svg)
+    first.put("report.md", render_markdown(comparison, context))
+    first.put("report.html", render_html(comparison, context))
+    files = [first.path / "report.html", first.path / "report.md"]
+    return comparison, (*files, *(first.path / "figures" / f"{name}.svg" for name in figures))
+
+
+def plan_of(directory: RunDirectory) -> Plan:
+    """What the run's configuration says is compared, with the names that spaces have in records."""
+    config, info = directory.config(), directory.info()
+    names = {space.reference: space.name for space in info.spaces} if info else {}
+    single = names.get(config.single, config.single)
+    defaults = tuple(names.get(each, each) for each in config.defaults)
+    spaces = tuple(names.get(each, each) for each in config.spaces)
+    return Plan(
+        single=single,
+        searched=tuple(each for each in spaces if each != single),
+        defaults=defaults,
+        margin_points=config.margin_points,
+        margin_share=config.margin_share,
+        budget=config.budget,
+        development=DEVELOPMENT,
+        seed=config.seed,
+    )
+
+
+def _sizes(directory: RunDirectory) -> dict[tuple[str, str], int]:
+    info = directory.info()
+    return {(space.task, space.name): space.designs for space in info.spaces} if info else {}
+
+
+def _context(directory: RunDirectory, records: Sequence[TrialRecord], unreadable: list[str]) -> ReportContext:
+    info, config = directory.info(), directory.config()
+    software = sorted({each for record in records for each in record.software.split(", ") if each})
+    return ReportContext(
+        run=config.name,
+        directory=directory.path.resolve().name,
+        created=datetime.fromtimestamp(info.created, tz=UTC).isoformat(timespec="seconds") if info else "",
+        version=info.version if info else "",
+        software=dict(each.split(" ", 1) for each in software),
+        seed=config.seed,
+        config=to_plain(config),
+        unreadable=tuple(unreadable),
+    )

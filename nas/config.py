@@ -1,0 +1,148 @@
+"""A run is a frozen value: everything that decides what is trained and how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from search_spaces.lookup import lookup
+from trials.recipe import RECIPES, Recipe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchConfig:
+    """The plan of a comparison, written to the run directory before the first trial.
+
+    Attributes:
+        name: of the run; MLflow's experiment carries it.
+        tasks: registered names, Parquet directories, ``module:attribute`` or ``file.py:name``.
+        rows: at most so many rows of each task are used for training and validation, None for all.
+        spaces: what is compared: registered names, ``module:attribute`` or ``file.py:name``.
+        single: the single-design space that is judged against the others.
+        defaults: single-design spaces that stand for what a practitioner does without search.
+        recipe: how every design is trained: a registered name or your own.
+        epochs: overrides the recipe's, None to keep it.
+        population: designs drawn at random from each space, all trained for the whole recipe.
+        repeats: designs of the population trained a second time, to measure seed noise.
+        seeds: trainings of each single design.
+        search_trials: designs a search proposes, per search.
+        search_seeds: searches per task and space.
+        sampler: what proposes designs in a search.
+        grace_epochs: epochs before a search may stop a trial.
+        reduction_factor: of asynchronous successive halving: one trial in so many goes on at each rung.
+        finalist_seeds: fresh seeds each selected design is retrained with, then tested once.
+        margin_points, margin_share: a difference counts when it exceeds the larger of so many points of
+            error and this share of the single design's error.
+        budget: designs whose expected best the single design is judged against.
+        cpus_per_trial: processor threads of one trial; fixed, since it changes rounding.
+        seed: of everything random in the run.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    rows: int | None = None
+    spaces: tuple[str, ...] = ("flexconv", "twin")
+    single: str = "flexconv"
+    defaults: tuple[str, ...] = ("twin_3x3", "twin_7x7")
+    recipe: str = "standard"
+    epochs: int | None = None
+    population: int = 100
+    repeats: int = 8
+    seeds: int = 5
+    search_trials: int = 40
+    search_seeds: int = 3
+    sampler: Literal["tpe", "random"] = "tpe"
+    grace_epochs: int = 2
+    reduction_factor: int = 3
+    finalist_seeds: int = 3
+    margin_points: float = 1.0
+    margin_share: float = 0.1
+    budget: int = 40
+    cpus_per_trial: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(bool(self.tasks), "tasks must name at least one task", self.tasks)
+        _require(len(set(self.tasks)) == len(self.tasks), "tasks must differ", self.tasks)
+        _require(bool(self.spaces), "spaces must name at least one space", self.spaces)
+        spaces = self.all_spaces
+        _require(len(set(spaces)) == len(spaces), "spaces and defaults must differ", spaces)
+        for name in ("population", "seeds", "grace_epochs", "cpus_per_trial", "budget"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
+        for name in ("repeats", "search_trials", "search_seeds", "finalist_seeds", "seed"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
+        _require(self.reduction_factor >= 2, "reduction_factor must be at least 2", self.reduction_factor)
+        _require(self.rows is None or self.rows >= 20, "rows must be at least 20, or none", self.rows)
+        _require(self.epochs is None or self.epochs >= 1, "epochs must be at least 1, or none", self.epochs)
+        _require(self.margin_points >= 0 and self.margin_share >= 0, "margins must not be negative", "")
+
+    @property
+    def all_spaces(self) -> tuple[str, ...]:
+        """Every space trials are drawn from: those compared, then the defaults."""
+        return self.spaces + self.defaults
+
+    def the_recipe(self) -> Recipe:
+        """The recipe with the run's number of epochs put in.
+
+        Raises:
+            ValueError: there is no such recipe.
+        """
+        recipe = lookup("recipe", self.recipe, RECIPES)
+        if not isinstance(recipe, Recipe):
+            raise ValueError(f"recipe {self.recipe!r} is a {type(recipe).__name__}, not a trials.Recipe")
+        return recipe if self.epochs is None else replace(recipe, epochs=self.epochs)
+
+
+def _require(condition: bool, rule: str, value: object) -> None:
+    if not condition:
+        raise ValueError(f"{rule}, got {value}" if value != "" else rule)
+
+
+def override(config: SearchConfig, assignments: Sequence[str]) -> SearchConfig:
+    """The configuration with ``field=value`` texts put in, as typed after ``--set``.
+
+    Tuples are written with commas, an absent value as ``none``.
+
+    Raises:
+        ValueError: an assignment has no ``=``, names no field, or its value does not fit the field.
+    """
+    hints = get_type_hints(SearchConfig)
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes field=value, got {assignment!r}")
+        if name not in hints:
+            known = ", ".join(field.name for field in fields(SearchConfig))
+            raise ValueError(f"the configuration has no field {name!r}; it has {known}")
+        changes[name] = _parse(name, hints[name], text)
+    return replace(config, **changes)
+
+
+def _parse(name: str, hint: Any, text: str) -> object:
+    options = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    if type(None) in options and text.lower() == "none":
+        return None
+    hint = options[0]
+    try:
+        if get_origin(hint) is tuple:
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        if get_origin(hint) is Literal:
+            if text not in get_args(hint):
+                raise ValueError
+            return text
+        return hint(text)
+    except ValueError:
+        expected = " or ".join(get_args(hint)) if get_origin(hint) is Literal else hint.__name__
+        raise ValueError(f"--set {name}: expected {expected}, got {text!r}") from None
+
+
+def first_difference(ours: SearchConfig, theirs: SearchConfig) -> str | None:
+    """The first field in which two configurations differ, with both values, or None."""
+    for field in fields(SearchConfig):
+        mine, other = getattr(ours, field.name), getattr(theirs, field.name)
+        if mine != other:
+            return f"{field.name} is {other!r} there and {mine!r} here"
+    return None

@@ -1,0 +1,184 @@
+"""Records in, frozen comparison out. Also of an unfinished run: what is missing becomes a sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from nas.efficiency import sentences
+from nas.efficiency.estimators import Interval, moments, welch
+from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
+from nas.efficiency.results import (
+    Comparison,
+    Count,
+    DefaultVerdict,
+    Level,
+    Plan,
+    SpaceRecipe,
+    TaskComparison,
+)
+from nas.efficiency.selection import common_settings, population_of, refuse_differing_recipes, usable
+from nas.efficiency.spaces import compare_space, estimate
+from trials.record import TrialRecord
+
+
+def compare_records(
+    records: Sequence[TrialRecord], plan: Plan, space_sizes: Mapping[tuple[str, str], int] | None = None
+) -> Comparison:
+    """All measures of all tasks.
+
+    Args:
+        records: of one run, in any order, of any kind, also none.
+        plan: what is compared and by which rule.
+        space_sizes: (task, space) -> number of designs in the space, to recognise a census.
+
+    Raises:
+        ValueError: recipes or splits differ within a task, or a population trial was stopped early.
+    """
+    kept, left_out = usable(records, plan)
+    refuse_differing_recipes(kept)
+    names = sorted({record.trial.study.task for record in kept})
+    tasks = tuple(
+        _compare_task(name, [r for r in kept if r.trial.study.task == name], plan, space_sizes or {})
+        for name in names
+    )
+    counts = Counter((record.trial.study.kind, record.status) for record in records)
+    rates = {
+        (r.trial.study.task, r.trial.study.space, r.trial.recipe.learning_rate, r.trial.recipe.weight_decay)
+        for r in kept
+    }
+    return Comparison(
+        plan=plan,
+        overall=sentences.overall(tasks),
+        tasks=tasks,
+        settings=common_settings(kept),
+        per_space=tuple(
+            SpaceRecipe(task=task, space=space, learning_rate=rate, weight_decay=decay)
+            for task, space, rate, decay in sorted(rates)
+        ),
+        records=len(records),
+        counts=tuple(Count(kind=k, status=s, trials=n) for (k, s), n in sorted(counts.items())),
+        censored=sum(
+            search.target is not None and search.to_single is None for t in tasks for search in t.searches
+        ),
+        devices=tuple(sorted({record.device for record in kept if record.device})),
+        commits=tuple(sorted({record.commit for record in kept if record.commit})),
+        left_out=tuple(left_out),
+    )
+
+
+def _compare_task(
+    task: str, records: Sequence[TrialRecord], plan: Plan, sizes: Mapping[tuple[str, str], int]
+) -> TaskComparison:
+    random = [record for record in records if record.trial.study.kind == "population"]
+    single, single_notes = _level(plan.single, _of(random, plan.single))
+    one_device = len({(record.device, record.device_share) for record in random}) <= 1
+    notes = list(single_notes)
+    if not one_device:
+        notes.append("Trials ran on several device models or shares of one: only multiply-adds are compared.")
+    margin = None
+    if single and single.report_error is not None:
+        margin = max(plan.margin_points / 100, plan.margin_share * single.report_error)
+    defaults = []
+    for space in plan.defaults:
+        default, default_notes = _level(space, _of(random, space))
+        notes += default_notes
+        if default:
+            defaults.append(_against(default, _of(random, space), _of(random, plan.single)))
+    spaces = tuple(
+        compare_space(
+            space, _of(random, space), _of(random, plan.single), single, plan, margin,
+            size=sizes.get((task, space)), one_device=one_device,
+            rng=np.random.default_rng([plan.seed, zlib.crc32(f"{task}/{space}".encode())]),
+        )
+        for space in plan.searched
+    )  # fmt: skip
+    searches = search_curves(records, single.select_error if single else None, margin)
+    finalists = finalists_of(records, plan)
+    ended = [record for record in records if record.status != "failed"]
+    result = TaskComparison(
+        task=task,
+        development=task in plan.development,
+        verdict=spaces[0].verdict if spaces else "cannot say",
+        sentences=(),
+        margin=margin,
+        majority_error=ended[0].majority_error if ended else None,
+        rows_train=ended[0].rows_train if ended else 0,
+        rows_select=ended[0].rows_select if ended else 0,
+        rows_report=ended[0].rows_report if ended else 0,
+        single=single,
+        defaults=tuple(defaults),
+        spaces=spaces,
+        searches=searches,
+        finalists=finalists,
+        kernel_sizes=kernel_sizes_of(records, plan),
+        notes=tuple(notes),
+    )
+    return dataclasses.replace(result, sentences=sentences.of_task(result, plan))
+
+
+def _of(records: Sequence[TrialRecord], space: str) -> list[TrialRecord]:
+    return [record for record in records if record.trial.study.space == space]
+
+
+def _level(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, list[str]]:
+    """Summary of a fixed design over its seeds; more than one design in its space is refused."""
+    designs = population_of(records).trials
+    if len(designs) > 1:
+        raise ValueError(
+            f"{space} is planned as a single design but has {len(designs)} designs on "
+            f"{records[0].trial.study.task}; name it under `searched`"
+        )
+    ended = [record for record in records if record.status == "completed"]
+    if not records:
+        return None, []
+    notes = [f"{len(records) - len(ended)} of {len(records)} trainings of {space} failed."]
+
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(record, name) for record in ended])) if ended else 0.0
+
+    def spread(name: str) -> float | None:
+        return float(np.std([getattr(r, name) for r in ended], ddof=1)) if len(ended) > 1 else None
+
+    level = Level(
+        space=space,
+        seeds=len(ended),
+        failed=len(records) - len(ended),
+        error=mean("error") if ended else None,
+        error_sd=spread("error"),
+        select_error=mean("select_error") if ended else None,
+        report_error=mean("report_error") if ended else None,
+        report_sd=spread("report_error"),
+        seconds=sum(record.seconds for record in records) / max(len(ended), 1),
+        training_multiply_adds=sum(record.training_multiply_adds for record in records) / max(len(ended), 1),
+        multiply_adds=mean("multiply_adds"),
+        parameters=mean("parameters"),
+    )
+    return level, notes if level.failed else []
+
+
+def _against(default: Level, records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Level:
+    """A default with its report error minus the single design's; failures leave the interval open."""
+    a = np.array([record.report_error for record in records])
+    b = np.array([record.report_error for record in single])
+    finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
+    if len(finished_a) < 2 or len(finished_b) < 2:
+        return dataclasses.replace(default, verdict="cannot say")
+    difference = welch(moments(finished_a), moments(finished_b))
+    # A failed training is an infinite error: it can only make its side worse, by any amount.
+    difference = Interval(
+        difference.value,
+        -math.inf if len(finished_b) < len(b) else difference.low,
+        math.inf if len(finished_a) < len(a) else difference.high,
+    )
+    verdict: DefaultVerdict = "cannot say"
+    if difference.low > 0:
+        verdict = "better than the default"
+    elif difference.high < 0:
+        verdict = "worse"
+    return dataclasses.replace(default, difference=estimate(difference), verdict=verdict)

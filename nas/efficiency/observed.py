@@ -1,0 +1,134 @@
+"""What was seen outside the populations: searches, finalists, kernel sizes. No distribution statement."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from nas.efficiency.estimators import moments, welch
+from nas.efficiency.results import Finalist, KernelSizes, Plan, SearchCurve, WinnersCurse
+from nas.efficiency.spaces import estimate
+from trials.record import TrialRecord
+
+
+def search_curves(
+    records: Sequence[TrialRecord], target: float | None, margin: float | None
+) -> tuple[SearchCurve, ...]:
+    """Best select error so far of every search, trials in the order they finished, stopped ones included."""
+    searches: dict[tuple[str, int], list[TrialRecord]] = defaultdict(list)
+    for record in records:
+        if record.trial.study.kind == "search":
+            searches[record.trial.study.space, record.trial.study.seed].append(record)
+    return tuple(
+        _curve(space, seed, sorted(trials, key=lambda r: (r.finished, r.trial.number)), target, margin)
+        for (space, seed), trials in sorted(searches.items())
+    )
+
+
+def _curve(
+    space: str, seed: int, trials: Sequence[TrialRecord], target: float | None, margin: float | None
+) -> SearchCurve:
+    spent = np.cumsum([record.seconds for record in trials])
+    best = np.minimum.accumulate([record.select_error for record in trials])
+    curve = tuple((float(s), float(b)) for s, b in zip(spent, best) if math.isfinite(b))
+
+    def time_to(level: float | None) -> float | None:
+        return next((s for s, b in curve if level is not None and b <= level), None)
+
+    status = [record.status for record in trials]
+    return SearchCurve(
+        space=space,
+        seed=seed,
+        completed=status.count("completed"),
+        stopped=status.count("stopped"),
+        failed=status.count("failed"),
+        seconds=float(spent[-1]),
+        curve=curve,
+        target=target,
+        to_single=time_to(target),
+        to_margin=time_to(None if target is None or margin is None else target + margin),
+    )
+
+
+def finalists_of(records: Sequence[TrialRecord], plan: Plan) -> tuple[Finalist, ...]:
+    """Test error of every space that has finalists, in the plan's order, beside the single design's."""
+    finalists = [record for record in records if record.trial.study.kind == "finalist"]
+    by_id = {record.trial.id: record for record in records}
+    of_space = {
+        space: [record for record in finalists if record.trial.study.space == space]
+        for space in (plan.single, *plan.searched, *plan.defaults)
+    }
+    single = [record for record in of_space[plan.single] if record.status != "failed"]
+    return tuple(
+        _finalist(space, trials, single if space != plan.single else [], by_id)
+        for space, trials in of_space.items()
+        if trials
+    )
+
+
+def _finalist(
+    space: str, trials: Sequence[TrialRecord], single: Sequence[TrialRecord], by_id: dict[str, TrialRecord]
+) -> Finalist:
+    ended = [record for record in trials if record.status != "failed"]
+    tested = np.array([record.test.error for record in ended if record.test])
+    of_single = np.array([record.test.error for record in single if record.test])
+    difference = None
+    if len(tested) > 1 and len(of_single) > 1 and len(ended) == len(trials):
+        difference = estimate(welch(moments(tested), moments(of_single)))
+    selected = sorted(
+        {r.trial.selected_from for r in ended if r.trial.selected_from in by_id} - {None}, key=str
+    )
+    return Finalist(
+        space=space,
+        n=len(ended),
+        failed=len(trials) - len(ended),
+        searches=len({r.trial.study.seed for r in trials if r.trial.selected_from}),
+        test_error=float(tested.mean()) if len(tested) else None,
+        test_sd=float(tested.std(ddof=1)) if len(tested) > 1 else None,
+        difference=difference,
+        curses=tuple(
+            _curse(by_id[str(name)], ended) for name in selected if by_id[str(name)].status != "failed"
+        ),
+    )
+
+
+def _curse(searched: TrialRecord, finalists: Sequence[TrialRecord]) -> WinnersCurse:
+    own = [r.test.error for r in finalists if r.trial.selected_from == searched.trial.id and r.test]
+    test_error = float(np.mean(own))
+    return WinnersCurse(
+        search_seed=searched.trial.study.seed,
+        selected_from=searched.trial.id,
+        select_error=searched.select_error,
+        test_error=test_error,
+        n=len(own),
+        gap=test_error - searched.select_error,
+    )
+
+
+def kernel_sizes_of(records: Sequence[TrialRecord], plan: Plan) -> tuple[KernelSizes, ...]:
+    """Learned sizes (mean over seeds) beside those of each searched space's best design by select error."""
+    completed = [record for record in records if record.status == "completed" and record.kernel_sizes]
+    random = [
+        r for r in completed if r.trial.study.kind == "population" and r.trial.study.space == plan.single
+    ]
+    rows = []
+    if random:
+        layers = random[0].kernel_sizes
+        same = [r for r in random if list(map(len, r.kernel_sizes)) == list(map(len, layers))]
+        means = tuple(
+            tuple(float(np.mean([r.kernel_sizes[i][axis] for r in same])) for axis in range(len(layer)))
+            for i, layer in enumerate(layers)
+        )
+        rows.append(KernelSizes(space=plan.single, of=f"mean of {len(same)} seeds", layers=means))
+    for space in plan.searched:
+        trials = [r for r in completed if r.trial.study.space == space and r.trial.study.kind != "finalist"]
+        if trials:
+            best = min(trials, key=lambda record: (record.select_error, record.trial.id))
+            sizes = tuple(tuple(float(taps) for taps in layer) for layer in best.kernel_sizes)
+            rows.append(
+                KernelSizes(space=space, of=f"best design by select error, {best.trial.id}", layers=sizes)
+            )
+    return tuple(rows)

@@ -1,0 +1,308 @@
+"""What a comparison says: the plan that was fixed before it and the frozen results, JSON-able, no NaN.
+
+Errors are shares in [0, 1], costs device-seconds or multiply-adds. None means "cannot be given"; as a bound
+of an interval it means that there is none on that side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["no search needed", "search", "cannot say"]
+DefaultVerdict = Literal["better than the default", "worse", "cannot say"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What is compared and by which rule, written down before the first trial.
+
+    Attributes:
+        single: the space of the single design.
+        searched: the discrete spaces that are searched; the first is the primary contrast.
+        defaults: single-design spaces of what a practitioner does without search.
+        margin_points, margin_share: the margin is max(`margin_points` / 100, `margin_share` x f).
+        budget: designs whose expected best is compared, capped at a fifth of the population.
+        development: tasks on which rules were tuned; shown, not judged.
+        seed: of bootstraps and draws.
+    """
+
+    single: str
+    searched: tuple[str, ...]
+    defaults: tuple[str, ...] = ()
+    margin_points: float = 1.0
+    margin_share: float = 0.1
+    budget: int = 40
+    development: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        names = (self.single, *self.searched, *self.defaults)
+        if len(set(names)) < len(names):
+            raise ValueError(f"a space has one role in a plan, got {', '.join(names)}; name each once")
+        if self.budget < 1 or self.margin_points < 0 or self.margin_share < 0:
+            raise ValueError(
+                "budget must be at least 1 and the margins not negative, got "
+                f"{self.budget}, {self.margin_points}, {self.margin_share}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A value with its 95 % interval."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Level:
+    """One fixed design (the single design, a default) over its seeds.
+
+    Attributes:
+        seeds: trainings that ended; `failed` come on top.
+        error, select_error, report_error: means over seeds of both validation halves, and of each.
+        error_sd, report_sd: standard deviations over seeds, None for one seed.
+        seconds, training_multiply_adds: of all its trainings, failed ones too, per training that ended.
+        difference: its report error minus the single design's (Welch); None for the single design.
+        verdict: on the single design against this default.
+        multiply_adds, parameters: means over seeds.
+    """
+
+    space: str
+    seeds: int
+    failed: int
+    error: float | None
+    error_sd: float | None
+    select_error: float | None
+    report_error: float | None
+    report_sd: float | None
+    seconds: float
+    training_multiply_adds: float
+    multiply_adds: float
+    parameters: float
+    difference: Estimate | None = None
+    verdict: DefaultVerdict | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chance:
+    """p_design at one target, and what follows from it (formulas in `chance.match`).
+
+    Attributes:
+        target: the error to match, over both validation halves: f, or f + margin.
+        matches, designs: k shrunk errors of N at or below the target.
+        shrinkage: what is left of the observed spread once noise is out, in [0, 1].
+        designs_to_match: 1/p; only `low` is given where k = 0 (one-sided).
+        designs_even: designs for an even chance.
+        cost_seconds, cost_multiply_adds: cost to match.
+        factor_seconds, factor_multiply_adds: the same over the cost of one training of the single design.
+    """
+
+    target: float
+    matches: int
+    designs: int
+    shrinkage: float
+    chance: Estimate
+    designs_to_match: Estimate
+    designs_even: Estimate
+    cost_seconds: Estimate | None
+    cost_multiply_adds: Estimate
+    factor_seconds: Estimate | None
+    factor_multiply_adds: Estimate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BestOf:
+    """Expected report error of the best (by select error) of n designs; an interval where n <= N/5."""
+
+    n: int
+    error: Estimate
+    solid: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """One training in the plane of error and cost."""
+
+    report_error: float
+    multiply_adds: int
+    parameters: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpaceComparison:
+    """A searched space on a task, against the single design.
+
+    Attributes:
+        designs: N, distinct designs; `failed` of them failed and stay in N.
+        repeats: further trainings of the same designs with other seeds; only the noise is taken from them.
+        size: designs in the whole space, if known; `census` if all of them were trained.
+        descriptive: N is below 100.
+        errors: sorted validation errors of the designs that did not fail (the EDF jumps by 1/N at each).
+        band: half-width of the DKW band.
+        best_of: expected best of n.
+        n: the budget that is judged: min(plan's budget, N/5), at least 1.
+        gain: f - E[best of n] on report error; positive: the search is better.
+        cost_ratio_seconds, cost_ratio_multiply_adds: n trials over one training of the single design.
+        notes: what was approximated.
+    """
+
+    space: str
+    designs: int
+    failed: int
+    repeats: int
+    size: int | None
+    census: bool
+    descriptive: bool
+    errors: tuple[float, ...]
+    band: float | None
+    seconds: float | None
+    multiply_adds: float | None
+    parameters: float | None
+    chance_run: Estimate | None
+    chance: Chance | None
+    chance_margin: Chance | None
+    best_of: tuple[BestOf, ...]
+    n: int | None
+    gain: Estimate | None
+    cost_ratio_seconds: float | None
+    cost_ratio_multiply_adds: float | None
+    verdict: Verdict
+    sentence: str
+    points: tuple[Point, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchCurve:
+    """One search (a space and a seed): best select error so far against device-seconds.
+
+    Attributes:
+        curve: (device-seconds spent so far, best select error so far) after each trial, in order of finish.
+        to_single, to_margin: device-seconds until the single design's select error, and that plus the margin,
+            was reached; None: not reached within `seconds` (censored), or no target yet.
+    """
+
+    space: str
+    seed: int
+    completed: int
+    stopped: int
+    failed: int
+    seconds: float
+    curve: tuple[tuple[float, float], ...]
+    target: float | None
+    to_single: float | None
+    to_margin: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WinnersCurse:
+    """Gap between the select error a search saw and the test error its design has: test - select."""
+
+    search_seed: int
+    selected_from: str
+    select_error: float
+    test_error: float
+    n: int
+    gap: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finalist:
+    """Test error of a space's finalists on a task: mean and standard deviation over fresh seeds.
+
+    Attributes:
+        searches: number of search seeds behind them, 0 for a fixed design.
+        difference: the space's test error minus the single design's (Welch).
+    """
+
+    space: str
+    n: int
+    failed: int
+    searches: int
+    test_error: float | None
+    test_sd: float | None
+    difference: Estimate | None
+    curses: tuple[WinnersCurse, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelSizes:
+    """Taps along each axis of every convolution wider than 1: of a design, or the mean over seeds."""
+
+    space: str
+    of: str
+    layers: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskComparison:
+    """Everything said about one task. `verdict` is that of the first searched space."""
+
+    task: str
+    development: bool
+    verdict: Verdict
+    sentences: tuple[str, ...]
+    margin: float | None
+    majority_error: float | None
+    rows_train: int
+    rows_select: int
+    rows_report: int
+    single: Level | None
+    defaults: tuple[Level, ...]
+    spaces: tuple[SpaceComparison, ...]
+    searches: tuple[SearchCurve, ...]
+    finalists: tuple[Finalist, ...]
+    kernel_sizes: tuple[KernelSizes, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """A record that no number rests on, and why."""
+
+    trial: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Count:
+    """Trials of one kind and status."""
+
+    kind: str
+    status: str
+    trials: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpaceRecipe:
+    """The two numbers of a recipe that may differ between spaces."""
+
+    task: str
+    space: str
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """The comparison of a run: one result per task, one sentence over all.
+
+    Attributes:
+        settings: fields of the recipe that are the same in all records.
+        censored: searches that did not reach the single design's error.
+    """
+
+    plan: Plan
+    overall: str
+    tasks: tuple[TaskComparison, ...]
+    settings: dict[str, str | int | float]
+    per_space: tuple[SpaceRecipe, ...]
+    records: int
+    counts: tuple[Count, ...]
+    censored: int
+    devices: tuple[str, ...]
+    commits: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]

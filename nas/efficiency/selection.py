@@ -1,0 +1,155 @@
+"""Which records a number may rest on: guards, refusals and grouping, before any statistics."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.efficiency.estimators import Floats
+from nas.efficiency.results import LeftOut, Plan
+from trials.recipe import Recipe
+from trials.record import TrialRecord
+
+FREE_PER_SPACE = ("learning_rate", "weight_decay")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Population:
+    """Distinct designs of a space on a task; `trials[i]` are the trainings of design i, first one first."""
+
+    trials: tuple[tuple[TrialRecord, ...], ...]
+
+    @property
+    def first(self) -> list[TrialRecord]:
+        """One training per design: what every statement about the population rests on."""
+        return [trials[0] for trials in self.trials]
+
+    def errors(self, half: str = "error") -> Floats:
+        """(N,) errors of the first trainings: ``error``, ``select_error`` or ``report_error``."""
+        return np.array([getattr(record, half) for record in self.first], float)
+
+    @property
+    def repeats(self) -> list[Floats]:
+        """For each design the errors of all its trainings."""
+        return [np.array([record.error for record in trials], float) for trials in self.trials]
+
+
+def population_of(records: Iterable[TrialRecord]) -> Population:
+    """Groups random trials by design: another seed of a known design is a repeat, not a new design.
+
+    Raises:
+        ValueError: a trial was proposed by a sampler or stopped early.
+    """
+    by_design: dict[str, list[TrialRecord]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: (record.trial.study.seed, record.trial.number)):
+        _require_random(record)
+        by_design[record.trial.architecture.id].append(record)
+    return Population(trials=tuple(tuple(trials) for trials in by_design.values()))
+
+
+def _require_random(record: TrialRecord) -> None:
+    study = record.trial.study
+    if study.kind != "population" or record.status == "stopped":
+        what = "was stopped early" if study.kind == "population" else f"is of kind {study.kind}"
+        raise ValueError(
+            f"a distribution is stated from whole, random trials only, but {record.trial.id} {what}; "
+            'give trials of kind "population" that ran the whole recipe'
+        )
+
+
+def usable(records: Sequence[TrialRecord], plan: Plan) -> tuple[list[TrialRecord], list[LeftOut]]:
+    """Splits off the records that nothing may rest on, each with its reason; in the order of their ids."""
+    kept: list[TrialRecord] = []
+    left: list[LeftOut] = []
+    seen: dict[object, str] = {}
+    for record in sorted(records, key=lambda record: record.trial.id):
+        trial = record.trial
+        key = (trial.study, trial.architecture, trial.seed)
+        reason = _reason(record, plan)
+        if not reason and trial.study.kind != "search" and key in seen:
+            reason = f"same design and seed as {seen[key]}"
+        if reason:
+            left.append(LeftOut(trial=trial.id, reason=reason))
+        else:
+            seen[key] = trial.id
+            kept.append(record)
+    return kept, left
+
+
+def _reason(record: TrialRecord, plan: Plan) -> str:
+    study = record.trial.study
+    if study.space not in (plan.single, *plan.searched, *plan.defaults):
+        return f"space {study.space} is not in the plan"
+    if record.status == "failed":
+        return ""
+    if not record.curve:
+        return "ended without a finished epoch"
+    numbers = (record.select_error, record.report_error, record.error if record.rows_select else 0.0)
+    if not all(math.isfinite(number) for number in numbers) or not record.rows_select + record.rows_report:
+        return "errors or validation rows are missing"
+    if study.kind == "finalist" and record.test is None:
+        return "a finalist without its look at the test split"
+    return ""
+
+
+def refuse_differing_recipes(records: Sequence[TrialRecord]) -> None:
+    """Within a task everything but `FREE_PER_SPACE` must agree; within a space of the task those too.
+
+    Raises:
+        ValueError: names the field, both values and both trials.
+    """
+    of_task: dict[str, TrialRecord] = {}
+    of_space: dict[tuple[str, str], TrialRecord] = {}
+    of_split: dict[str, TrialRecord] = {}
+    for record in records:
+        study = record.trial.study
+        first = of_task.setdefault(study.task, record)
+        _refuse(first, record, _recipe_fields(record.trial.recipe, exclude=FREE_PER_SPACE), "in one task")
+        sibling = of_space.setdefault((study.task, study.space), record)
+        _refuse(sibling, record, FREE_PER_SPACE, "in one space of a task")
+        if first.trial.rows != record.trial.rows:
+            raise _difference("rows", first.trial.rows, record.trial.rows, first, record, "in one task")
+        if record.status != "failed":
+            known = of_split.setdefault(study.task, record)
+            for name in ("rows_train", "rows_select", "rows_report"):
+                if getattr(known, name) != getattr(record, name):
+                    values = getattr(known, name), getattr(record, name)
+                    raise _difference(name, *values, known, record, "in one task")
+
+
+def _recipe_fields(recipe: Recipe, exclude: Iterable[str] = ()) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(recipe) if field.name not in exclude)
+
+
+def _refuse(first: TrialRecord, second: TrialRecord, names: Iterable[str], where: str) -> None:
+    for name in names:
+        a, b = getattr(first.trial.recipe, name), getattr(second.trial.recipe, name)
+        if a != b:
+            raise _difference(name, a, b, first, second, where)
+
+
+def _difference(
+    name: str, a: object, b: object, first: TrialRecord, second: TrialRecord, where: str
+) -> ValueError:
+    return ValueError(
+        f"{name} must be the same {where}, got {a!r} in {first.trial.id} and {b!r} in {second.trial.id}; "
+        "compare runs of one recipe, or give the tasks different names"
+    )
+
+
+def common_settings(records: Sequence[TrialRecord]) -> dict[str, str | int | float]:
+    """Fields of the recipe with one value in all records."""
+    if not records:
+        return {}
+    recipes = [record.trial.recipe for record in records]
+    names = _recipe_fields(recipes[0], exclude=("per_space",))
+    return {
+        name: getattr(recipes[0], name)
+        for name in names
+        if len({getattr(recipe, name) for recipe in recipes}) == 1
+    }

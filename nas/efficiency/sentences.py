@@ -1,0 +1,231 @@
+"""Results in words. Every sentence carries its n; where nothing can be concluded it says what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nas.efficiency.results import (
+    Estimate,
+    Finalist,
+    Level,
+    Plan,
+    SpaceComparison,
+    TaskComparison,
+)
+
+WIDE = 10
+"""A factor whose interval spans more than this is not stated."""
+
+
+def label(space: str) -> str:
+    """A space's name as it is printed."""
+    return space.replace("flexconv", "FlexConv")
+
+
+def points(share: float) -> str:
+    """A share in percentage points, one decimal, no negative zero."""
+    return f"{round(100 * share, 1) + 0.0:.1f}"
+
+
+def percent(share: float | None) -> str:
+    """A share in percent, or a dash."""
+    return "–" if share is None else f"{points(share)} %"
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, thousands in SI prefixes."""
+    if value is None:
+        return "–"
+    for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= 0.9995 * size:
+            return f"{value / size:.3g}{prefix}"
+    return f"{value:.3g}"
+
+
+def plural(count: int, word: str) -> str:
+    """``1 seed``, ``2 seeds``."""
+    ending = "" if count == 1 else "es" if word.endswith("ch") else "s"
+    return f"{count} {word}{ending}"
+
+
+def span(estimate: Estimate) -> str:
+    """``[low, high]`` in points; an absent bound is infinite."""
+    low = "-∞" if estimate.low is None else points(estimate.low)
+    high = "∞" if estimate.high is None else points(estimate.high)
+    return f"[{low}, {high}]"
+
+
+def signed(estimate: Estimate, more: str, less: str) -> str:
+    """``0.2 points better [-0.3, 0.7]``: the sign is in the word, the interval turns with it."""
+    value = estimate.value or 0.0
+    if value >= 0:
+        return f"{points(value)} points {more} {span(estimate)}"
+    low = None if estimate.high is None else -estimate.high
+    high = None if estimate.low is None else -estimate.low
+    return f"{points(-value)} points {less} {span(Estimate(value=-value, low=low, high=high))}"
+
+
+def level_text(level: Level) -> str:
+    """``7.8 % ± 0.3 (5 seeds)`` on the report half."""
+    spread = "" if level.report_sd is None else f" ± {points(level.report_sd)}"
+    failed = f", {level.failed} more failed" if level.failed else ""
+    return f"{percent(level.report_error)}{spread} ({plural(level.seeds, 'seed')}{failed})"
+
+
+def of_task(task: TaskComparison, plan: Plan) -> tuple[str, ...]:
+    """The verdict sentence of every searched space first, then defaults, chance to match and finalists."""
+    single = label(plan.single)
+    missing = _missing_single(task.single, single)
+    if missing:
+        found = [plural(s.designs, f"{label(s.space)} design") for s in task.spaces if s.designs]
+        beside = f" Trained so far: {', '.join(found)}." if found else ""
+        return (f"{missing}: nothing can be concluded about {task.task} yet.{beside}",)
+    verdicts = [_verdict(space, task, single) for space in task.spaces]
+    verdicts = verdicts or [f"{single} reaches {level_text(task.single)}; no space to search was planned."]  # type: ignore[arg-type]
+    verdicts[0] += " " + _against_default(task.defaults, single, plan)
+    chances = [_chance(space, single) for space in task.spaces if space.chance]
+    return (*verdicts, *chances, *(_finalist(f, single) for f in task.finalists if f.difference))
+
+
+def _missing_single(level: Level | None, single: str) -> str:
+    if level is None:
+        return f"No training of {single} has ended (0 seeds)"
+    if not level.seeds:
+        return f"{single} failed in every training ({plural(level.failed, 'seed')})"
+    return ""
+
+
+def _verdict(space: SpaceComparison, task: TaskComparison, single: str) -> str:
+    level, name = task.single, label(space.space)
+    assert level is not None and task.margin is not None
+    start = f"{single} reaches {level_text(level)} in 1 training; "
+    if not space.designs:
+        return f"{start}no {name} design was trained yet (N = 0): cannot say whether to search."
+    if space.failed == space.designs:
+        return f"{start}all {space.designs} {name} designs failed: cannot say whether to search."
+    if space.n is None:
+        return f"{start}of {name} only one design was trained (N = 1): cannot say whether to search."
+    sample = f"N = {space.designs}" + (f", {space.failed} failed" if space.failed else "")
+    subject = "a random" if space.n == 1 else f"the expected best of {space.n}"
+    subject += f" {name} design" + ("" if space.n == 1 else "s") + f" ({sample})"
+    if space.gain is None:
+        return f"{start}{subject} may be one that failed: cannot say whether to search."
+    if level.seeds < 2:
+        return (
+            f"{start}{subject} is {_gain_only(space.gain)}; with one seed of {single} there is no interval: "
+            "cannot say whether to search."
+        )
+    gain = signed(space.gain, "better", "worse") + _at_cost(space)
+    rule = f"(margin {points(task.margin)} points{_small(space)})"
+    return f"{start}{subject} is {gain}: {_conclusion(space, single)} {rule}."
+
+
+def _gain_only(gain: Estimate) -> str:
+    value = gain.value or 0.0
+    return f"{points(abs(value))} points {'better' if value >= 0 else 'worse'}"
+
+
+def _small(space: SpaceComparison) -> str:
+    if space.census:
+        return "; every design of the space was trained"
+    return f"; descriptive, N = {space.designs} is below 100" if space.descriptive else ""
+
+
+def _at_cost(space: SpaceComparison) -> str:
+    if space.cost_ratio_seconds is not None:
+        return f" at {number(space.cost_ratio_seconds)}x the device-time"
+    if space.cost_ratio_multiply_adds is not None:
+        return f" at {number(space.cost_ratio_multiply_adds)}x the multiply-adds"
+    return ""
+
+
+def _conclusion(space: SpaceComparison, single: str) -> str:
+    if space.verdict == "search":
+        return f"search, {single} loses by more than the margin"
+    return "cannot say whether to search" if space.verdict == "cannot say" else space.verdict
+
+
+def _against_default(defaults: Sequence[Level], single: str, plan: Plan) -> str:
+    known = [default for default in defaults if default.select_error is not None]
+    if not known:
+        planned = ", ".join(map(label, plan.defaults)) or "none planned"
+        return f"No default ({planned}; 0 seeds) was trained: cannot say whether {single} beats one."
+    best = min(known, key=lambda default: (default.select_error, default.space))
+    which = f"best of {len(known)} defaults by select error" if len(known) > 1 else "the only default"
+    subject = f"The {label(best.space)} default ({plural(best.seeds, 'seed')}, {which})"
+    if best.difference is None:
+        return (
+            f"{subject} reaches {percent(best.report_error)}; without two seeds on either side there is no "
+            f"interval: cannot say whether {single} beats it."
+        )
+    text = f"{subject} is {signed(best.difference, 'worse', 'better')}"
+    if best.verdict == "worse":
+        return f"{text}: {single} loses to it."
+    return f"{text}." if best.verdict == "better than the default" else f"{text}: cannot say which is better."
+
+
+def _chance(space: SpaceComparison, single: str) -> str:
+    chance = space.chance
+    assert chance is not None
+    name = label(space.space)
+    counted = (
+        f"{chance.matches} of {chance.designs} random {name} designs match {single} once noise is shrunk"
+    )
+    unit = "device-time" if chance.factor_seconds else "multiply-adds"
+    factor = chance.factor_seconds or chance.factor_multiply_adds
+    if chance.matches == 0:
+        low = number(chance.designs_to_match.low)
+        least = f"factor at least {number(factor.low)} in {unit} (one-sided 95 %)"
+        return f"{counted}: at least {low} designs to match, {least}."
+    designs = chance.designs_to_match
+    text = (
+        f"{counted}: {number(designs.value)} designs to match [{bound(designs.low)}, {bound(designs.high)}]"
+    )
+    if too_wide(factor):
+        return f"{text}; cannot say at what factor of the cost (its interval spans more than {WIDE}x)."
+    text += f", factor {number(factor.value)} [{bound(factor.low)}, {bound(factor.high)}] in {unit}"
+    return f"{text} (a design at the population's median, at equal cost, has factor 2)."
+
+
+def bound(value: float | None) -> str:
+    """A bound of an interval; None is infinite."""
+    return "∞" if value is None else number(value)
+
+
+def too_wide(factor: Estimate) -> bool:
+    """Whether the interval of a factor spans more than 10x."""
+    return factor.low is None or factor.high is None or factor.low <= 0 or factor.high / factor.low > WIDE
+
+
+def _finalist(finalist: Finalist, single: str) -> str:
+    assert finalist.difference is not None
+    spread = "" if finalist.test_sd is None else f" ± {points(finalist.test_sd)}"
+    how = f" from {plural(finalist.searches, 'search')}" if finalist.searches else ""
+    return (
+        f"On test, {label(finalist.space)} finalists{how} reach {percent(finalist.test_error)}{spread} "
+        f"(n = {finalist.n}), {signed(finalist.difference, 'worse', 'better')} than {single}."
+    )
+
+
+def overall(tasks: Sequence[TaskComparison]) -> str:
+    """A sentence over the evaluation tasks and one over the development tasks: a count, no test."""
+    if not tasks:
+        return "No record yet: nothing can be concluded (0 trials)."
+    judged = [task for task in tasks if not task.development]
+    tuned = [task for task in tasks if task.development]
+    parts = [_count(judged, f"Of {plural(len(judged), 'evaluation task')}")]
+    parts.append(_count(tuned, f"On {plural(len(tuned), 'development task')}, where rules were tuned"))
+    return " ".join(part for part in parts if part)
+
+
+def _count(tasks: Sequence[TaskComparison], start: str) -> str:
+    if not tasks:
+        return ""
+    parts = []
+    for verdict in ("no search needed", "search", "cannot say"):
+        names = [task.task for task in tasks if task.verdict == verdict]
+        if names:
+            parts.append(f"{verdict} on {len(names)} ({', '.join(names)})")
+    small = sum(bool(task.spaces) and task.spaces[0].descriptive for task in tasks)
+    descriptive = f"; {small} on fewer than 100 designs, descriptive only" if small else ""
+    return f"{start}: {', '.join(parts)}{descriptive}."

@@ -1,0 +1,45 @@
+"""Runs with a name. A preset is a function without arguments that returns a `SearchConfig`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nas.config import SearchConfig
+from search_spaces.lookup import lookup
+
+
+def smoke() -> SearchConfig:
+    """Minutes on two processor cores: real digits as images and as series, small populations."""
+    return SearchConfig(
+        name="smoke",
+        tasks=("digits", "digits_sequence"),
+        epochs=8,
+        population=24,
+        repeats=4,
+        seeds=5,
+        search_trials=12,
+        search_seeds=1,
+        finalist_seeds=3,
+        budget=5,
+    )
+
+
+def mnist5k() -> SearchConfig:
+    """Hours on two processor cores: 5,000 MNIST digits as images and as 784-step series."""
+    return SearchConfig(name="mnist5k", tasks=("mnist5k", "mnist5k_sequence"))
+
+
+PRESETS: dict[str, Callable[[], SearchConfig]] = {"smoke": smoke, "mnist5k": mnist5k}
+
+
+def load(name: str) -> SearchConfig:
+    """The configuration that a preset's name, ``module:function`` or ``file.py:function`` stands for.
+
+    Raises:
+        ValueError: there is no such name, or it does not return a `SearchConfig`.
+    """
+    preset = lookup("preset", name, PRESETS)
+    config = preset() if callable(preset) else preset
+    if not isinstance(config, SearchConfig):
+        raise ValueError(f"{name} must return a nas.SearchConfig, got a {type(config).__name__}")
+    return config

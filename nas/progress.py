@@ -1,0 +1,118 @@
+"""What a run shows while it runs: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from trials.record import EpochMetrics, Study, Trial, TrialRecord
+
+LINE_SECONDS = 15.0
+
+
+class Progress:
+    """Trials done, running, failed, the best so far and the time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._records: list[TrialRecord] = []
+        self._running: dict[str, EpochMetrics | None] = {}
+        self._best: dict[tuple[str, str], float] = {}
+        self._total, self._slots, self._here = 0, 1, 0
+        self._began = self._said = time.monotonic()
+
+    def start(self, slots: int, records: list[TrialRecord]) -> None:
+        """Trials can run now; `records` were there before."""
+        self._slots = slots
+        for record in records:
+            self._note(record)
+        self._began = time.monotonic()
+        before = f", {len(records)} trials are there already" if records else ""
+        self._console.print(f"{slots} trials at a time{before}")
+        if self._console.is_terminal:
+            self._live = Live(self._table(), console=self._console, refresh_per_second=4, transient=True)
+            self._live.start()
+
+    def total(self, trials: int) -> None:
+        """Trials planned in all."""
+        self._total = trials
+
+    def epoch(self, trial: Trial, metrics: EpochMetrics | None) -> None:
+        """A trial has started (no metrics) or finished an epoch."""
+        self._running[trial.id] = metrics
+
+    def ended(self, record: TrialRecord) -> None:
+        self._running.pop(record.trial.id, None)
+        self._here += 1
+        self._note(record)
+        if record.status == "failed":
+            self.say(f"failed: {record.trial.id}: {record.reason.splitlines()[0]}")
+
+    def show(self) -> None:
+        """Bring the display up to date."""
+        if self._live is not None:
+            self._live.update(self._table())
+        elif time.monotonic() - self._said >= LINE_SECONDS:
+            self._said = time.monotonic()
+            self._console.print(self._line(), soft_wrap=True)
+
+    def say(self, line: str) -> None:
+        """One line that stays."""
+        self._console.print(Text(line), soft_wrap=True)
+
+    def stop(self) -> None:
+        """Leave the screen as it is, with a last line."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self._console.print(self._line(), soft_wrap=True)
+
+    def _note(self, record: TrialRecord) -> None:
+        self._records.append(record)
+        key = (record.trial.study.task, record.trial.study.space)
+        if record.status == "completed":
+            self._best[key] = min(self._best.get(key, 1.0), record.select_error)
+
+    def _left(self) -> str:
+        if not self._here or self._total <= len(self._records):
+            return ""
+        seconds = (time.monotonic() - self._began) / self._here * (self._total - len(self._records))
+        return f", about {seconds / 60:.0f} min left" if seconds > 90 else f", about {seconds:.0f} s left"
+
+    def _line(self) -> str:
+        count = Counter(record.status for record in self._records)
+        best = ", ".join(f"{task} {space} {100 * e:.1f} %" for (task, space), e in self._best.items())
+        return (
+            f"{len(self._records)}/{self._total} trials ended ({count['completed']} completed, "
+            f"{count['stopped']} stopped, {count['failed']} failed), {len(self._running)} running{self._left()}"
+            + (f"; best select error: {best}" if best else "")
+        )
+
+    def _table(self) -> Group:
+        studies: dict[Study, Counter[str]] = {}
+        for record in self._records:
+            studies.setdefault(record.trial.study, Counter())[record.status] += 1
+        rows: dict[tuple[str, str], Counter[str]] = {}
+        for study, count in studies.items():
+            rows.setdefault((study.task, study.space), Counter()).update(count)
+        table = Table(box=None, padding=(0, 2))
+        for column in ("task", "space", "completed", "stopped", "failed", "best select error"):
+            table.add_column(column, justify="left" if column in ("task", "space") else "right")
+        for (task, space), count in rows.items():
+            best = self._best.get((task, space))
+            table.add_row(
+                task,
+                space,
+                *(str(count[status]) for status in ("completed", "stopped", "failed")),
+                "-" if best is None else f"{100 * best:.1f} %",
+            )
+        done = f"{len(self._records)}/{self._total} trials ended, {len(self._running)} running{self._left()}"
+        bar = ProgressBar(total=max(self._total, 1), completed=len(self._records), width=60)
+        return Group(table, bar, Text(done))

@@ -1,0 +1,233 @@
+"""Tables and lists of the report as plain text cells: the same words in the terminal, Markdown and HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nas.efficiency.results import (
+    Comparison,
+    Estimate,
+    Level,
+    Plan,
+    SpaceComparison,
+    TaskComparison,
+    WinnersCurse,
+)
+from nas.efficiency.sentences import bound, label, number, percent, plural, points, too_wide
+
+
+class Table(NamedTuple):
+    """A caption, column heads and rows of text."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def efficiency_table(task: TaskComparison) -> Table:
+    """The single design, the searched spaces and the defaults: error, chance, cost, size."""
+    head = (
+        "space", "report error", "test error (n)", "designs that match", "p_run", "designs to match",
+        "cost to match", "factor", "parameters", "multiply-adds", "s per trial",
+    )  # fmt: skip
+    rows = [_level_row(task, task.single)] if task.single else []
+    rows += [_space_row(task, space) for space in task.spaces if space.designs]
+    rows += [_level_row(task, default) for default in task.defaults]
+    caption = (
+        "Errors: mean ± sd over seeds; of a searched space, the expected best of n with its 95 % "
+        "interval. Brackets are 95 % intervals. Factor: cost to match over the cost of one training of "
+        "the single design; a design at the population's median, at equal cost, has factor 2. Costs are "
+        "device-seconds unless marked MA (multiply-adds)."
+    )
+    if task.majority_error is not None:
+        caption += f" Always answering the most frequent class: {percent(task.majority_error)} error."
+    return Table(caption, head, tuple(rows))
+
+
+def _level_row(task: TaskComparison, level: Level) -> tuple[str, ...]:
+    spread = "" if level.report_sd is None else f" ± {points(level.report_sd)}"
+    report = (
+        "–" if level.report_error is None else f"{percent(level.report_error)}{spread} (n = {level.seeds})"
+    )
+    sizes = (number(level.parameters), number(level.multiply_adds)) if level.seeds else ("–", "–")
+    return (
+        label(level.space),
+        report,
+        _test(task, level.space),
+        *["–"] * 5,
+        *sizes,
+        number(level.seconds or None),
+    )
+
+
+def _space_row(task: TaskComparison, space: SpaceComparison) -> tuple[str, ...]:
+    best = next((b.error for b in space.best_of if b.n == space.n), None)
+    report = "–"
+    if best is not None and best.value is not None:
+        low, high = (points(b) if b is not None else "∞" for b in (best.low, best.high))
+        report = f"{percent(best.value)} [{low}, {high}] (n = {space.n})"
+    chance = space.chance
+    match = run = designs = cost = factor = "–"
+    if space.chance_run is not None and space.chance_run.value is not None:
+        run = f"{space.chance_run.value:.2f} {_range(space.chance_run, 2)}"
+    if chance is not None:
+        match = f"{chance.matches} of {chance.designs}, p {_range(chance.chance, 2)}"
+        seconds = chance.factor_seconds is not None
+        costs = chance.cost_seconds or chance.cost_multiply_adds
+        ratio = chance.factor_seconds or chance.factor_multiply_adds
+        unit = " s" if seconds else " MA"
+        designs = _bounded(chance.designs_to_match)
+        cost = _bounded(costs) + unit
+        factor = (
+            "cannot say"
+            if chance.matches and too_wide(ratio)
+            else _bounded(ratio) + ("" if seconds else unit)
+        )
+    return (
+        f"{label(space.space)} (N = {space.designs})", report, _test(task, space.space),
+        match, run, designs, cost, factor,
+        number(space.parameters), number(space.multiply_adds), number(space.seconds),
+    )  # fmt: skip
+
+
+def _range(estimate: Estimate, digits: int) -> str:
+    low, high = ("∞" if b is None else f"{b:.{digits}f}" for b in (estimate.low, estimate.high))
+    return f"[{low}, {high}]"
+
+
+def _bounded(estimate: Estimate) -> str:
+    """A value and its interval; without a value, the one-sided bound."""
+    if estimate.value is None:
+        return f"≥ {number(estimate.low)}"
+    return f"{number(estimate.value)} [{bound(estimate.low)}, {bound(estimate.high)}]"
+
+
+def _test(task: TaskComparison, space: str) -> str:
+    for finalist in task.finalists:
+        if finalist.space == space and finalist.test_error is not None:
+            spread = "" if finalist.test_sd is None else f" ± {points(finalist.test_sd)}"
+            return f"{percent(finalist.test_error)}{spread} (n = {finalist.n})"
+    return "–"
+
+
+def search_table(task: TaskComparison) -> Table | None:
+    """Every search: its trials, its best, its time to the single design's error, its finalist on test."""
+    if not task.searches:
+        return None
+    curses = {(f.space, c.search_seed): c for f in task.finalists for c in f.curses}
+    rows = []
+    for search in task.searches:
+        curse = curses.get((search.space, search.seed))
+        ended = f"{search.completed} / {search.stopped} / {search.failed}"
+        rows.append(
+            (
+                f"{label(search.space)}, seed {search.seed}", ended, number(search.seconds),
+                percent(search.curve[-1][1]) if search.curve else "–",
+                _time(search.target, search.to_single, search.seconds),
+                _time(search.target, search.to_margin, search.seconds),
+                *_curse(curse),
+            )
+        )  # fmt: skip
+    caption = (
+        "Searches choose and stop trials by select error, so no statement about a distribution rests on "
+        "them. A time after > is censored: the target was not reached within it. Winner's curse: test "
+        "error of the selected design, retrained, minus the select error its search saw."
+    )
+    head = (
+        "search", "completed / stopped / failed", "device-seconds", "best select error", "s to f",
+        "s to f + margin", "select → test", "winner's curse",
+    )  # fmt: skip
+    return Table(caption, head, tuple(rows))
+
+
+def _curse(curse: WinnersCurse | None) -> tuple[str, str]:
+    if curse is None:
+        return "–", "–"
+    both = f"{percent(curse.select_error)} → {percent(curse.test_error)} (n = {curse.n})"
+    return both, f"{points(curse.gap)} points"
+
+
+def _time(target: float | None, reached: float | None, spent: float) -> str:
+    if target is None:
+        return "–"
+    return number(reached) if reached is not None else f"> {number(spent)}"
+
+
+def kernel_table(task: TaskComparison) -> Table | None:
+    """Kernel sizes per layer, first layer first."""
+    if not task.kernel_sizes:
+        return None
+    rows = tuple(
+        (label(k.space), k.of, ", ".join(_taps(layer) for layer in k.layers)) for k in task.kernel_sizes
+    )
+    return Table(
+        "Taps along each axis of every convolution wider than 1, first layer first.",
+        ("space", "of", "kernel sizes"),
+        rows,
+    )
+
+
+def _taps(layer: Sequence[float]) -> str:
+    return "x".join(f"{taps:.3g}" for taps in layer)
+
+
+def plan_table(plan: Plan) -> Table:
+    """The plan that was fixed before the run."""
+    rows = (
+        ("single design", label(plan.single)),
+        ("searched", ", ".join(map(label, plan.searched)) or "none"),
+        ("defaults", ", ".join(map(label, plan.defaults)) or "none"),
+        ("margin", f"max({plan.margin_points:g} points, {100 * plan.margin_share:g} % of f)"),
+        ("budget n", f"{plan.budget}, at most a fifth of the designs trained"),
+        ("development tasks", ", ".join(plan.development) or "none"),
+        ("seed of the statistics", str(plan.seed)),
+    )
+    return Table("", ("plan", "fixed before the run"), rows)
+
+
+def count_table(comparison: Comparison) -> Table:
+    """Trials by kind and status: what failed or was stopped is counted, never missing."""
+    kinds = sorted({count.kind for count in comparison.counts})
+    found = {(count.kind, count.status): count.trials for count in comparison.counts}
+    head = ("completed", "stopped", "failed")
+    rows = tuple((kind, *(str(found.get((kind, status), 0)) for status in head)) for kind in kinds)
+    return Table("", ("trials", *head), rows)
+
+
+def caveats(comparison: Comparison) -> list[str]:
+    """What this does and does not show, from what is known of the run."""
+    stopped = sum(count.trials for count in comparison.counts if count.status == "stopped")
+    failed = sum(count.trials for count in comparison.counts if count.status == "failed")
+    small = sum(s.descriptive and s.designs > 0 for task in comparison.tasks for s in task.spaces)
+    tuned = [task.task for task in comparison.tasks if task.development]
+    lines = [
+        f"It rests on {plural(comparison.records, 'trial')}: {failed} failed (error +infinity, at their "
+        f"cost, kept in N), {stopped} stopped by a search, {len(comparison.left_out)} left out (listed "
+        "below).",
+        f"{plural(comparison.censored, 'search')} did not reach the single design's select error (censored, "
+        "listed).",
+    ]
+    if small:
+        lines.append(
+            f"{plural(small, 'population')} of fewer than 100 designs: descriptive; no claim should rest "
+            "on one alone."
+        )
+    if tuned:
+        lines.append(f"Rules were tuned on {', '.join(tuned)}: shown, not judged.")
+    return lines + [
+        "Designs are picked on the select half of the validation rows and shown on the report half; the "
+        "chance to match uses both halves; test rows are touched once, by finalists.",
+        "Intervals cover the draw of designs and of seeds for this one split; another split would move "
+        "all designs together. The binomial noise of finite validation rows enters the chance to match "
+        "only.",
+        "The interval of what a search buys joins the seeds of the single design (report error) and the "
+        "jackknife over designs by Welch and Satterthwaite. Known coverage of the jackknife: 92 to 96 % "
+        "for n up to N/5.",
+        "The chance to match shrinks seed and binomial noise out of the population. Known coverage: 91 to "
+        "98 %, but 85 to 92 % where about one design in fifty matches and the noise is strong.",
+        "Several finalists of one search share its design: their interval on test is that of fresh seeds, "
+        "not of fresh searches.",
+        "Nothing is shown about other recipes, budgets of epochs, spaces or tasks than those listed, nor "
+        "that a better search would not find more.",
+    ]

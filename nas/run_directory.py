@@ -1,0 +1,237 @@
+"""The run directory: the only truth. Everything else can be rebuilt from it.
+
+config.json                 the plan, before the first trial
+trials/<id>/design.json     what a trial is to train, before it starts
+trials/<id>/record.json     how it ended
+trials/<id>/checkpoint.pt   while the trial runs
+trials/<id>/weights.safetensors   finalists
+report.md, report.html      written from the records
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.config import SearchConfig, first_difference
+from search_spaces.space import TaskShape
+from trials.plain import dumps, from_plain
+from trials.record import SCHEMA, Trial, TrialRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSpace:
+    """A space as one task made it: the name in the configuration, its own name, its designs."""
+
+    task: str
+    reference: str
+    name: str
+    designs: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunTask:
+    """A task as the run uses it.
+
+    Attributes:
+        name, reference, source: in the records; in the configuration; what opens it.
+        shape: of its inputs.
+        mean, std: per channel, of the training rows: what inputs are normalised with.
+        digest: of its rows.
+    """
+
+    name: str
+    reference: str
+    source: str
+    shape: TaskShape
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunInfo:
+    """What was found out when the run began, so that it can be compared without its data or code.
+
+    Attributes:
+        id: eight hexadecimal digits, new for every run directory.
+        created: Unix time.
+        version: of the product.
+        tracking_uri: of MLflow, None for the SQLite file in the run directory.
+    """
+
+    id: str
+    created: float
+    version: str
+    tracking_uri: str | None
+    tasks: tuple[RunTask, ...]
+    spaces: tuple[RunSpace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Reads and writes one run. Every object is written whole, under a temporary name, then renamed."""
+
+    path: Path
+
+    @property
+    def trials(self) -> Path:
+        return self.path / "trials"
+
+    def folder(self, trial_id: str) -> Path:
+        """Where a trial keeps its files."""
+        return self.trials / trial_id
+
+    def start(self, config: SearchConfig, resume: bool) -> None:
+        """Claim the directory for a configuration.
+
+        Raises:
+            ValueError: it holds another run, or a run of this configuration and `resume` is not set.
+        """
+        if (self.path / "config.json").exists():
+            if difference := first_difference(config, self.config()):
+                raise ValueError(
+                    f"{self.path} holds a run of another configuration: {difference}; "
+                    "take another --run-dir, or the same configuration"
+                )
+            if not resume:
+                raise ValueError(f"{self.path} already holds this run; continue it with --resume")
+            return
+        if self.path.exists() and any(self.path.iterdir()):
+            raise ValueError(f"{self.path} is not empty and holds no run; take another --run-dir")
+        try:
+            self.trials.mkdir(parents=True, exist_ok=True)
+            self.put("config.json", dumps(config))
+        except OSError as error:
+            raise ValueError(f"{self.path} cannot be written: {error.strerror or error}") from error
+
+    def config(self) -> SearchConfig:
+        """The run's plan.
+
+        Raises:
+            ValueError: there is none, or it cannot be read.
+        """
+        return from_plain(SearchConfig, self._load(self.path / "config.json"), "config.json")
+
+    def info(self) -> RunInfo | None:
+        """What was found out when the run began; None if it never got so far."""
+        if not (self.path / "run.json").exists():
+            return None
+        return from_plain(RunInfo, self._load(self.path / "run.json"), "run.json")
+
+    def put(self, name: str, text: str) -> None:
+        """Write a file so that a reader sees the old content or the new, never a part."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def put_trial(self, trial: Trial) -> None:
+        """Write down what is about to be trained."""
+        self.put(f"trials/{trial.id}/design.json", dumps(trial))
+
+    def put_record(self, record: TrialRecord) -> None:
+        """Write down how a trial ended and drop its checkpoint, which nothing needs any more."""
+        self.put(f"trials/{record.trial.id}/record.json", dumps(record))
+        (self.folder(record.trial.id) / "checkpoint.pt").unlink(missing_ok=True)
+
+    def read_trials(self) -> list[Trial]:
+        """Every trial that was ever issued, in the order of their names."""
+        return [from_plain(Trial, self._load(path), str(path)) for path in self._glob("design.json")]
+
+    def read_records(self) -> tuple[list[TrialRecord], list[str]]:
+        """Every record that can be read, and one line for each that cannot."""
+        records, unreadable = [], []
+        for path in self._glob("record.json"):
+            try:
+                data = self._load(path)
+                if isinstance(data, dict) and data.get("schema") != SCHEMA:
+                    raise ValueError(f"{path} has schema {data.get('schema')}, this version reads {SCHEMA}")
+                records.append(from_plain(TrialRecord, data, str(path)))
+            except ValueError as error:
+                unreadable.append(str(error))
+        return records, unreadable
+
+    def _glob(self, name: str) -> list[Path]:
+        return sorted(self.trials.glob(f"*/{name}"))
+
+    @staticmethod
+    def _load(path: Path) -> object:
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"there is no {path}; a run directory holds one") from None
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} cannot be read: {error}") from error
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep a second driver away while this one runs.
+
+        Raises:
+            ValueError: another process on this machine is running in the directory.
+        """
+        with open(self.path / ".lock", "w", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f"another process is running {self.path}; wait for it or stop it") from None
+            yield
+
+    def drop_orphans(self) -> None:
+        """Remove what a killed writer left half written."""
+        for leftover in self.path.glob("trials/*/.*"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+
+def open_run(path: Path | str) -> RunDirectory:
+    """An existing run.
+
+    Raises:
+        ValueError: there is no run at this path.
+    """
+    directory = RunDirectory(Path(path))
+    if not (directory.path / "config.json").exists() and not directory.trials.is_dir():
+        raise ValueError(f"{path} holds no run (no config.json, no trials/); nas run --run-dir makes one")
+    return directory
+
+
+RUNS = Path("runs")
+
+
+def new_run_path(name: str) -> Path:
+    """The first free of ``runs/NAME``, ``runs/NAME-2``, ..."""
+    return _numbered(name, taken=False)
+
+
+def latest_run_path(name: str) -> Path:
+    """The last used of ``runs/NAME``, ``runs/NAME-2``, ..., or ``runs/NAME``."""
+    return _numbered(name, taken=True)
+
+
+def _numbered(name: str, taken: bool) -> Path:
+    last, number = RUNS / name, 1
+    while True:
+        path = RUNS / (name if number == 1 else f"{name}-{number}")
+        if not path.exists():
+            return last if taken else path
+        last, number = path, number + 1

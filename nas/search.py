@@ -1,0 +1,266 @@
+"""Trials over a Ray cluster: the only file that knows Ray.
+
+Ray Tune keeps one long trial per slot, in one kept process: it places the slot on a node, gives it its
+share of a device, and starts it again when its process dies. What a slot trains is not Tune's business:
+the slot asks the board, an actor beside the driver that holds the `Schedule` and writes the run
+directory, for one design after another. (Why: docs/decisions/0001-slots.md.)
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Literal
+
+os.environ.update(  # read when Ray is imported
+    RAY_USAGE_STATS_ENABLED="0",
+    TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
+    TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
+    RAY_CHDIR_TO_TRIAL_DIR="0",
+    RAY_AIR_NEW_OUTPUT="0",
+    RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+)
+
+import ray
+from ray import tune
+from ray.tune.progress_reporter import TrialProgressCallback
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from nas.config import SearchConfig
+from nas.run_directory import RunDirectory
+from nas.schedule import Schedule, Source, Verdict, Wait, failed_record
+from search_spaces import SPACES
+from search_spaces.lookup import absolute, lookup
+from search_spaces.space import TaskShape
+from trials.record import EpochMetrics, Trial, TrialRecord
+from trials.task import Task
+
+Event = tuple[Literal["started", "epoch", "ended"], Trial, EpochMetrics | TrialRecord | None]
+POLL_SECONDS = 0.25
+
+
+class Board:
+    """What the slots ask: the schedule, behind an actor, with the events the driver shows."""
+
+    def __init__(
+        self, config: SearchConfig, tasks: tuple[Source, ...], shapes: dict[str, TaskShape], path: Path
+    ) -> None:
+        spaces = {
+            (task.name, name): lookup("space", absolute(name), SPACES)(shapes[task.name])
+            for task in tasks
+            for name in config.all_spaces
+        }
+        self._schedule = Schedule(config, tasks, spaces, RunDirectory(path))
+        self._events: list[Event] = []
+        self._broken = ""
+
+    def next(self, slot: int) -> Trial | Wait | None:
+        trial = self._schedule.next(slot)
+        if isinstance(trial, Trial):
+            self._events.append(("started", trial, None))
+        return trial
+
+    def report(self, trial: Trial, metrics: EpochMetrics) -> Verdict:
+        self._events.append(("epoch", trial, metrics))
+        return self._schedule.report(trial, metrics)
+
+    def finish(self, slot: int, record: TrialRecord) -> None:
+        self._schedule.finish(slot, record)
+        self._events.append(("ended", record.trial, record))
+
+    def pause(self, broken: str = "") -> None:
+        self._schedule.paused = True
+        self._broken = self._broken or broken
+
+    def restored(self) -> list[TrialRecord]:
+        return list(self._schedule.records.values())
+
+    def news(self) -> tuple[list[Event], int, str]:
+        """Events since the last call, trials planned, and why nothing can run, if so."""
+        events, self._events = self._events, []
+        return events, self._schedule.total, self._broken
+
+
+def work(slot: dict[str, int], board: Any, path: Path, threads: int) -> None:
+    """A slot: one trial after another until the board has none left."""
+    number = slot["slot"]
+    try:
+        import torch
+
+        from nas.finalists import train_and_test
+
+        torch.set_num_threads(threads)
+        while (trial := ray.get(board.next.remote(number))) is not None:
+            if trial == "wait":
+                time.sleep(POLL_SECONDS)
+                continue
+            report = partial(_report, board, trial)
+            try:
+                task = _open(trial.source, trial.rows)
+                record = train_and_test(trial, task, report, RunDirectory(path).folder(trial.id))
+            except Exception:
+                record = failed_record(trial, _reason())
+            if record is not None:
+                ray.get(board.finish.remote(number, record))
+    except Exception:
+        ray.get(board.pause.remote(_reason()))
+
+
+def _report(board: Any, trial: Trial, metrics: EpochMetrics) -> Verdict:
+    verdict: Verdict = ray.get(board.report.remote(trial, metrics))
+    return verdict
+
+
+@lru_cache(maxsize=4)
+def _open(source: str, rows: int | None) -> Task:
+    from trials.task import open_task
+
+    return open_task(source, rows)
+
+
+def _reason() -> str:
+    text = traceback.format_exc().strip()
+    return f"{text.splitlines()[-1]}\n{text}"
+
+
+class _Quiet(TrialProgressCallback):
+    """Tune would print a line for every slot; the run shows its own progress."""
+
+    def _print(self, msg: str) -> None: ...
+    def log_result(self, trial: object, result: object, error: bool = False) -> None: ...
+
+
+def execute(
+    config: SearchConfig,
+    tasks: tuple[Source, ...],
+    shapes: dict[str, TaskShape],
+    directory: RunDirectory,
+    *,
+    address: str | None,
+    gpus_per_trial: float | None,
+    on_start: Callable[[int, list[TrialRecord]], None],
+    on_news: Callable[[list[Event], int], None],
+) -> bool:
+    """Run what is left of a run.
+
+    Args:
+        config, tasks, shapes, directory: the run; the directory is started and held.
+        address: of a running cluster, None to start one on this machine (or use RAY_ADDRESS).
+        gpus_per_trial: share of an accelerator for each trial; None: a whole one where there are any.
+        on_start: called once with the number of slots and the records that were there already.
+        on_news: called a few times a second with new events and the number of planned trials.
+
+    Returns:
+        False if it was interrupted; running trials have then saved a checkpoint.
+
+    Raises:
+        ValueError: the cluster cannot be reached or is too small for one trial.
+        RuntimeError: the slots cannot work at all; the message holds their traceback.
+    """
+    ours = _connect(address)
+    storage = tempfile.mkdtemp(prefix="nas-tune-")
+    try:
+        slots, gpus = _slots(config.cpus_per_trial, gpus_per_trial)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        actor: Any = ray.remote(Board)
+        board = actor.options(num_cpus=0, scheduling_strategy=here).remote(
+            config, tasks, shapes, directory.path.resolve()
+        )
+        on_start(slots, ray.get(board.restored.remote()))
+        function = tune.with_parameters(
+            work, board=board, path=directory.path.resolve(), threads=config.cpus_per_trial
+        )
+        tuner = tune.Tuner(
+            tune.with_resources(function, {"cpu": config.cpus_per_trial, "gpu": gpus}),
+            param_space={"slot": tune.grid_search(list(range(slots)))},
+            tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=slots),
+            run_config=tune.RunConfig(
+                name="slots",
+                storage_path=storage,
+                verbose=0,
+                callbacks=[_Quiet()],
+                failure_config=tune.FailureConfig(max_failures=-1),
+            ),
+        )
+        return _watch(tuner, board, on_news)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)
+        if ours:
+            ray.shutdown()
+
+
+def _watch(tuner: tune.Tuner, board: Any, on_news: Callable[[list[Event], int], None]) -> bool:
+    """Pass news on until every slot has ended; the first interrupt pauses, a second one leaves."""
+    fit = threading.Thread(target=tuner.fit, daemon=True)
+    fit.start()
+    interrupted = broken = ""
+    while True:
+        alive = fit.is_alive()
+        try:
+            events, total, broken = ray.get(board.news.remote())
+            on_news(events, total)
+            if not alive:
+                break
+            fit.join(POLL_SECONDS)
+        except KeyboardInterrupt:
+            if interrupted:
+                raise
+            interrupted = "yes"
+            ray.get(board.pause.remote())
+    if broken:
+        raise RuntimeError(f"no trial can run: {broken}")
+    return not interrupted
+
+
+def _connect(address: str | None) -> bool:
+    """Attach to Ray, or start it here; whether it is ours to stop."""
+    if ray.is_initialized():
+        return False
+    local = address is None and "RAY_ADDRESS" not in os.environ
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    try:
+        ray.init(
+            address=address,
+            num_cpus=os.cpu_count() if local else None,
+            include_dashboard=False if local else None,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            configure_logging=True,
+        )
+    except (ConnectionError, RuntimeError) as error:
+        raise ValueError(
+            f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}; "
+            "start one with `ray start --head`, or leave --address out to run on this machine"
+        ) from error
+    return True
+
+
+def _slots(cpus: int, gpus: float | None) -> tuple[int, float]:
+    """How many trials fit at once, and the share of an accelerator each gets."""
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    have_cpus, have_gpus = int(there.get("CPU", 0)), there.get("GPU", 0.0)
+    share = gpus if gpus is not None else (1.0 if have_gpus else 0.0)
+    if share > 0 and have_gpus == 0:
+        raise ValueError(
+            f"--gpus-per-trial {share:g} asks for accelerators and the cluster has none; "
+            "leave it out, or connect to a cluster with --address"
+        )
+    slots = have_cpus // cpus
+    if share > 0:
+        slots = min(slots, int(have_gpus / share + 1e-9))
+    if slots < 1:
+        raise ValueError(
+            f"one trial needs {cpus} processors and {share:g} accelerators; "
+            f"the cluster has {have_cpus} and {have_gpus:g}"
+        )
+    return slots, share

@@ -1,0 +1,174 @@
+"""What `nas show`, `nas tasks` and `nas spaces` print."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from nas.run_directory import RUNS, open_run
+from search_spaces import SPACES
+from search_spaces.complexity import complexity
+from search_spaces.lookup import absolute, lookup
+from search_spaces.space import TaskShape
+
+BEST = 10
+EXAMPLE_SHAPES = (
+    TaskShape(extent=(784,), channels=1, classes=10),
+    TaskShape(extent=(28, 28), channels=1, classes=10),
+)
+
+
+def newest_run() -> Path:
+    """The run in ``runs/`` that was started last.
+
+    Raises:
+        ValueError: there is none.
+    """
+    runs = sorted(RUNS.glob("*/config.json"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        raise ValueError(
+            f"there is no run in {RUNS}/; start one with `nas run smoke`, or name a run directory"
+        )
+    return runs[-1].parent
+
+
+def state_of(path: Path) -> RenderableType:
+    """Trials by task, space and kind: issued, ended, failed."""
+    directory = open_run(path)
+    trials, (records, unreadable) = directory.read_trials(), directory.read_records()
+    issued = Counter(trial.study for trial in trials)
+    ended = {status: Counter(r.trial.study for r in records if r.status == status) for status in STATUSES}
+    table = _table(f"{path}: {len(records)} of {len(trials)} issued trials have ended", _STATE)
+    for study in sorted(issued, key=lambda study: study.name):
+        counts = [ended[status][study] for status in STATUSES]
+        row = [issued[study], *counts, issued[study] - sum(counts)]
+        table.add_row(study.task, study.space, study.kind, str(study.seed), *map(str, row))
+    failures = [
+        Text(f"failed: {r.trial.id}: {r.reason.splitlines()[0]}") for r in records if r.status == "failed"
+    ]
+    return Group(table, *failures, *(Text(line) for line in unreadable))
+
+
+STATUSES = ("completed", "stopped", "failed")
+_STATE = ("task", "space", "kind", "seed", "issued", *STATUSES, "open")
+
+
+def trials_table(path: Path) -> RenderableType:
+    """The trials with the smallest `select` error of each task."""
+    records = [r for r in open_run(path).read_records()[0] if r.status == "completed"]
+    tables: list[RenderableType] = []
+    for task in sorted({record.trial.study.task for record in records}):
+        columns = (
+            "trial",
+            "select %",
+            "report %",
+            "test %",
+            "parameters",
+            "multiply-adds",
+            "seconds",
+            "kernels",
+        )
+        table = _table(f"{task}: best trials by select error", columns)
+        ours = [record for record in records if record.trial.study.task == task]
+        for record in sorted(ours, key=lambda record: record.select_error)[:BEST]:
+            table.add_row(
+                record.trial.id,
+                f"{100 * record.select_error:.1f}",
+                f"{100 * record.report_error:.1f}",
+                "" if record.test is None else f"{100 * record.test.error:.1f}",
+                f"{record.parameters:,}",
+                f"{record.multiply_adds:,}",
+                f"{record.seconds:.1f}",
+                " ".join("x".join(map(str, size)) for size in record.kernel_sizes),
+            )
+        tables.append(table)
+    return Group(*tables)
+
+
+def serve(path: Path, say: Callable[[str], None], port: int = 5000) -> None:
+    """Run MLflow's UI over the run's store until it is interrupted."""
+    from nas.running import tracking_address
+    from nas.tracking import open_ui
+
+    directory = open_run(path)
+    info = directory.info()
+    if info is None:
+        raise ValueError(f"{path} has no run.json, so nothing was shown in MLflow")
+    if info.tracking_uri is not None and not info.tracking_uri.startswith("sqlite:"):
+        say(f"the trials are at {info.tracking_uri}, experiment {path.name} {info.id}")
+        return
+    process = open_ui(tracking_address(directory, info), directory.path / "mlartifacts", port)
+    say(f"MLflow on http://127.0.0.1:{port} (only this machine; not private on a shared one); Ctrl-C ends it")
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+
+
+def task_list() -> RenderableType:
+    """The registered tasks, one line each."""
+    from trials.task import TASKS
+
+    table = _table(
+        "tasks (or a directory of Parquet files, module:attribute, file.py:name)", ("task", "what it is")
+    )
+    for name, make in TASKS.items():
+        table.add_row(name, (make.__doc__ or "").strip().splitlines()[0])
+    return table
+
+
+def one_task(name: str) -> RenderableType:
+    """Shape, classes and splits of a task."""
+    from trials.task import describe, open_task
+
+    task = open_task(absolute(name))
+    table = _table(f"task {task.name}", ("", ""))
+    for what, value in describe(task).items():
+        table.add_row(what, str(value))
+    return table
+
+
+def space_list() -> RenderableType:
+    """The registered spaces, one line each, sized for an example shape."""
+    columns = ("space", *(f"bits on {shape}" for shape in EXAMPLE_SHAPES), "what it is")
+    table = _table("spaces (or module:attribute, file.py:name)", columns)
+    for name, make in SPACES.items():
+        made = [make(shape) for shape in EXAMPLE_SHAPES]
+        table.add_row(name, *(f"{space.bits:.1f}" for space in made), made[0].summary)
+    return table
+
+
+def one_space(name: str) -> RenderableType:
+    """Choices, size, and the cost of an example design, for series and images."""
+    make = lookup("space", absolute(name), SPACES)
+    tables: list[RenderableType] = []
+    for shape in EXAMPLE_SHAPES:
+        space = make(shape)
+        table = _table(
+            f"{space.name} on {shape}: {space.size:,} designs, {space.bits:.1f} bits", ("choice", "options")
+        )
+        for choice in space.choices:
+            when = f"  (if {choice.when[0]} is one of {choice.when[1]})" if choice.when else ""
+            table.add_row(choice.name, ", ".join(map(str, choice.options)) + when)
+        values = space.sample(np.random.default_rng(0))
+        cost = complexity(space.decode(values), shape)
+        example = ", ".join(f"{name}={value}" for name, value in values.items())
+        tables += [
+            table,
+            Text(f"example: {example}: {cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds"),
+        ]
+    return Group(*tables)
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,199 @@
+"""Trials as MLflow shows them: the only file that knows MLflow.
+
+One experiment per run of the product; in it a parent run per study and a child per trial. All of it
+follows from trials and records: putting the same thing twice adds nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from subprocess import Popen
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # we send again from the records
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+
+from trials.record import EpochMetrics, Study, Trial, TrialRecord
+
+PARENT = "mlflow.parentRunId"
+STATUS = {"completed": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+BATCH = 900  # MLflow takes 1,000 metrics a call
+
+
+class Store:
+    """An experiment in an MLflow tracking store.
+
+    Args:
+        uri: of the store: ``sqlite:///...`` or a server's.
+        experiment: its name; made if it is not there.
+        artifacts: local folder for artifacts, None to leave that to the server.
+    """
+
+    def __init__(self, uri: str, experiment: str, artifacts: Path | None) -> None:
+        for name in ("alembic", "mlflow"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._client = MlflowClient(tracking_uri=uri)
+        known = self._client.get_experiment_by_name(experiment)
+        if known is None:
+            location = artifacts.resolve().as_uri() if artifacts else None
+            self.experiment_id = self._client.create_experiment(experiment, artifact_location=location)
+        else:
+            self.experiment_id = known.experiment_id
+        self._runs: dict[str, str] = {}  # name of study or trial -> MLflow run
+        self._ended: set[str] = set()
+        self._steps: dict[str, int] = {}  # last epoch sent
+        for run in self._all_runs():
+            name = run.data.tags.get("nas.name", "")
+            self._runs[name] = run.info.run_id
+            self._steps[name] = int(run.data.metrics.get("epoch", 0))
+            if run.info.status != "RUNNING":
+                self._ended.add(name)
+
+    def begin(self, trial: Trial, started: float) -> str:
+        """The MLflow run of a trial, made if it is not there; `started` in Unix seconds."""
+        if trial.id in self._runs:
+            return self._runs[trial.id]
+        parent = self._study(trial.study, started)
+        tags = {
+            PARENT: parent,
+            **_tags(trial.study),
+            "nas.level": "trial",
+            "nas.design": trial.architecture.id,
+        }
+        run_id = self._create(trial.id, tags, started)
+        params = {**trial.values, **_recipe(trial), "seed": trial.seed, "number": trial.number}
+        if trial.selected_from:
+            params["selected_from"] = trial.selected_from
+        self._client.log_batch(run_id, params=[Param(name, str(value)) for name, value in params.items()])
+        return run_id
+
+    def add(self, trial: Trial, curve: Sequence[EpochMetrics], started: float) -> None:
+        """Epochs of a trial's curve; those sent before are passed over."""
+        run_id = self.begin(trial, started)
+        fresh = [each for each in curve if each.epoch > self._steps.get(trial.id, 0)]
+        metrics = [metric for each in fresh for metric in _epoch(each, started)]
+        for first in range(0, len(metrics), BATCH):
+            self._client.log_batch(run_id, metrics=metrics[first : first + BATCH])
+        if fresh:
+            self._steps[trial.id] = fresh[-1].epoch
+
+    def end(self, record: TrialRecord) -> None:
+        """A record: the rest of its curve, final figures and status."""
+        name = record.trial.id
+        if name in self._ended:
+            return
+        self.add(record.trial, record.curve, record.started)
+        run_id, at = self._runs[name], int(record.finished * 1000)
+        tags = {"nas.status": record.status, "nas.commit": record.commit, "nas.device": record.device}
+        if record.reason:
+            tags["nas.reason"] = record.reason[:5000]
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, at, 0) for key, value in _final(record).items()],
+            tags=[RunTag(key, value) for key, value in tags.items()],
+        )
+        self._client.set_terminated(run_id, STATUS[record.status], at)
+        self._ended.add(name)
+
+    def finish(self, finished: float, files: Iterable[Path], studies: Iterable[Study]) -> None:
+        """Close the parents of studies that have ended and keep the report as artifacts of a summary run."""
+        for study in studies:
+            if study.name in self._runs and study.name not in self._ended:
+                self._client.set_terminated(self._runs[study.name], "FINISHED", int(finished * 1000))
+                self._ended.add(study.name)
+        name = "comparison"
+        run_id = self._runs.get(name) or self._create(name, {"nas.level": "comparison"}, finished)
+        for file in files:
+            self._client.log_artifact(run_id, str(file), "figures" if file.suffix == ".svg" else None)
+        self._client.set_terminated(run_id, "FINISHED", int(finished * 1000))
+
+    def _study(self, study: Study, started: float) -> str:
+        if study.name not in self._runs:
+            self._create(study.name, {**_tags(study), "nas.level": "study"}, started)
+        return self._runs[study.name]
+
+    def _create(self, name: str, tags: dict[str, str], started: float) -> str:
+        run = self._client.create_run(
+            self.experiment_id,
+            start_time=int(started * 1000),
+            tags={**tags, "nas.name": name},
+            run_name=name,
+        )
+        self._runs[name] = str(run.info.run_id)
+        return self._runs[name]
+
+    def _all_runs(self) -> Iterable[Run]:
+        token = None
+        while True:
+            page = self._client.search_runs([self.experiment_id], max_results=1000, page_token=token)
+            yield from page
+            if not (token := page.token):
+                return
+
+
+def _tags(study: Study) -> dict[str, str]:
+    return {
+        "nas.task": study.task,
+        "nas.space": study.space,
+        "nas.kind": study.kind,
+        "nas.study": study.name,
+    }
+
+
+def _recipe(trial: Trial) -> dict[str, object]:
+    recipe = trial.recipe
+    return {
+        "recipe": recipe.name,
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "learning_rate": recipe.learning_rate,
+        "weight_decay": recipe.weight_decay,
+    }
+
+
+def _epoch(metrics: EpochMetrics, started: float) -> list[Metric]:
+    at = int((started + metrics.seconds_training + metrics.seconds_evaluation) * 1000)
+    values = {
+        "epoch": float(metrics.epoch),
+        "train_loss": metrics.train_loss,
+        "select_error": metrics.select_error,
+        "select_loss": metrics.select_loss,
+        "report_error": metrics.report_error,
+        "report_loss": metrics.report_loss,
+    }
+    for number, size in enumerate(metrics.kernel_sizes, start=1):
+        values[f"taps_{number}"] = float(max(size))
+    return [Metric(key, value, at, metrics.epoch) for key, value in values.items()]
+
+
+def _final(record: TrialRecord) -> dict[str, float]:
+    values = {
+        "parameters": float(record.parameters),
+        "multiply_adds": float(record.multiply_adds),
+        "training_multiply_adds": float(record.training_multiply_adds),
+        "seconds": record.seconds,
+        "seconds_setup": record.seconds_setup,
+        "seconds_training": record.seconds_training,
+        "seconds_evaluation": record.seconds_evaluation,
+        "peak_memory_mb": record.peak_memory_bytes / 2**20,
+    }
+    if record.status != "failed" and record.curve:
+        values["error"] = record.error
+    if record.test is not None:
+        values |= {"test_error": record.test.error, "test_loss": record.test.loss}
+    return values
+
+
+def open_ui(uri: str, artifacts: Path, port: int) -> Popen[bytes]:
+    """An MLflow server on loopback over a local store, without its job runner."""
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command += ["--default-artifact-root", artifacts.resolve().as_uri()]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    return Popen(command, env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})

@@ -1,0 +1,137 @@
+"""From a design to a network, and what the rest of the product asks of a network."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from search_spaces.architecture import Architecture
+from search_spaces.flexnet import Convolution, FlexNet
+from search_spaces.layers.convolution import PlainConv, plain_conv
+from search_spaces.layers.flexconv import FlexConv
+from search_spaces.layers.kernel_generators import MAGNet
+from search_spaces.layers.masks import GaussianMask
+from search_spaces.space import TaskShape
+
+
+def build(architecture: Architecture, shape: TaskShape) -> nn.Module:
+    """The network of a design on a task, initialised from torch's global generator.
+
+    Returns:
+        A module (batch, channels, *extent) -> logits (batch, classes).
+
+    Raises:
+        ValueError: an unknown family, or a setting missing, unknown or out of range.
+    """
+    if architecture.family not in FAMILIES:
+        raise ValueError(f"unknown family {architecture.family!r}; there are: {', '.join(FAMILIES)}")
+    return FAMILIES[architecture.family](architecture, shape)
+
+
+def freeze(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode with the taps of every FlexConv written out: same function, plain network."""
+    frozen = copy.deepcopy(model).eval()
+    if isinstance(frozen, FlexConv):
+        return frozen.freeze().eval()
+    for module in list(frozen.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, FlexConv):
+                setattr(module, name, child.freeze())
+    return frozen
+
+
+def kernel_sizes(model: nn.Module) -> tuple[tuple[int, ...], ...]:
+    """Taps along each axis of every convolution but 1x1 shortcuts, in the order they act, as they stand."""
+    return tuple(m.kernel_size for m in model.modules() if isinstance(m, FlexConv | PlainConv))
+
+
+def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Every parameter in one of three groups.
+
+    Returns:
+        ``weights``: taps and linear maps, to be decayed; ``undecayed``: norms, biases, kernel generators;
+        ``masks``: mean and sigma of the masks, which learn at a rate of their own.
+    """
+    masks, generators = _parameters_in(model, GaussianMask), _parameters_in(model, MAGNet)
+    groups: dict[str, list[nn.Parameter]] = {"weights": [], "undecayed": [], "masks": []}
+    for parameter in model.parameters():
+        if id(parameter) in masks:
+            group = "masks"
+        elif id(parameter) in generators or parameter.ndim < 2:  # norms and biases are vectors
+            group = "undecayed"
+        else:
+            group = "weights"
+        groups[group].append(parameter)
+    return groups
+
+
+def _parameters_in(model: nn.Module, kind: type[nn.Module]) -> set[int]:
+    return {id(p) for module in model.modules() if isinstance(module, kind) for p in module.parameters()}
+
+
+class _Block(nn.Module):
+    """conv, norm, ReLU, conv, norm, plus the input (through a 1x1 convolution if channels change), ReLU."""
+
+    def __init__(self, net: FlexNet, first: Convolution, second: Convolution) -> None:
+        super().__init__()
+        axes = len(first.size)
+        self.body = nn.Sequential(
+            _convolution(net, first),
+            _NORMS[axes](first.outputs),
+            nn.ReLU(),
+            _convolution(net, second),
+            _NORMS[axes](second.outputs),
+        )
+        same = first.inputs == second.outputs
+        self.shortcut = (
+            nn.Identity() if same else _POINTWISE[axes](first.inputs, second.outputs, 1, bias=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.body(x) + self.shortcut(x)
+        return out.relu()
+
+
+class _FlexNet(nn.Module):
+    def __init__(self, net: FlexNet, shape: TaskShape) -> None:
+        super().__init__()
+        stem, *rest = net.convolutions(shape)
+        self.stem = nn.Sequential(_convolution(net, stem), _NORMS[shape.dimensions](stem.outputs), nn.ReLU())
+        pairs = zip(rest[::2], rest[1::2], strict=True)
+        self.blocks = nn.Sequential(*(_Block(net, first, second) for first, second in pairs))
+        self.head = nn.Linear(net.widths[-1], shape.classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.blocks(self.stem(x))
+        logits: Tensor = self.head(features.flatten(2).mean(2))
+        return logits
+
+
+_NORMS: dict[int, type[nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+_POINTWISE: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+def _convolution(net: FlexNet, plan: Convolution) -> nn.Module:
+    # no bias: a norm follows every convolution
+    if not plan.flexible:
+        return plain_conv(plan.inputs, plan.outputs, plan.size)
+    return FlexConv(
+        plan.inputs,
+        plan.outputs,
+        plan.size,
+        sigma=net.sigma,
+        hidden=net.hidden,
+        layers=net.layers,
+        frequency=net.frequency,
+        bias=False,
+    )
+
+
+def _flexnet(architecture: Architecture, shape: TaskShape) -> nn.Module:
+    return _FlexNet(FlexNet.read(architecture), shape)
+
+
+FAMILIES: dict[str, Callable[[Architecture, TaskShape], nn.Module]] = {"flexnet": _flexnet}
+"""What builds each family's networks."""

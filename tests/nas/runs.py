@@ -1,0 +1,60 @@
+"""Small runs of the real thing, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from nas.config import SearchConfig
+from nas.run_directory import RunDirectory
+from nas.schedule import Schedule, Source
+from search_spaces import SPACES
+from trials.record import Trial
+from trials.synthetic import run_trial
+from trials.task import open_task
+
+SMALL = SearchConfig(
+    name="small",
+    tasks=("digits",),
+    rows=200,
+    epochs=3,
+    population=4,
+    repeats=1,
+    seeds=2,
+    search_trials=5,
+    search_seeds=1,
+    finalist_seeds=1,
+    grace_epochs=1,
+    budget=2,
+)
+"""A run of 20 trials that takes seconds."""
+
+TRIALS = 4 + 1 + 5 + 1 + 3 * (2 + 1)
+"""Trials of SMALL: population and repeats, search, its finalist, three single designs."""
+
+
+def schedule_of(config: SearchConfig, path: Path, resume: bool = False) -> Schedule:
+    """A schedule over a run directory, without a cluster."""
+    directory = RunDirectory(path)
+    directory.start(config, resume)
+    tasks, spaces = [], {}
+    for source in config.tasks:
+        task = open_task(source, config.rows)
+        tasks.append(Source(source, task.name))
+        spaces |= {(task.name, name): SPACES[name](task.shape) for name in config.all_spaces}
+    return Schedule(config, tuple(tasks), spaces, directory)
+
+
+def drive(schedule: Schedule, until: Callable[[Trial], bool] = lambda trial: False) -> list[Trial]:
+    """Run trials with closed-form learning curves on one slot; leaves, like a killed driver, at `until`."""
+    handed_out = []
+    while (trial := schedule.next(0)) is not None:
+        assert isinstance(trial, Trial), "one slot never has to wait for another"
+        handed_out.append(trial)
+        if until(trial):
+            break
+        task = open_task(trial.source, trial.rows)
+        record = run_trial(trial, task, report=lambda metrics, trial=trial: schedule.report(trial, metrics))
+        assert record is not None
+        schedule.finish(0, record)
+    return handed_out

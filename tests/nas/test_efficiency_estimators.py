@@ -1,0 +1,228 @@
+"""The formulas against enumeration, hand-made numbers and simulated truth."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations, permutations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nas.efficiency.chance import Noise, binomial_variance, match, matched, pooled_variance, shrinkage
+from nas.efficiency.estimators import (
+    Moments,
+    best_of_weights,
+    chance_run,
+    dkw_halfwidth,
+    expected_best,
+    jackknife_best,
+    moments,
+    welch,
+)
+
+
+def enumerated_best(select: np.ndarray, report: np.ndarray, n: int) -> float:
+    """Mean report error of the best by select error over all subsets; ties picked at random."""
+    chosen = []
+    for subset in combinations(range(len(select)), n):
+        best = min(select[i] for i in subset)
+        chosen.append(np.mean([report[i] for i in subset if select[i] == best]))
+    return float(np.mean(chosen))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("select", [[0.3, 0.1, 0.5, 0.2, 0.9, 0.4, 0.6], [0.2, 0.1, 0.2, 0.1, 0.2, 0.3, 0.1]])
+def test_expected_best_is_the_mean_over_all_subsets(select: list[float], n: int) -> None:
+    report = np.array([0.31, 0.17, 0.42, 0.25, 0.8, 0.44, 0.5])
+    expected = enumerated_best(np.array(select), report, n)
+    assert expected_best(np.array(select), report, [n])[0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_ties_do_not_depend_on_the_order_of_records() -> None:
+    select, report = np.array([0.1, 0.1, 0.2, 0.2]), np.array([0.1, 0.3, 0.2, 0.6])
+    values = {
+        round(expected_best(select[list(order)], report[list(order)], [2])[0], 12)
+        for order in permutations(range(4))
+    }
+    assert len(values) == 1
+
+
+def test_weights_are_a_distribution_also_for_large_populations() -> None:
+    for count, n in ((1, 1), (7, 3), (5000, 1000)):
+        weights = best_of_weights(count, n)
+        assert weights.sum() == pytest.approx(1)
+        assert (weights >= 0).all()
+    exact = [math.comb(50 - i, 9) / math.comb(50, 10) for i in range(1, 51)]
+    assert best_of_weights(50, 10) == pytest.approx(exact, rel=1e-12)
+    with pytest.raises(ValueError, match="n must lie in"):
+        best_of_weights(3, 4)
+
+
+def test_expected_best_is_infinite_only_where_all_drawn_designs_may_have_failed() -> None:
+    errors = np.array([0.1, 0.2, 0.3, math.inf, math.inf])
+    assert expected_best(errors, errors, [1, 2, 3]) == pytest.approx(
+        [math.inf, math.inf, enumerated_best(errors, errors, 3)]
+    )
+
+
+def test_jackknife_leaves_out_each_design_in_turn() -> None:
+    select, report = np.array([0.1, 0.2, 0.2, 0.4, 0.5]), np.array([0.2, 0.1, 0.4, 0.3, 0.6])
+    left_out = [enumerated_best(np.delete(select, j), np.delete(report, j), 2) for j in range(5)]
+    expected = math.sqrt(4 / 5 * ((left_out - np.mean(left_out)) ** 2).sum())
+    values, deviations = jackknife_best(select, report, [2])
+    assert values[0] == pytest.approx(enumerated_best(select, report, 2))
+    assert deviations[0] == pytest.approx(expected)
+
+
+def test_jackknife_of_best_of_one_is_the_standard_error_of_the_mean() -> None:
+    errors = np.random.default_rng(0).random(30)
+    assert jackknife_best(errors, errors, [1])[1][0] == pytest.approx(moments(errors).standard_error)
+
+
+def test_jackknife_interval_covers_the_expected_best() -> None:
+    """Errors uniform on [0, 1] and select = report: the truth is 1 / (n + 1)."""
+    rng, count, n, covered = np.random.default_rng(1), 50, 10, 0
+    half = stats.t.ppf(0.975, count - 1)
+    for _ in range(400):
+        errors = rng.random(count)
+        values, deviations = jackknife_best(errors, errors, [n])
+        covered += abs(values[0] - 1 / (n + 1)) <= half * deviations[0]
+    assert covered / 400 >= 0.90
+
+
+def test_dkw_band_covers_the_whole_distribution_function() -> None:
+    rng, count = np.random.default_rng(2), 60
+    band, covered, steps = dkw_halfwidth(60), 0, np.arange(61) / 60
+    for _ in range(500):
+        errors = np.sort(rng.random(count))  # the truth is the diagonal
+        distance = max((steps[1:] - errors).max(), (errors - steps[:-1]).max())
+        covered += distance <= band
+    assert 0.93 <= covered / 500 <= 0.99
+
+
+def test_welch_is_scipys() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(0.2, 0.01, 5), rng.normal(0.15, 0.03, 9)
+    ours = welch(moments(a), moments(b))
+    theirs = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert ours[1:] == pytest.approx((theirs.low, theirs.high))
+    assert welch(Moments(0.2, 0, 4), Moments(0.1, 0, 4)) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_p_run_counts_pairs_with_ties_one_half() -> None:
+    rng = np.random.default_rng(0)
+    designs = [np.array([0.1]), np.array([0.2]), np.array([0.3]), np.array([math.inf])]
+    # against 0.2: 1 + 1/2 + 0 + 0; against inf: 1 + 1 + 1 + 1/2
+    assert chance_run(designs, np.array([0.2, math.inf]), rng).value == pytest.approx((1.5 + 3.5) / 8)
+
+
+def test_p_run_weighs_designs_not_runs() -> None:
+    designs = [np.array([0.1] * 9), np.array([0.3])]
+    assert chance_run(designs, np.array([0.2, 0.2]), np.random.default_rng(0)).value == 0.5
+
+
+def test_p_run_of_zero_keeps_a_bound() -> None:
+    result = chance_run([np.array([0.5])] * 20, np.array([0.1, 0.1]), np.random.default_rng(0))
+    assert (result.value, result.low) == (0, 0)
+    assert result.high == pytest.approx(stats.beta.ppf(0.975, 1, 20))
+
+
+def test_noise_comes_from_repeats_of_one_design_only() -> None:
+    groups = [np.array([0.1, 0.3]), np.array([0.5]), np.array([0.2, 0.4, math.inf])]
+    variance, freedom = pooled_variance(groups)
+    assert (variance, freedom) == (pytest.approx((0.02 + 0.02) / 2), 2)
+    assert binomial_variance(np.array([0.5, 0.1, math.inf]), 100) == pytest.approx((0.25 + 0.09) / 200)
+    assert shrinkage(0.75, 1.0) == pytest.approx(0.5)
+    assert shrinkage(2.0, 1.0) == 0
+    assert shrinkage(0.0, 0.0) == 1
+
+
+QUIET = Noise(0.0, 4, 0.0)
+
+
+def uniform_costs(count: int) -> np.ndarray:
+    return np.ones((count, 2))
+
+
+def test_without_noise_p_design_is_the_share_with_its_beta_interval() -> None:
+    errors, single = np.linspace(0.1, 0.299, 200), np.full(5, 0.1195)
+    result = match(
+        errors, uniform_costs(200), single, uniform_costs(5), QUIET, np.random.default_rng(0), draws=20_000
+    )
+    assert result.matches == 20
+    assert result.chance.value == pytest.approx(0.1)
+    assert result.chance[1:] == pytest.approx(stats.beta.ppf([0.025, 0.975], 20.5, 180.5), abs=0.002)
+    assert result.designs.value == pytest.approx(10)
+    assert result.even_chance.value == pytest.approx(math.log(2) / -math.log(0.9))
+
+
+def test_a_design_at_the_median_at_equal_cost_has_factor_two() -> None:
+    errors, single = np.arange(100) / 100, np.full(5, 0.49)
+    result = match(errors, uniform_costs(100), single, uniform_costs(5), QUIET, np.random.default_rng(0))
+    assert result.factor[0].value == pytest.approx(2)
+    assert result.factor[0].low < 2 < result.factor[0].high
+    assert result.even_chance.value == pytest.approx(1)
+
+
+def test_cost_to_match_is_the_mean_cost_over_p_whatever_the_matching_designs_cost() -> None:
+    errors = np.arange(10) / 10
+    costs = np.stack([np.arange(1.0, 11), np.full(10, 2.0)], axis=1)
+    result = match(errors, costs, np.full(3, 0.1), uniform_costs(3), QUIET, np.random.default_rng(0))
+    assert [cost.value for cost in result.cost] == pytest.approx([5.5 / 0.2, 2 / 0.2])
+
+
+def test_no_match_gives_the_one_sided_bound_only() -> None:
+    errors, single = np.full(50, 0.5), np.full(5, 0.1)
+    result = match(errors, uniform_costs(50), single, uniform_costs(5), QUIET, np.random.default_rng(0))
+    bound = 1 / (1 - 0.05 ** (1 / 50))
+    assert (result.matches, result.designs.value, result.designs.high) == (0, math.inf, math.inf)
+    assert result.designs.low == pytest.approx(bound)
+    assert result.factor[0].low == pytest.approx(bound)
+
+
+def test_failed_designs_stay_in_n_and_never_match() -> None:
+    errors = np.array([0.1] * 10 + [math.inf] * 10)
+    result = match(
+        errors, uniform_costs(20), np.full(5, 0.2), uniform_costs(5), QUIET, np.random.default_rng(0)
+    )
+    assert (result.matches, result.chance.value) == (10, 0.5)
+    assert not matched(errors, np.array([0.0]), np.array([9.0]))[0, 10:].any()
+
+
+def test_a_census_leaves_nothing_to_draw() -> None:
+    errors = np.arange(10) / 10
+    result = match(
+        errors,
+        uniform_costs(10),
+        np.full(5, 0.3),
+        uniform_costs(5),
+        QUIET,
+        np.random.default_rng(0),
+        census=True,
+    )
+    assert result.chance == pytest.approx((0.4, 0.4, 0.4))
+
+
+@pytest.mark.parametrize(("noise_share", "least"), [(0.0, 0.93), (0.3, 0.90), (0.7, 0.88)])
+def test_p_design_covers_the_truth_on_noisy_populations(noise_share: float, least: float) -> None:
+    """Means N(0.3, 0.05^2), seed noise a share of that spread, p = 0.2, N = 100, 5 seeds, 8 repeats."""
+    rng, spread, count, truth, replications = np.random.default_rng(5), 0.05, 100, 0.2, 200
+    noise, level = noise_share * spread, 0.3 + 0.05 * stats.norm.ppf(truth)
+    covered = []
+    for _ in range(replications):
+        means = rng.normal(0.3, spread, count)
+        errors = means + rng.normal(0, noise, count)
+        repeats = [np.array([errors[i], means[i] + rng.normal(0, noise)]) for i in range(8)]
+        single = level + rng.normal(0, max(noise, 0.002), 5)
+        result = match(
+            errors,
+            uniform_costs(count),
+            single,
+            uniform_costs(5),
+            Noise(*pooled_variance(repeats), 0.0),
+            rng,
+            draws=1000,
+        )
+        covered.append(result.chance.low <= truth <= result.chance.high)
+    assert np.mean(covered) >= least

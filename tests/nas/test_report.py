@@ -1,0 +1,155 @@
+"""The report of every kind of run: it renders, is self-contained, escapes names and always says n."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from nas.efficiency import Comparison, Plan, compare_records
+from nas.figures import COLOURS, all_figures
+from nas.report import ReportContext, render_html, render_markdown, terminal_table
+from nas.report_page import DARK
+from tests.nas.builders import full_run, population, record, seeds
+from trials.record import TrialRecord
+
+PLAN = Plan(single="flexconv", searched=("twin",), defaults=("twin_3x3", "twin_7x7"), development=("digits",))
+CONTEXT = ReportContext(
+    run="smoke",
+    directory="smoke-1",
+    created="2025-01-01T00:00:00+00:00",
+    version="0.1.0",
+    software={"torch": "2.13"},
+    config={"population": 100, "rows": None, "tasks": ["digits"]},
+    unreadable=("trials/x/record.json: not JSON",),
+    planned=10_000,
+)
+HOSTILE = "<script>alert('x')</script> & \"$1\" `a` | [b](c) $x_1$"
+VOID = {"meta", "br", "img", "hr", "link", "input", "wbr"}
+
+RUNS: dict[str, list[TrialRecord]] = {
+    "empty": [],
+    "one trial": [record()],
+    "unfinished": full_run(("digits",))[:40],
+    "search only": [r for r in full_run(("digits",)) if r.trial.study.kind == "search"],
+    "full": full_run(("mnist5k",)),
+    "hostile": seeds([0.1, 0.11], task=HOSTILE)
+    + population([0.1 + i / 500 for i in range(30)], task=HOSTILE),
+}
+
+
+class Strict(HTMLParser):
+    """Collects text and links; fails where a tag is closed that is not open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        assert not any(name.startswith("on") or name == "src" for name, _ in attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(params=RUNS)
+def comparison(request: pytest.FixtureRequest) -> Comparison:
+    return compare_records(RUNS[request.param], PLAN)
+
+
+def test_the_page_is_well_formed_and_self_contained(comparison: Comparison) -> None:
+    page = render_html(comparison, CONTEXT)
+    parser = Strict()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    assert not parser.tags & {"script", "link", "img", "iframe", "object"}
+    assert set(re.findall(r"https?://([^/\"'\s]+)", page)) <= {"www.w3.org"}
+    assert "url(http" not in page and "@import" not in page
+    assert "$" not in re.sub(r"\$1|\$x_1\$", "", "".join(parser.text))  # no placeholder is left
+
+
+def test_every_format_says_the_same(comparison: Comparison) -> None:
+    from rich.console import Console
+
+    page, markdown = render_html(comparison, CONTEXT), render_markdown(comparison, CONTEXT)
+    parser = Strict()
+    parser.feed(page)
+    text = "".join(parser.text)
+    console = Console(width=10_000, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(terminal_table(comparison))
+    terminal = console.export_text()
+    assert comparison.overall in text and comparison.overall in terminal
+    assert "What this does and does not show" in text and "What this does and does not show" in markdown
+    for task in comparison.tasks:
+        assert task.sentences[0] in text and task.sentences[0] in terminal
+    for left in comparison.left_out:
+        assert left.trial in text and left.reason in markdown
+
+
+def test_same_input_same_bytes(comparison: Comparison) -> None:
+    assert render_html(comparison, CONTEXT) == render_html(comparison, CONTEXT)
+    assert render_markdown(comparison, CONTEXT) == render_markdown(comparison, CONTEXT)
+    assert all_figures(comparison) == all_figures(comparison)
+
+
+def test_every_sentence_carries_its_n(comparison: Comparison) -> None:
+    for task in comparison.tasks:
+        for sentence in task.sentences:
+            assert re.search(
+                r"\d+ (more )?(seeds?|designs?|searches|trainings?)|[nN] = \d+|\d+ of \d+", sentence
+            )
+
+
+def test_hostile_names_stay_text() -> None:
+    comparison = compare_records(RUNS["hostile"], PLAN)
+    page, markdown = render_html(comparison, CONTEXT), render_markdown(comparison, CONTEXT)
+    assert "<script" not in page and "<script" not in markdown
+    assert "[b](c)" not in markdown
+    parser = Strict()
+    parser.feed(page)
+    assert HOSTILE in "".join(parser.text)
+    assert all(re.fullmatch(r"[A-Za-z0-9_@.-]+", name) for name in all_figures(comparison))
+    for svg in all_figures(comparison).values():
+        ElementTree.fromstring(svg)
+
+
+def test_figures_are_xml_with_colours_that_the_page_can_replace() -> None:
+    comparison = compare_records(RUNS["full"], PLAN)
+    figures = all_figures(comparison)
+    kinds = {name.rsplit(".", 1)[1] for name in figures}
+    assert kinds == {"edf", "best_of", "anytime", "pareto", "kernel_sizes"}
+    for svg in figures.values():
+        root = ElementTree.fromstring(svg)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert COLOURS["single"] in svg
+        assert "dc:date" not in svg and "matplotlib" not in svg.lower()
+    assert set(DARK) <= set(COLOURS)
+    page = render_html(comparison, CONTEXT)
+    assert "var(--single-mark)" in page and "prefers-color-scheme: dark" in page
+    assert page.count('role="img"') == len(figures)
+
+
+def test_the_unfinished_run_and_its_provenance_are_named() -> None:
+    page = render_html(compare_records(RUNS["unfinished"], PLAN), CONTEXT)
+    assert "40 trials of 10000 planned (unfinished run)" in page
+    for text in (
+        "smoke-1",
+        "abc1234",
+        "cpu-a",
+        "torch 2.13",
+        "not JSON",
+        "max(1 points, 10 % of f)",
+        "epochs",
+    ):
+        assert text in page

@@ -1,0 +1,88 @@
+"""The run directory refuses what does not belong to it and never shows half a file."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas.run_directory import RunDirectory, latest_run_path, new_run_path, open_run
+from tests.nas.builders import record
+from tests.nas.runs import SMALL
+
+
+def test_another_configuration_is_refused_by_field(tmp_path: Path) -> None:
+    RunDirectory(tmp_path).start(SMALL, resume=False)
+    with pytest.raises(ValueError, match=r"population is 4 there and 9 here"):
+        RunDirectory(tmp_path).start(replace(SMALL, population=9), resume=True)
+
+
+def test_resume_starts_when_empty_and_continues_otherwise(tmp_path: Path) -> None:
+    RunDirectory(tmp_path / "new").start(SMALL, resume=True)
+    RunDirectory(tmp_path / "new").start(SMALL, resume=True)
+    with pytest.raises(ValueError, match="--resume"):
+        RunDirectory(tmp_path / "new").start(SMALL, resume=False)
+
+
+def test_a_foreign_directory_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(ValueError, match="holds no run"):
+        RunDirectory(tmp_path).start(SMALL, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(ValueError, match="holds no run"):
+        open_run(tmp_path)
+
+
+def test_records_come_back_and_broken_ones_are_named(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.start(SMALL, resume=False)
+    whole = record(number=1)
+    for number in (1, 2, 3):
+        directory.put_record(record(number=number))
+    paths = sorted(tmp_path.glob("trials/*/record.json"))
+    paths[1].write_text(paths[1].read_text()[:200])
+    paths[2].write_text(paths[2].read_text().replace('"schema": 1', '"schema": 99'))
+    records, unreadable = directory.read_records()
+    assert [each.trial.id for each in records] == [whole.trial.id]
+    assert len(unreadable) == 2
+    assert str(paths[1]) in unreadable[0]
+    assert "schema 99" in unreadable[1]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.put("report.md", "old")
+    with pytest.raises(UnicodeEncodeError):
+        directory.put("report.md", "new \udc80")
+    assert (tmp_path / "report.md").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+
+
+def _hold(path: Path, held: object, release: object) -> None:
+    with RunDirectory(path).held():
+        held.set()  # type: ignore[attr-defined]
+        release.wait(20)  # type: ignore[attr-defined]
+
+
+def test_a_second_driver_is_kept_out(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    held, release = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path, held, release))
+    other.start()
+    assert held.wait(20)
+    with pytest.raises(ValueError, match="another process"), RunDirectory(tmp_path).held():
+        pass
+    release.set()
+    other.join()
+    with RunDirectory(tmp_path).held():
+        pass
+
+
+def test_default_paths_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert new_run_path("smoke") == latest_run_path("smoke") == Path("runs/smoke")
+    new_run_path("smoke").mkdir(parents=True)
+    assert new_run_path("smoke") == Path("runs/smoke-2")
+    assert latest_run_path("smoke") == Path("runs/smoke")

@@ -1,0 +1,129 @@
+"""What a run consists of, in which order, and that a killed driver changes nothing that counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.run_directory import RunDirectory
+from nas.schedule import MAX_ATTEMPTS, population
+from search_spaces import SPACES, TaskShape
+from tests.nas.runs import SMALL, TRIALS, drive, schedule_of
+from trials.record import Trial
+
+SHAPE = TaskShape(extent=(8, 8), channels=1, classes=10)
+
+
+def test_a_run_has_the_planned_trials_and_a_record_for_each(tmp_path: Path) -> None:
+    schedule = schedule_of(SMALL, tmp_path)
+    trials = drive(schedule)
+    kinds = Counter((trial.study.space, trial.study.kind) for trial in trials)
+    assert kinds["twin", "population"] == 5
+    assert kinds["twin", "search"] == 5
+    assert kinds["twin", "finalist"] == 1
+    assert kinds["flexconv", "population"] == 2
+    assert kinds["twin_3x3", "finalist"] == 1
+    assert len(trials) == len({trial.id for trial in trials}) == schedule.total == TRIALS
+    records, unreadable = RunDirectory(tmp_path).read_records()
+    assert sorted(record.trial.id for record in records) == sorted(trial.id for trial in trials)
+    assert not unreadable
+
+
+def test_a_design_is_on_disk_before_its_trial_starts(tmp_path: Path) -> None:
+    schedule = schedule_of(SMALL, tmp_path)
+    trial = schedule.next(0)
+    assert RunDirectory(tmp_path).read_trials() == [trial]
+
+
+def test_finalists_retrain_the_best_completed_design_with_fresh_seeds(tmp_path: Path) -> None:
+    schedule = schedule_of(replace(SMALL, finalist_seeds=3), tmp_path)
+    drive(schedule)
+    records = schedule.records.values()
+    searched = [r for r in records if r.trial.study.kind == "search" and r.status == "completed"]
+    best = min(searched, key=lambda record: record.select_error)
+    finalists = [
+        r.trial for r in records if r.trial.study.kind == "finalist" and r.trial.study.space == "twin"
+    ]
+    assert {trial.selected_from for trial in finalists} == {best.trial.id}
+    assert {trial.architecture for trial in finalists} == {best.trial.architecture}
+    assert len({trial.seed for trial in finalists} | {best.trial.seed}) == 4
+
+
+def test_searches_stop_trials_and_populations_never(tmp_path: Path) -> None:
+    schedule = schedule_of(replace(SMALL, search_trials=12, epochs=9), tmp_path)
+    drive(schedule)
+    stopped = [r for r in schedule.records.values() if r.status == "stopped"]
+    assert stopped
+    assert {record.trial.study.kind for record in stopped} == {"search"}
+    assert all(len(record.curve) in (1, 3) for record in stopped)  # rungs of base 3
+
+
+@pytest.mark.parametrize("killed_at", [0, 3, 9, 14, TRIALS - 1])
+def test_a_killed_driver_loses_and_changes_nothing(tmp_path: Path, killed_at: int) -> None:
+    undisturbed = schedule_of(SMALL, tmp_path / "a")
+    drive(undisturbed)
+
+    seen: list[Trial] = []
+
+    def kill(trial: Trial) -> bool:
+        seen.append(trial)
+        return len(seen) == killed_at + 1
+
+    drive(schedule_of(SMALL, tmp_path / "b"), until=kill)
+    resumed = schedule_of(SMALL, tmp_path / "b", resume=True)
+    first = drive(resumed)[0]
+    assert first.id == seen[-1].id  # the trial that ran when the driver died goes first
+    assert set(resumed.records) == set(undisturbed.records)
+    for name, record in undisturbed.records.items():
+        assert resumed.records[name].trial == record.trial
+        assert resumed.records[name].curve == record.curve
+        assert resumed.records[name].status == record.status
+
+
+def test_a_slot_that_comes_back_gets_its_trial_again_and_gives_up_at_last(tmp_path: Path) -> None:
+    schedule = schedule_of(SMALL, tmp_path)
+    first = schedule.next(0)
+    assert isinstance(first, Trial)
+    assert [schedule.next(0) for _ in range(MAX_ATTEMPTS - 1)] == [first] * (MAX_ATTEMPTS - 1)
+    other = schedule.next(0)
+    assert isinstance(other, Trial)
+    assert other.id != first.id
+    record = schedule.records[first.id]
+    assert record.status == "failed"
+    assert "worker died" in record.reason
+
+
+def test_paused_hands_out_nothing_and_tells_trials_to_pause(tmp_path: Path) -> None:
+    schedule = schedule_of(SMALL, tmp_path)
+    schedule.next(0)
+    schedule.paused = True
+    assert schedule.next(1) is None
+
+
+def test_a_second_slot_waits_for_the_search_and_then_gets_the_finalist(tmp_path: Path) -> None:
+    schedule = schedule_of(replace(SMALL, spaces=("twin",), defaults=(), population=1, repeats=0), tmp_path)
+    seen = [schedule.next(slot) for slot in range(7)]
+    assert seen[-1] == "wait"
+    assert all(isinstance(trial, Trial) for trial in seen[:6])
+
+
+def test_a_population_has_different_designs_by_the_law_of_the_space() -> None:
+    space = SPACES["twin"](SHAPE)
+    designs = population(space, 100, seed=3)
+    assert len({space.decode(values).id for values in designs}) == 100
+    assert population(space, 100, seed=3) == designs
+    assert population(space, 100, seed=4) != designs
+    first = [values["kernel_1"] for values in designs]
+    counts = np.array([first.count(option) for option in space.choices[0].options])
+    assert (np.abs(counts - 100 / len(counts)) < 4 * np.sqrt(100 * 2 / 9)).all()
+
+
+def test_a_population_of_a_small_space_is_a_census() -> None:
+    space = SPACES["twin"](SHAPE)
+    designs = population(space, 10_000, seed=0)
+    assert len(designs) == space.size == 243
+    assert len({space.decode(values).id for values in designs}) == 243

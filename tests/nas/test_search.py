@@ -1,0 +1,158 @@
+"""Real trials on a real Ray cluster of this machine: kept workers, killed workers, interrupts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas.config import SearchConfig
+from nas.run_directory import RunDirectory
+from nas.schedule import Source
+from nas.search import Event, execute
+from tests.nas.runs import SMALL, TRIALS
+from trials.plain import dumps
+from trials.record import TrialRecord
+from trials.task import open_task
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run_all(config: SearchConfig, path: Path, resume: bool = False) -> list[Event]:
+    """Everything that happened in a run on a cluster of this machine."""
+    directory, happened = RunDirectory(path), []
+    directory.start(config, resume)
+    tasks = [open_task(source, config.rows) for source in config.tasks]
+    finished = execute(
+        config,
+        tuple(Source(source, task.name) for source, task in zip(config.tasks, tasks)),
+        {task.name: task.shape for task in tasks},
+        directory,
+        address=None,
+        gpus_per_trial=None,
+        on_start=lambda slots, records: None,
+        on_news=lambda events, total: happened.extend(events),
+    )
+    assert finished
+    return happened
+
+
+def test_every_trial_ends_with_a_record_in_kept_workers(tmp_path: Path) -> None:
+    events = run_all(SMALL, tmp_path)
+    records = [content for what, _, content in events if isinstance(content, TrialRecord)]
+    assert len(records) == TRIALS
+    assert {record.status for record in records} <= {"completed", "stopped"}
+    assert len({record.process for record in records}) <= (os.cpu_count() or 1)
+    assert sorted(RunDirectory(tmp_path).read_records()[0], key=lambda r: r.trial.id) == sorted(
+        records, key=lambda r: r.trial.id
+    )
+    finalists = [record for record in records if record.trial.study.kind == "finalist"]
+    assert [record.test.rows for record in finalists if record.test is not None] == [359] * 4
+    assert not list(tmp_path.glob("trials/*/checkpoint.pt"))
+
+
+def test_a_broken_design_fails_with_its_reason_and_the_run_goes_on(tmp_path: Path) -> None:
+    source = tmp_path / "mine.py"
+    source.write_text(
+        "from search_spaces import Architecture, Choice, Space\n"
+        "def broken(shape):\n"
+        "    return Space(name='broken', choices=(Choice(name='a', options=(1, 2)),),\n"
+        "                 assemble=lambda values: Architecture.of('no such family', **values))\n"
+    )
+    config = replace(
+        SMALL, spaces=("flexconv", f"{source}:broken"), defaults=(), population=2, repeats=0, search_trials=2
+    )
+    events = run_all(config, tmp_path / "run")
+    records = [content for _, _, content in events if isinstance(content, TrialRecord)]
+    failed = [record for record in records if record.trial.study.space == "broken"]
+    assert len(failed) == 4  # population and search; a search without a result has no finalist
+    assert {record.status for record in failed} == {"failed"}
+    assert all("no such family" in record.reason.splitlines()[0] for record in failed)
+    assert {r.status for r in records if r.trial.study.space == "flexconv"} == {"completed"}
+
+
+DRIVER = """
+import sys, json
+from pathlib import Path
+from nas.config import SearchConfig
+from nas.running import run
+from trials.plain import from_plain
+config = from_plain(SearchConfig, json.loads(Path(sys.argv[1]).read_text()))
+result = run(config, run_dir=sys.argv[2], resume=True)
+sys.exit(0 if result.finished else 130)
+"""
+
+LONGER = replace(SMALL, rows=None, epochs=12, search_trials=3, defaults=())
+
+
+def start_driver(tmp_path: Path) -> subprocess.Popen[str]:
+    (tmp_path / "config.json.in").write_text(dumps(LONGER))
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(tmp_path / "config.json.in"), str(tmp_path / "run")],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def wait_for(path: Path, pattern: str, count: int, seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while len(list(path.glob(pattern))) < count:
+        assert time.monotonic() < until, f"no {count} files {pattern}"
+        time.sleep(0.05)
+
+
+def without_times(record: TrialRecord) -> object:
+    curve = [replace(m, seconds_training=0.0, seconds_evaluation=0.0) for m in record.curve]
+    return record.trial, record.status, curve, record.test
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["interrupt", "kill"])
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, how: str) -> None:
+    driver = start_driver(tmp_path)
+    wait_for(tmp_path / "run", "trials/*/record.json", 3)
+    os.killpg(driver.pid, signal.SIGINT if how == "interrupt" else signal.SIGKILL)
+    output, _ = driver.communicate(timeout=120)
+    before = RunDirectory(tmp_path / "run").read_records()[0]
+    if how == "interrupt":
+        assert driver.returncode == 130, output
+        assert "Traceback" not in output
+    driver = start_driver(tmp_path)
+    output, _ = driver.communicate(timeout=240)
+    assert driver.returncode == 0, output
+    directory = RunDirectory(tmp_path / "run")
+    records = {record.trial.id: record for record in directory.read_records()[0]}
+    assert set(records) == {trial.id for trial in directory.read_trials()}
+    assert all(records[record.trial.id] == record for record in before)  # nothing was trained twice
+
+    driver = start_driver(
+        tmp_path / "undisturbed" if (tmp_path / "undisturbed").mkdir() is None else tmp_path
+    )
+    driver.communicate(timeout=240)
+    undisturbed = RunDirectory(tmp_path / "undisturbed" / "run").read_records()[0]
+    population = [record for record in undisturbed if record.trial.study.kind == "population"]
+    assert population
+    for record in population:
+        assert without_times(records[record.trial.id]) == without_times(record)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced_and_its_trial_run_again(tmp_path: Path) -> None:
+    driver = start_driver(tmp_path)
+    wait_for(tmp_path / "run", "trials/*/record.json", 3)
+    record = RunDirectory(tmp_path / "run").read_records()[0][0]
+    os.kill(record.process, signal.SIGKILL)
+    output, _ = driver.communicate(timeout=240)
+    assert driver.returncode == 0, output
+    records = RunDirectory(tmp_path / "run").read_records()[0]
+    assert {each.status for each in records} <= {"completed", "stopped"}
+    assert len({each.process for each in records}) > (os.cpu_count() or 1)

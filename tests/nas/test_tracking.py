@@ -1,0 +1,125 @@
+"""Trials in a real MLflow store: nested, complete, never twice, and never in the way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from nas.tracking import PARENT, Store
+from nas.writer import Writer
+from tests.nas.builders import record
+from trials.record import TrialRecord
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One SQLite store for all tests here; each uses an experiment of its own."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+def runs_of(uri: str, experiment: str) -> dict[str, Run]:
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    runs = client.search_runs([found.experiment_id], max_results=1000)
+    names = [run.data.tags["nas.name"] for run in runs]
+    assert len(names) == len(set(names))
+    return dict(zip(names, runs))
+
+
+def a_few() -> list[TrialRecord]:
+    return [
+        record(number=0, error=0.1),
+        record(number=1, error=0.2, kind="search", status="stopped"),
+        replace(record(number=2, status="failed"), reason="ValueError: no\nTraceback ..."),
+        record(number=3, error=0.05, kind="finalist", test_error=0.07),
+    ]
+
+
+def test_trials_are_children_of_their_study_with_parameters_curves_and_status(
+    uri: str, tmp_path: Path
+) -> None:
+    store = Store(uri, "shown", tmp_path)
+    for each in a_few():
+        store.end(each)
+    runs = runs_of(uri, "shown")
+    for each in a_few():
+        run, parent = runs[each.trial.id], runs[each.trial.study.name]
+        assert run.data.tags[PARENT] == parent.info.run_id
+        assert run.data.tags["nas.kind"] == each.trial.study.kind
+        assert run.data.tags["nas.status"] == each.status
+        assert run.data.params["seed"] == str(each.trial.seed)
+        assert run.data.params["learning_rate"] == str(each.trial.recipe.learning_rate)
+    statuses = [runs[each.trial.id].info.status for each in a_few()]
+    assert statuses == ["FINISHED", "KILLED", "FAILED", "FINISHED"]
+    finalist = a_few()[3]
+    assert runs[finalist.trial.id].data.metrics["test_error"] == pytest.approx(0.07)
+    history = MlflowClient(tracking_uri=uri).get_metric_history(
+        runs[finalist.trial.id].info.run_id, "select_error"
+    )
+    assert [(m.step, m.value) for m in history] == [(e.epoch, e.select_error) for e in finalist.curve]
+
+
+def test_putting_the_records_again_adds_nothing(uri: str, tmp_path: Path) -> None:
+    for _ in range(2):
+        store = Store(uri, "twice", tmp_path)
+        for each in a_few():
+            store.end(each)
+    runs = runs_of(uri, "twice")
+    client = MlflowClient(tracking_uri=uri)
+    for each in a_few():
+        history = client.get_metric_history(runs[each.trial.id].info.run_id, "train_loss")
+        assert len(history) == len(each.curve)
+
+
+def test_live_epochs_and_the_record_make_one_curve(uri: str, tmp_path: Path) -> None:
+    done = record(number=7)
+    store = Store(uri, "live", tmp_path)
+    store.add(done.trial, done.curve[:1], done.started)
+    store = Store(uri, "live", tmp_path)  # a resumed run
+    store.end(done)
+    runs = runs_of(uri, "live")
+    history = MlflowClient(tracking_uri=uri).get_metric_history(runs[done.trial.id].info.run_id, "epoch")
+    assert [metric.step for metric in history] == [metrics.epoch for metrics in done.curve]
+
+
+def test_the_report_is_an_artifact_of_a_summary_run(uri: str, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("<p>yes</p>")
+    store = Store(uri, "report", tmp_path / "artifacts")
+    store.end(a_few()[0])
+    store.finish(time.time(), [tmp_path / "report.html"], [a_few()[0].trial.study])
+    run = runs_of(uri, "report")["comparison"]
+    artifacts = MlflowClient(tracking_uri=uri).list_artifacts(run.info.run_id)
+    assert [artifact.path for artifact in artifacts] == ["report.html"]
+    assert runs_of(uri, "report")[a_few()[0].trial.study.name].info.status == "FINISHED"
+
+
+def test_the_writer_passes_everything_on(uri: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    writer = Writer(lambda: Store(uri, "writer", tmp_path), said.append)
+    for each in a_few():
+        writer.epoch(each.trial, None)
+        for metrics in each.curve:
+            writer.epoch(each.trial, metrics)
+        writer.ended(each)
+    assert writer.close([], [])
+    assert {each.trial.id for each in a_few()} < set(runs_of(uri, "writer"))
+    assert said == []
+
+
+def test_an_unreachable_server_is_said_once_and_blocks_nobody(tmp_path: Path) -> None:
+    said: list[str] = []
+    writer = Writer(lambda: Store("http://127.0.0.1:9", "nobody", None), said.append)
+    began = time.perf_counter()
+    for each in a_few():
+        writer.epoch(each.trial, None)
+        writer.ended(each)
+    assert time.perf_counter() - began < 0.5
+    assert not writer.close([], [])
+    assert len([line for line in said if "MLflow is behind" in line]) == 1
+    assert "--resume" in said[-1]

@@ -1,0 +1,127 @@
+"""Networks and their cost: what the contract over all spaces does not reach."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import search_spaces
+from search_spaces import Architecture, TaskShape, build, complexity, freeze
+from search_spaces.layers.flexconv import FlexConv
+from search_spaces.layers.grid import odd_cover
+from search_spaces.network import kernel_sizes, parameter_groups
+
+SHAPE = TaskShape(extent=(28, 5), channels=3, classes=4)
+SETTINGS = {"width": 6, "factors": (1.0, 1.5), "kernels": (3, 7, "flex", 5, 29)}
+
+
+def flexnet(**changes):
+    return Architecture.of("flexnet", **{**SETTINGS, **changes})
+
+
+def test_kernels_are_cut_to_each_axis_and_listed_in_order():
+    network = build(flexnet(), SHAPE)
+    assert kernel_sizes(network) == ((3, 3), (7, 5), (5, 5), (5, 5), (29, 5))
+    assert next(m for m in network.modules() if isinstance(m, FlexConv)).size == (29, 5)
+
+
+def test_a_block_that_widens_has_a_counted_shortcut():
+    network = build(flexnet(), SHAPE)
+    assert complexity(flexnet(), SHAPE).parameters == sum(p.numel() for p in network.parameters())
+    assert network(torch.randn(2, 3, 28, 5)).shape == (2, 4)
+
+
+def test_generator_settings_reach_every_layer_and_the_cost():
+    design = flexnet(hidden=8, layers=2, sigma=0.3)
+    network = build(design, SHAPE)
+    layer = next(m for m in network.modules() if isinstance(m, FlexConv))
+    assert layer.mask.sigma.tolist() == pytest.approx([0.3, 0.3])
+    assert complexity(design, SHAPE, kernel_sizes(network)) == complexity(design, SHAPE)
+    assert complexity(design, SHAPE).parameters == sum(p.numel() for p in network.parameters())
+
+
+def test_the_seed_decides_the_weights():
+    def weights(seed):
+        torch.manual_seed(seed)
+        return torch.cat([p.flatten() for p in build(flexnet(), SHAPE).parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_a_network_adapts_to_another_extent_without_new_parameters():
+    network = build(flexnet(), SHAPE).eval()
+    assert network(torch.randn(1, 3, 40, 9)).shape == (1, 4)
+
+
+@pytest.mark.parametrize("extent", [(1,), (2, 3), (1, 4, 2)])
+def test_the_smallest_inputs(extent):
+    shape = TaskShape(extent=extent, channels=2, classes=2)
+    network = build(flexnet(kernels=("flex",) * 5), shape)
+    x = torch.randn(4, 2, *extent)
+    network(x).sum().backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+    assert all(taps <= odd_cover(n) for taps, n in zip(kernel_sizes(network)[0], extent))
+    torch.testing.assert_close(freeze(network)(x), network.eval()(x), rtol=0, atol=1e-6)
+
+
+def test_a_bare_layer_freezes_too():
+    layer = FlexConv(2, 2, (9, 9)).eval()
+    x = torch.randn(1, 2, 6, 6)
+    torch.testing.assert_close(freeze(layer)(x), layer(x), rtol=0, atol=1e-6)
+
+
+def test_what_is_decayed():
+    network = build(flexnet(), SHAPE)
+    groups = parameter_groups(network)
+    # four discrete convolutions, one shortcut, the head's matrix
+    assert len(groups["weights"]) == 4 + 1 + 1
+    assert len(groups["masks"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 0}, "width must be"),
+        ({"factors": (1.0,)}, "1 blocks need 3 kernels"),
+        ({"factors": (1.0, 0.0)}, "must be positive"),
+        ({"kernels": (3, 4, 3, 3, 3)}, "positive odd number or 'flex', got 4"),
+        ({"kernels": (3, -1, 3, 3, 3)}, "positive odd number or 'flex', got -1"),
+        ({"kernels": (3, "big", 3, 3, 3)}, "positive odd number or 'flex', got 'big'"),
+        ({"kernels": 3}, "must be lists"),
+        ({"sigma": -1.0}, "sigma must be positive"),
+        ({"layers": 0}, "must be positive"),
+        ({"frequency": 0.0}, "must be positive"),
+        ({"colour": "red"}, r"has the settings width, factors.*colour"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_anything_is_built(changes, message):
+    for ask in (build, complexity):
+        with pytest.raises(ValueError, match=message):
+            ask(flexnet(**changes), SHAPE)
+
+
+def test_an_unknown_family_and_a_missing_setting_are_refused():
+    for ask in (build, complexity):
+        with pytest.raises(ValueError, match="unknown family 'net'; there are: flexnet"):
+            ask(Architecture.of("net"), SHAPE)
+        with pytest.raises(ValueError, match=r"missing.*factors"):
+            ask(Architecture.of("flexnet", width=3, kernels=(3,)), SHAPE)
+
+
+@pytest.mark.parametrize("sizes", [(), ((3, 3),) * 4, ((3,),) * 5])
+def test_cost_needs_a_size_per_convolution_and_axis(sizes):
+    with pytest.raises(ValueError, match="5 convolutions need a kernel size each, of 2 axes"):
+        complexity(flexnet(), SHAPE, sizes)
+
+
+def test_public_names_and_no_torch_before_it_is_needed():
+    assert all(hasattr(search_spaces, name) for name in search_spaces.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        search_spaces.nothing  # noqa: B018
+    modules = ("space", "architecture", "lookup", "complexity", "flexnet", "flexconv", "discrete")
+    code = (
+        f"import sys, {', '.join(f'search_spaces.{m}' for m in modules)}; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

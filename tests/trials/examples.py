@@ -1,0 +1,38 @@
+"""Small trials for tests."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from search_spaces import SPACES
+from trials import recipe, record, task
+
+
+def trial(
+    of: task.Task,
+    space: str = "twin_3x3",
+    *,
+    kind: record.Kind = "population",
+    seed: int = 0,
+    **recipe_fields: float,
+) -> record.Trial:
+    """The first design of a space on a task, with fields of the standard recipe replaced."""
+    drawn = SPACES[space](of.shape)
+    values = drawn.sample(np.random.default_rng(0))
+    return record.Trial(
+        study=record.Study(task=of.name, space=space, kind=kind),
+        number=0,
+        source=of.name.partition("@")[0],
+        rows=int(of.name.partition("@")[2]) if "@" in of.name else None,
+        architecture=drawn.decode(values),
+        values=values,
+        recipe=dataclasses.replace(recipe.STANDARD, **recipe_fields),
+        seed=seed,
+    )
+
+
+def untimed(curve: tuple[record.EpochMetrics, ...]) -> list[record.EpochMetrics]:
+    """A learning curve without what differs between two runs: the clock."""
+    return [dataclasses.replace(each, seconds_training=0.0, seconds_evaluation=0.0) for each in curve]

@@ -1,0 +1,218 @@
+"""One trial: it learns, repeats exactly, resumes exactly, and ends in one of three ways."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from search_spaces.architecture import Architecture
+from search_spaces.network import build, parameter_groups
+from tests.trials.examples import trial, untimed
+from trials import checkpoint, plain, recipe, record, task, training
+from trials.evaluation import evaluate
+
+
+@pytest.fixture(scope="module")
+def digits() -> task.Task:
+    return task.open_task("digits", 400)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "weights.safetensors")
+
+
+def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def test_a_small_network_learns_digits_in_three_epochs() -> None:
+    of = task.open_task("digits")
+    found = training.run_trial(trial(of, epochs=3), of)
+    assert found is not None and found.status == "completed"
+    assert found.error < of.majority_error - 0.5
+
+
+def test_flexconv_learns_digits() -> None:
+    of = task.open_task("digits")
+    found = training.run_trial(trial(of, "flexconv", epochs=8), of)
+    assert found is not None and found.error < of.majority_error - 0.5
+
+
+@pytest.mark.parametrize("space", ["twin_3x3", "flexconv"])
+def test_same_seed_same_curve_and_weights(digits: task.Task, tmp_path: Path, space: str) -> None:
+    wanted = trial(digits, space, kind="finalist", epochs=3, seed=5)
+    one = training.run_trial(wanted, digits, folder=tmp_path / "a")
+    torch.rand(7)  # the state a process is in does not matter
+    other = training.run_trial(wanted, digits, folder=tmp_path / "b")
+    assert one is not None and other is not None and len(one.curve) == 3
+    assert untimed(one.curve) == untimed(other.curve)
+    assert_equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    different = training.run_trial(trial(digits, space, epochs=3, seed=6), digits)
+    assert different is not None and untimed(different.curve) != untimed(one.curve)
+
+
+@pytest.mark.parametrize("space", ["twin_3x3", "flexconv"])
+def test_a_paused_trial_ends_as_the_uninterrupted_one(digits: task.Task, tmp_path: Path, space: str) -> None:
+    wanted = trial(digits, space, kind="finalist", epochs=5, seed=3, label_smoothing=0.1)
+    whole = training.run_trial(wanted, digits, folder=tmp_path / "whole")
+    told: list[int] = []
+
+    def pause_after_two(metrics: record.EpochMetrics) -> record.Verdict:
+        told.append(metrics.epoch)
+        return "pause" if metrics.epoch in (2, 3) else "continue"
+
+    parts = tmp_path / "parts"
+    assert training.run_trial(wanted, digits, folder=parts, report=pause_after_two) is None
+    assert training.run_trial(wanted, digits, folder=parts, report=pause_after_two) is None
+    resumed = training.run_trial(wanted, digits, folder=parts, report=pause_after_two)
+    assert whole is not None and resumed is not None and resumed.status == "completed"
+    assert told == [1, 2, 3, 4, 5]  # nothing twice
+    assert untimed(resumed.curve) == untimed(whole.curve)
+    assert resumed.training_multiply_adds == whole.training_multiply_adds
+    assert_equal(weights(parts), weights(tmp_path / "whole"))
+    seconds = [each.seconds_training for each in resumed.curve]
+    assert seconds == sorted(seconds) and resumed.seconds_training == seconds[-1]
+
+
+def test_a_killed_trial_resumes_from_its_last_checkpoint(digits: task.Task, tmp_path: Path) -> None:
+    wanted = trial(digits, kind="finalist", epochs=4)
+
+    def interrupt(metrics: record.EpochMetrics) -> record.Verdict:
+        if metrics.epoch == 3:
+            raise KeyboardInterrupt
+        return "continue"
+
+    with pytest.raises(KeyboardInterrupt):
+        training.run_trial(wanted, digits, report=interrupt, folder=tmp_path / "a", checkpoint_seconds=0)
+    told: list[int] = []
+
+    def note(metrics: record.EpochMetrics) -> record.Verdict:
+        told.append(metrics.epoch)
+        return "continue"
+
+    resumed = training.run_trial(wanted, digits, report=note, folder=tmp_path / "a")
+    whole = training.run_trial(wanted, digits, folder=tmp_path / "b")
+    assert told == [3, 4] and resumed is not None and whole is not None
+    assert untimed(resumed.curve) == untimed(whole.curve)
+    assert_equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not list((tmp_path / "a").glob(".*"))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK no checkpoint", None])
+def test_a_damaged_checkpoint_is_ignored_with_a_warning(
+    digits: task.Task, tmp_path: Path, content: bytes | None
+) -> None:
+    wanted = trial(digits, epochs=2)
+    assert training.run_trial(wanted, digits, folder=tmp_path, report=lambda _: "pause") is None
+    path = tmp_path / checkpoint.CHECKPOINT
+    path.write_bytes(path.read_bytes()[:-2000] if content is None else content)
+    with pytest.warns(UserWarning, match="damaged.*starts anew"):
+        found = training.run_trial(wanted, digits, folder=tmp_path)
+    assert found is not None and found.status == "completed" and len(found.curve) == 2
+
+
+def test_a_checkpoint_of_another_trial_is_ignored_with_a_warning(digits: task.Task, tmp_path: Path) -> None:
+    assert (
+        training.run_trial(trial(digits, epochs=2), digits, folder=tmp_path, report=lambda _: "pause") is None
+    )
+    with pytest.warns(UserWarning, match="another trial"):
+        found = training.run_trial(trial(digits, epochs=2, seed=1), digits, folder=tmp_path)
+    assert found is not None and len(found.curve) == 2
+
+
+def test_a_stopped_trial_says_so_and_keeps_no_weights(digits: task.Task, tmp_path: Path) -> None:
+    def stop_at_two(metrics: record.EpochMetrics) -> record.Verdict:
+        return "stop" if metrics.epoch == 2 else "continue"
+
+    found = training.run_trial(trial(digits, epochs=5), digits, report=stop_at_two, folder=tmp_path)
+    assert found is not None and found.status == "stopped" and len(found.curve) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_stopping_after_the_last_epoch_is_completing(digits: task.Task) -> None:
+    found = training.run_trial(trial(digits, epochs=1), digits, report=lambda _: "stop")
+    assert found is not None and found.status == "completed"
+
+
+@pytest.mark.parametrize("space", ["twin_3x3", "flexconv"])
+def test_a_loss_that_is_not_finite_fails_the_trial(digits: task.Task, space: str) -> None:
+    found = training.run_trial(trial(digits, space, learning_rate=1e30), digits)
+    assert found is not None and found.status == "failed" and math.isinf(found.error)
+    assert "loss must be finite" in found.reason.splitlines()[0]
+    assert found.training_multiply_adds > 0 and found.seconds > 0  # a failure has its cost
+    assert plain.from_plain(record.TrialRecord, plain.to_plain(found)) == found
+
+
+def test_an_exception_fails_the_trial_with_its_reason(digits: task.Task) -> None:
+    def burst(metrics: record.EpochMetrics) -> record.Verdict:
+        if metrics.epoch == 2:
+            raise OSError("the disk is full")
+        return "continue"
+
+    found = training.run_trial(trial(digits, epochs=3), digits, report=burst)
+    assert found is not None and found.status == "failed" and len(found.curve) == 2
+    assert found.reason.splitlines()[0] == "OSError: the disk is full" and "Traceback" in found.reason
+
+
+def test_a_design_nobody_can_build_fails_the_trial(digits: task.Task) -> None:
+    broken = replace(trial(digits), architecture=Architecture.of("no_family"))
+    found = training.run_trial(broken, digits)
+    assert found is not None and found.status == "failed" and "no_family" in found.reason.splitlines()[0]
+
+
+def test_masks_learn_at_their_own_rate(digits: task.Task, tmp_path: Path) -> None:
+    def finalist(factor: float) -> record.Trial:
+        return trial(digits, "flexconv", kind="finalist", epochs=1, mask_factor=factor)
+
+    torch.manual_seed(0)  # the trial's seed: the network it starts from
+    model = build(finalist(0).architecture, digits.shape)
+    masks = {id(parameter) for parameter in parameter_groups(model)["masks"]}
+    start = {name: value.detach() for name, value in model.named_parameters() if id(value) in masks}
+    assert start
+    moved = {}
+    for factor in (0.0, 0.1, 1.0):
+        training.run_trial(finalist(factor), digits, folder=tmp_path / str(factor))
+        end = weights(tmp_path / str(factor))
+        moved[factor] = sum(float((end[name] - value).abs().sum()) for name, value in start.items())
+    assert moved[0.0] == 0
+    assert 0 < moved[0.1] < 0.3 * moved[1.0]
+
+
+def test_weights_of_a_finalist_give_the_recorded_errors(digits: task.Task, tmp_path: Path) -> None:
+    wanted = trial(digits, kind="finalist", epochs=2)
+    found = training.run_trial(wanted, digits, folder=tmp_path)
+    model = build(wanted.architecture, digits.shape)
+    model.load_state_dict(weights(tmp_path))
+    assert found is not None
+    assert evaluate(model, digits.select, digits) == (found.select_error, found.curve[-1].select_loss)
+    assert evaluate(model, digits.report, digits).error == found.report_error
+
+
+def test_the_record_says_what_was_done_and_where(digits: task.Task) -> None:
+    found = training.run_trial(trial(digits, "flexconv", epochs=2), digits)
+    assert found is not None
+    assert (found.rows_train, found.rows_select, found.rows_report) == (320, 40, 40)
+    assert found.classes == 10 and found.majority_error == digits.majority_error
+    assert len(found.kernel_sizes) == 5 and found.parameters > 1000
+    forwards = 3 * 320 + 80
+    assert found.training_multiply_adds >= found.multiply_adds * forwards
+    assert found.peak_memory_bytes > 50e6 and found.device and found.host
+    assert found.software.startswith("python 3.") and "torch" in found.software
+    assert found.finished >= found.started
+    assert 0 < found.seconds <= found.finished - found.started + 0.1
+    assert plain.from_plain(record.TrialRecord, plain.to_plain(found)) == found
+
+
+def test_learning_rate_rises_then_falls_to_zero() -> None:
+    standard = recipe.Recipe(learning_rate=0.02, warmup=0.1)
+    rates = [training.learning_rate(standard, step, 100) for step in range(101)]
+    assert rates[:10] == pytest.approx([0.002 * (i + 1) for i in range(10)])
+    assert rates[10] == 0.02 and rates[55] == pytest.approx(0.01) and rates[100] == pytest.approx(0)
+    assert training.learning_rate(recipe.Recipe(warmup=0), 0, 10) == recipe.Recipe().learning_rate

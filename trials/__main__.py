@@ -1,0 +1,110 @@
+"""`python -m trials DESIGN.json --to DIR`: one trial, where there is nothing but torch and the data."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from search_spaces.architecture import Architecture
+from trials.plain import dumps, from_plain
+from trials.recipe import STANDARD
+from trials.record import EpochMetrics, Study, Trial, Verdict
+from trials.task import open_task, task_name
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one trial and writes ``DIR/trials/<id>/design.json`` and ``record.json``.
+
+    Returns:
+        0 for a completed trial, 1 for a failed one, 2 for a mistake of the user's, said in one line.
+    """
+    parser = argparse.ArgumentParser(prog="python -m trials", description="Train and score one design.")
+    parser.add_argument("design", type=Path, help="design.json of a run, or the JSON of an architecture")
+    parser.add_argument("--task", help="a task's name, directory or module:attribute (default: the design's)")
+    parser.add_argument("--rows", type=int, help="use at most so many rows (default: the design's, else all)")
+    parser.add_argument("--seed", type=int, help="of weights and shuffling (default: the design's, else 0)")
+    parser.add_argument("--to", type=Path, required=True, help="run directory to write to")
+    options = parser.parse_args(arguments)
+    try:
+        return _run(_trial(options.design, options.task, options.rows, options.seed), options.to)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _trial(path: Path, source: str | None, rows: int | None, seed: int | None) -> Trial:
+    """The trial that a file and the command line ask for; the command line wins."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} must be JSON: {error}") from error
+    if isinstance(data, dict) and "family" in data:
+        if source is None:
+            raise ValueError(f"{path} is an architecture and names no task; give one with --task")
+        trial = Trial(
+            study=Study(task=task_name(source, rows), space="external", kind="population"),
+            number=0,
+            source=source,
+            rows=rows,
+            architecture=Architecture.from_dict(data),
+            values={},
+            recipe=STANDARD.for_space("external"),
+            seed=0,
+        )
+    else:
+        trial = from_plain(Trial, data, str(path))
+    source = trial.source if source is None else source
+    rows = trial.rows if rows is None else rows
+    return dataclasses.replace(
+        trial,
+        source=source,
+        rows=rows,
+        study=dataclasses.replace(trial.study, task=task_name(source, rows)),
+        seed=trial.seed if seed is None else seed,
+    )
+
+
+def _run(trial: Trial, to: Path) -> int:
+    from trials.checkpoint import CHECKPOINT
+    from trials.training import run_trial
+
+    began = time.perf_counter()
+    task = open_task(trial.source, trial.rows)
+    opening = time.perf_counter() - began
+    folder = to / "trials" / trial.id
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "design.json", dumps(trial))
+
+    def show(metrics: EpochMetrics) -> Verdict:
+        print(
+            f"epoch {metrics.epoch}/{trial.recipe.epochs}  loss {metrics.train_loss:.3f}  "
+            f"error {100 * metrics.select_error:.1f} % (select) {100 * metrics.report_error:.1f} % (report)  "
+            f"{metrics.seconds_training + metrics.seconds_evaluation:.1f} s",
+            flush=True,
+        )
+        return "continue"
+
+    record = run_trial(trial, task, report=show, folder=folder)
+    assert record is not None, "nobody paused it"
+    record = dataclasses.replace(record, seconds_setup=record.seconds_setup + opening)
+    _write(folder / "record.json", dumps(record))
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    reason = f": {record.reason.splitlines()[0]}" if record.reason else ""
+    print(f"{trial.id} {record.status}{reason}; written to {folder / 'record.json'}")
+    return 0 if record.status == "completed" else 1
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

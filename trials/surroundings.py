@@ -1,0 +1,75 @@
+"""Where a trial ran and what memory it took: the facts of a record that are not results."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import sys
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
+
+
+def reset_peak_memory() -> None:
+    """Starts a new measurement where the system allows it (Linux)."""
+    with suppress(OSError):  # elsewhere the peak counts from the start of the process
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident memory of this process since `reset_peak_memory`."""
+    if _STATUS.is_file():
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@cache
+def processor() -> str:
+    """Model of the processor, e.g. ``"AMD EPYC 7B13"``."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+@cache
+def software() -> str:
+    """Versions that can change a result, e.g. ``"python 3.11.7, torch 2.13.0"``."""
+    try:
+        torch = f", torch {version('torch').partition('+')[0]}"
+    except PackageNotFoundError:
+        torch = ""
+    return f"python {platform.python_version()}{torch}"
+
+
+@cache
+def commit() -> str:
+    """Commit of the product's source, ``-dirty`` if tracked files differ from it, empty if unknown."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return ""  # installed: a checkout around it would be someone else's
+    command = [
+        "git",
+        "--no-optional-locks",
+        "-C",
+        str(root),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    ]
+    try:
+        found = subprocess.run([*command, "--exclude=*"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

@@ -1,0 +1,132 @@
+"""`run_trial` without training: a closed-form learning curve, to try the machinery around it at scale.
+
+For a design whose kernel values are k_1 .. k_n (the integers among the trial's values), epoch t of T:
+
+    distance  d = mean_i |log2(k_i / 5)|            (`SINGLE` if there are none)
+    final     f = 0.05 + 0.1 d                      (at most the majority error m)
+    error(t)    = f + (m - f) exp(-5 t / T) + z     z ~ N(0, 0.005), clipped to [0, 1]
+    loss(t)     = 2 error(t)
+
+z is drawn from the trial's seed, the design and t, once for `select` and once for `report`. The best design
+has 5 everywhere and ends near 0.05. Every cost is a formula of d and t as well, so records repeat exactly,
+their times of day and process excepted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from trials import surroundings
+from trials.plain import dumps, from_plain, to_plain
+from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going
+from trials.task import Task
+
+OPTIMUM = 5
+"""The kernel size that is best everywhere."""
+SINGLE = 0.25
+"""Distance of a design without kernel values."""
+SECONDS = 0.01
+"""What an epoch of a design at distance 0 claims to take."""
+CHECKPOINT = "checkpoint.json"
+
+
+def run_trial(
+    trial: Trial,
+    task: Task,
+    *,
+    report: Callable[[EpochMetrics], Verdict] = keep_going,
+    folder: Path | None = None,
+    checkpoint_seconds: float = 10.0,
+) -> TrialRecord | None:
+    """Arguments and result of `trials.training.run_trial`; no network is built and no weights are kept."""
+    started = saved = time.time()
+    path = None if folder is None else folder / CHECKPOINT
+    curve = _resume(path, trial)
+    status: Status = "completed"
+    for epoch in range(len(curve) + 1, trial.recipe.epochs + 1):
+        curve.append(_metrics(trial, task, epoch))
+        verdict = report(curve[-1])
+        if path is not None and (verdict == "pause" or time.time() - saved >= checkpoint_seconds):
+            _save(path, trial, curve)
+            saved = time.time()
+        if verdict == "pause":
+            if path is None:
+                raise ValueError("a trial without a folder cannot be paused; give run_trial a folder")
+            return None
+        if verdict == "stop" and epoch < trial.recipe.epochs:
+            status = "stopped"
+            break
+    multiply_adds = round(1e6 * (1 + distance(trial)))
+    forwards = 3 * len(task.train) + len(task.select) + len(task.report)
+    return TrialRecord(
+        trial=trial,
+        status=status,
+        curve=tuple(curve),
+        parameters=1000,
+        multiply_adds=multiply_adds,
+        training_multiply_adds=multiply_adds * forwards * len(curve),
+        seconds_training=curve[-1].seconds_training,
+        seconds_evaluation=curve[-1].seconds_evaluation,
+        rows_train=len(task.train),
+        rows_select=len(task.select),
+        rows_report=len(task.report),
+        classes=task.shape.classes,
+        majority_error=task.majority_error,
+        started=started,
+        finished=time.time(),
+        device="synthetic",
+        host=platform.node(),
+        process=os.getpid(),
+        software=surroundings.software(),
+        commit=surroundings.commit(),
+    )
+
+
+def distance(trial: Trial) -> float:
+    """How far a trial's design is from the best one, in octaves of kernel size."""
+    kernels = [value for value in trial.values.values() if type(value) is int and value > 0]
+    if not kernels:
+        return SINGLE
+    return sum(abs(math.log2(kernel / OPTIMUM)) for kernel in kernels) / len(kernels)
+
+
+def _metrics(trial: Trial, task: Task, epoch: int) -> EpochMetrics:
+    final = min(0.05 + 0.1 * distance(trial), task.majority_error)
+    level = final + (task.majority_error - final) * math.exp(-5 * epoch / trial.recipe.epochs)
+    rng = np.random.default_rng((trial.seed, int(trial.architecture.id, 16), epoch))
+    select, report = (min(max(level + 0.005 * z, 0.0), 1.0) for z in rng.standard_normal(2).tolist())
+    seconds = SECONDS * (1 + distance(trial)) * epoch
+    return EpochMetrics(
+        epoch=epoch,
+        train_loss=2 * level,
+        select_error=select,
+        select_loss=2 * select,
+        report_error=report,
+        report_loss=2 * report,
+        seconds_training=seconds,
+        seconds_evaluation=seconds / 10,
+    )
+
+
+def _save(path: Path, trial: Trial, curve: list[EpochMetrics]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps({"trial": dumps(trial), "curve": to_plain(curve)}))
+    os.replace(temporary, path)
+
+
+def _resume(path: Path | None, trial: Trial) -> list[EpochMetrics]:
+    if path is None or not path.is_file():
+        return []
+    state = json.loads(path.read_text())
+    return (
+        [from_plain(EpochMetrics, each) for each in state["curve"]] if state["trial"] == dumps(trial) else []
+    )
