@@ -1,7 +1,7 @@
 """The FlexNet skeleton as plain numbers: what `network` builds and `complexity` counts. No torch.
 
 Stem convolution, residual blocks of two convolutions, global average, linear; no stride, no pooling
-(FlexConv, arXiv 2110.08059, section 4 and appendix).
+(FlexConv, arXiv 2110.08059).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class FlexConv(nn.Module):
 
     The kernel is multiplied by a constant `gain`, set once, here, so that white noise of variance 1 comes
     out with variance 1, whatever the size: the purpose of Chang et al. (2020), whose factor
-    sqrt(1 / (in_channels * taps)) (CCNN, arXiv 2301.10540, section 3.2) presumes a generator of variance 1.
+    sqrt(1 / (in_channels * taps)) (used by CCNN, arXiv 2301.10540) presumes a generator of variance 1.
     MAGNet's is far below: with that factor outputs start at a sd of 1e-2 to 1e-4 and drown in the epsilon
     of the norm that follows. A constant, and not larger output weights, since those would learn slower.
 

@@ -1,7 +1,7 @@
 """The grid a continuous kernel is sampled on, and how much of it a Gaussian mask keeps. No torch.
 
 Along an axis of `points` (odd) the coordinates are the grid points of [-1, 1], `step(points)` apart and
-with 0 in the middle. FlexConv (arXiv 2110.08059, section 3.2) crops where the mask falls to `THRESHOLD`.
+with 0 in the middle. FlexConv (arXiv 2110.08059) crops where the mask falls to `THRESHOLD`.
 """
 
 from __future__ import annotations

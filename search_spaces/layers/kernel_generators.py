@@ -1,6 +1,6 @@
 """Kernel generators: small networks from a position to the values of a kernel there.
 
-MAGNet is from FlexConv (arXiv 2110.08059, section 3.3): a multiplicative filter network whose filters
+MAGNet is from FlexConv (arXiv 2110.08059): a multiplicative filter network whose filters
 are anisotropic Gabor functions.
 """
 

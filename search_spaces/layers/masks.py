@@ -1,4 +1,4 @@
-"""The Gaussian mask that gives a continuous kernel its size (FlexConv, arXiv 2110.08059, eq. 3)."""
+"""The Gaussian mask that gives a continuous kernel its size (FlexConv, arXiv 2110.08059)."""
 
 from __future__ import annotations
 
