@@ -24,7 +24,8 @@ def problems():
     if not os.path.exists(".venv/nas"):
         free = shutil.disk_usage(".").free / 1e9
         if free < NEEDED_GB:
-            yield "%d GB of free disk are needed, there are %.1f: free some or clone elsewhere" % (NEEDED_GB, free)
+            text = "%d GB of free disk are needed, there are %.1f: free some or clone elsewhere"
+            yield text % (NEEDED_GB, free)
 
 
 found = list(problems())

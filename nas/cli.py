@@ -42,9 +42,10 @@ def run(
     tracking_uri: str | None,
     settings: tuple[str, ...],
 ) -> None:
-    """Train populations, searches and finalists; compare; write the report.
+    """Train, compare, write the report.
 
-    CONFIG is a preset's name, or file.py:function returning a nas.SearchConfig.
+    Populations, searches and finalists of every task and space, over a Ray cluster. CONFIG is a preset's
+    name, or file.py:function returning a nas.SearchConfig.
     """
     from nas.config import override
     from nas.presets import load
@@ -81,9 +82,10 @@ def run(
 @app.command()
 @click.argument("run_dirs", metavar="RUN_DIR...", type=FOLDER, nargs=-1, required=True)
 def compare(run_dirs: tuple[Path, ...]) -> None:
-    """Measure and report again from the records, also of an unfinished run.
+    """Measure and report again from the records.
 
-    The first directory's plan decides, and it gets the report; further ones add records.
+    Also of an unfinished run. The first directory's plan decides, and it gets the report; further ones add
+    records.
     """
     from rich.console import Console
 
@@ -98,7 +100,10 @@ def compare(run_dirs: tuple[Path, ...]) -> None:
 @click.argument("run_dir", type=FOLDER, required=False)
 @click.option("--ui", is_flag=True, help="Start MLflow's UI on loopback over the run's store.")
 def show(run_dir: Path | None, ui: bool) -> None:
-    """The state of a run and its best trials; of the newest in runs/ if none is named."""
+    """Show a run's state and its best trials.
+
+    Without RUN_DIR, of the newest run in runs/.
+    """
     from rich.console import Console
 
     from nas.showing import newest_run, serve, state_of, trials_table
@@ -116,7 +121,11 @@ def show(run_dir: Path | None, ui: bool) -> None:
 @click.option("--space", metavar="S", required=True, help="A space's name in the records.")
 @click.option("--to", metavar="DIR", type=FOLDER, required=True, help="The folder to make.")
 def export(run_dir: Path, task: str, space: str, to: Path) -> None:
-    """Take the best network of a task and a space away."""
+    """Take the best network away.
+
+    Of the finalists of one task and one space, the one with the smallest select error: safetensors, JSON,
+    .pt2.
+    """
     from nas.exporting import export as export_network
 
     done = export_network(run_dir, task=task, space=space, to=to)
@@ -128,7 +137,10 @@ def export(run_dir: Path, task: str, space: str, to: Path) -> None:
 @app.command()
 @click.argument("name", metavar="NAME_OR_PATH", required=False)
 def tasks(name: str | None) -> None:
-    """The tasks there are, and what one looks like: shape, classes, splits."""
+    """List tasks, or describe one.
+
+    Shape, classes and splits of a registered task or of a Parquet directory.
+    """
     from rich.console import Console
 
     from nas.showing import one_task, task_list
@@ -139,7 +151,10 @@ def tasks(name: str | None) -> None:
 @app.command()
 @click.argument("name", required=False)
 def spaces(name: str | None) -> None:
-    """The spaces there are, and what one looks like: choices, bits, cost of an example."""
+    """List spaces, or describe one.
+
+    Choices, size in bits, parameters and multiply-adds of an example.
+    """
     from rich.console import Console
 
     from nas.showing import one_space, space_list

@@ -41,7 +41,12 @@ def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple
     unreadable: list[str] = []
     for directory in directories:
         found, broken = directory.read_records()
-        records |= {record.trial.id: record for record in found}
+        for record in found:
+            if records.setdefault(record.trial.id, record) != record:
+                raise ValueError(
+                    f"{record.trial.id} has different records in these directories, the second in "
+                    f"{directory.path}; compare them apart, or rename that trial"
+                )
         unreadable += broken
     comparison = compare_records(list(records.values()), plan_of(first), _sizes(first))
     context = _context(first, list(records.values()), unreadable)

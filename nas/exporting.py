@@ -93,11 +93,16 @@ def _best_finalist(directory: RunDirectory, task: str, space: str) -> TrialRecor
 
 def _write(directory: RunDirectory, record: TrialRecord, task: RunTask, folder: Path) -> float:
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load_file, load_model, save_file
 
     from search_spaces.network import build
 
-    weights = load_file(directory.folder(record.trial.id) / WEIGHTS)
+    stored = directory.folder(record.trial.id) / WEIGHTS
+    try:
+        weights = load_file(stored)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{stored} cannot be read: {error}; nothing was written") from error
     live = build(record.trial.architecture, task.shape)
     live.load_state_dict(weights)
     live.eval()

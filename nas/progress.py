@@ -91,8 +91,8 @@ class Progress:
         best = ", ".join(f"{task} {space} {100 * e:.1f} %" for (task, space), e in self._best.items())
         return (
             f"{len(self._records)}/{self._total} trials ended ({count['completed']} completed, "
-            f"{count['stopped']} stopped, {count['failed']} failed), {len(self._running)} running{self._left()}"
-            + (f"; best select error: {best}" if best else "")
+            f"{count['stopped']} stopped, {count['failed']} failed), {len(self._running)} running"
+            f"{self._left()}" + (f"; best select error: {best}" if best else "")
         )
 
     def _table(self) -> Group:

@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -103,12 +104,15 @@ def work(slot: dict[str, int], board: Any, path: Path, threads: int) -> None:
                 time.sleep(POLL_SECONDS)
                 continue
             report = partial(_report, board, trial)
+            began = time.perf_counter()
             try:
                 task = _open(trial.source, trial.rows)
+                opened = time.perf_counter() - began
                 record = train_and_test(trial, task, report, RunDirectory(path).folder(trial.id))
             except Exception:
-                record = failed_record(trial, _reason())
+                opened, record = time.perf_counter() - began, failed_record(trial, _reason())
             if record is not None:
+                record = replace(record, seconds_setup=record.seconds_setup + opened)
                 ray.get(board.finish.remote(number, record))
     except Exception:
         ray.get(board.pause.remote(_reason()))

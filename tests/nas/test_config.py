@@ -59,7 +59,7 @@ def test_a_configuration_of_ones_own(tmp_path: Path) -> None:
         "def wrong():\n    return 3\n"
     )
     assert load(f"{source}:small").name == "mine"
-    with pytest.raises(ValueError, match="must return a nas.SearchConfig, got a int"):
+    with pytest.raises(ValueError, match=r"must return a nas\.SearchConfig, got a int"):
         load(f"{source}:wrong")
     with pytest.raises(ValueError, match=r"has no 'large'; it has .*small"):
         load(f"{source}:large")

@@ -1,0 +1,97 @@
+"""Choose one learning rate and one weight decay for every space, with the same effort for each.
+
+    python benchmarks/choose_rates.py [--processes 2] > docs/rates.md
+
+Development tasks only. Every space gets the same grid, tasks, seeds and number of trials; a space with
+many designs is represented by random ones, the same for every pair of rates. The pair with the smallest
+validation error (geometric mean over tasks, so that each counts alike) is put into `trials/recipe.py` and
+frozen there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from search_spaces import SPACES
+from trials.recipe import STANDARD
+from trials.record import Study, Trial
+from trials.surroundings import commit, processor
+from trials.task import open_task
+from trials.training import run_trial
+
+RATES = (0.003, 0.01, 0.03, 0.1)
+DECAYS = (0.0, 0.05)
+TASKS = (("digits", None, 3), ("digits_sequence", None, 3), ("mnist5k", 1600, 2))  # name, rows, seeds
+EPOCHS = 12
+
+
+def error_of(trial: Trial) -> float:
+    """Validation error after the whole recipe; 1 for a trial that failed."""
+    torch.set_num_threads(1)
+    record = run_trial(trial, open_task(trial.source, trial.rows))
+    return record.error if record is not None and record.status == "completed" else 1.0
+
+
+def trials_of(name: str, rate: float, decay: float) -> list[Trial]:
+    """The trainings that judge one pair of rates for one space."""
+    trials = []
+    for source, rows, seeds in TASKS:
+        space = SPACES[name](open_task(source, rows).shape)
+        for seed in range(seeds):
+            values = space.sample(np.random.default_rng(seed))
+            recipe = replace(STANDARD, epochs=EPOCHS, learning_rate=rate, weight_decay=decay, per_space=())
+            trials.append(
+                Trial(
+                    study=Study(task=source, space=name, kind="population"),
+                    number=seed,
+                    source=source,
+                    rows=rows,
+                    architecture=space.decode(values),
+                    values=values,
+                    recipe=recipe,
+                    seed=1000 + seed,
+                )
+            )
+    return trials
+
+
+def main() -> None:
+    """Train everything and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--processes", type=int, default=2)
+    processes = parser.parse_args().processes
+    pairs = list(itertools.product(RATES, DECAYS))
+    jobs = {(name, pair): trials_of(name, *pair) for name in SPACES for pair in pairs}
+    flat = [trial for trials in jobs.values() for trial in trials]
+    with ProcessPoolExecutor(processes) as pool:
+        errors = iter(list(pool.map(error_of, flat)))
+    each = ", ".join(f"{task}{f'@{rows}' if rows else ''} {seeds} seeds" for task, rows, seeds in TASKS)
+    print("# Learning rate and weight decay of every space\n")
+    print(f"`python benchmarks/choose_rates.py`, commit {commit()}, {processor()}. {EPOCHS} epochs; {each}:")
+    print(f"{sum(s for *_, s in TASKS)} trials a pair, {len(flat) // len(SPACES)} for every space.")
+    print("Validation error in %: geometric mean over tasks, and each task.\n")
+    for name in SPACES:
+        print(f"## {name}\n\n| learning rate | weight decay | mean | {' | '.join(t for t, *_ in TASKS)} |")
+        print("| --- | --- | --- |" + " --- |" * len(TASKS))
+        rows = []
+        for rate, decay in pairs:
+            by_task = [[next(errors) for _ in range(seeds)] for *_, seeds in TASKS]
+            means = [100 * statistics.mean(task) for task in by_task]
+            rows.append((statistics.geometric_mean(means), rate, decay, means))
+        best = min(rows)
+        for mean, rate, decay, means in rows:
+            mark = "**" if (rate, decay) == best[1:3] else ""
+            cells = " | ".join(f"{value:.1f}" for value in means)
+            print(f"| {rate} | {decay} | {mark}{mean:.2f}{mark} | {cells} |")
+        print()
+
+
+if __name__ == "__main__":
+    main()

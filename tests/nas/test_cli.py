@@ -1,0 +1,97 @@
+"""The command as a user types it: documented flags, quick help, one line and exit code 2 for mistakes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from nas.cli import app
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def nas(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from nas.cli import main; main()", *arguments],
+        cwd=cwd,
+        text=True,
+        capture_output=True,
+        timeout=300,
+    )
+
+
+def documented() -> set[tuple[str, str]]:
+    """(command, flag or argument) of every row of docs/cli.md that exists now."""
+    rows = set()
+    for line in (ROOT / "docs" / "cli.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `nas ") and cells[3] != "later":
+            rows.add((cells[0].strip("`").split()[1], cells[1].strip("`")))
+    return rows
+
+
+def test_the_documented_flags_are_those_that_exist() -> None:
+    existing = set()
+    for name, command in app.commands.items():
+        for parameter in command.params:
+            is_flag = isinstance(parameter, click.Option)
+            existing.add((name, parameter.opts[-1] if is_flag else str(parameter.name).upper()))
+    assert documented() == existing
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in app.commands)])
+def test_help_answers_at_once(command: tuple[str, ...]) -> None:
+    began = time.perf_counter()
+    done = nas(*command, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: nas")
+    assert time.perf_counter() - began < 5  # under a second on a machine that is not shared
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "smok"], "unknown preset 'smok'; did you mean 'smoke'?; there are: smoke, mnist5k"),
+        (
+            ["run", "smoke", "--tasks", "digit"],
+            "there are: digits, digits_sequence, mnist5k, mnist5k_sequence",
+        ),
+        (["run", "smoke", "--spaces", "resnext"], "there are: flexconv, twin, twin_3x3, twin_7x7"),
+        (["run", "smoke", "--set", "recipe=long"], "unknown recipe 'long'; there are: standard"),
+        (
+            ["run", "smoke", "--epochs", "3"],
+            "unknown flag --epochs; nas run has --run-dir, --resume, --tasks",
+        ),
+        (["run", "smoke", "--set", "population=none"], "--set population: expected int, got 'none'"),
+        (["run", "smoke", "--gpus-per-trial", "0.5", "--tasks", "digits"], "the cluster has none"),
+        (["run", "smoke", "--tracking-uri", "http://me:secret@host:5000"], "MLFLOW_TRACKING_USERNAME"),
+        (["run", "no_such_module:f"], "no_such_module cannot be imported"),
+        (["trian"], "No such command 'trian'. There are: run, compare, show, export, tasks, spaces"),
+        (["compare", "nowhere"], "nowhere holds no run"),
+        (["show", "nowhere"], "nowhere holds no run"),
+        (["export", "nowhere", "--task", "a", "--space", "b", "--to", "c"], "nowhere holds no run"),
+        (["spaces", "twinn"], "did you mean 'twin'?"),
+        (["tasks", "digitz"], "did you mean 'digits'?"),
+    ],
+)
+def test_mistakes_get_one_line_and_exit_code_2(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = nas(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert said in done.stderr
+    assert "secret" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_tasks_and_spaces_are_listed_and_described() -> None:
+    assert "digits_sequence" in nas("tasks").stdout
+    assert "1x8x8" in nas("tasks", "digits").stdout
+    assert "twin_3x3" in nas("spaces").stdout
+    described = nas("spaces", "twin").stdout
+    assert "kernel_5" in described
+    assert "multiply-adds" in described
