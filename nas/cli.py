@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FOLDER = click.Path(path_type=Path)
 
@@ -53,12 +57,10 @@ def run(
     named = [f"{field}={text}" for field, text in (("tasks", tasks), ("spaces", spaces)) if text is not None]
     chosen = override(load(config), [*named, *settings])
 
-    from rich.console import Console
-
     from nas.report import terminal_table
     from nas.running import run as run_config
 
-    console = Console()
+    console = _console()
     result = run_config(
         chosen,
         run_dir=run_dir,
@@ -87,12 +89,10 @@ def compare(run_dirs: tuple[Path, ...]) -> None:
     Also of an unfinished run. The first directory's plan decides, and it gets the report; further ones add
     records.
     """
-    from rich.console import Console
-
     from nas.comparison import compare as compare_runs
     from nas.report import terminal_table
 
-    Console().print(terminal_table(compare_runs(*run_dirs)))
+    _console().print(terminal_table(compare_runs(*run_dirs)))
     click.echo(f"report: {run_dirs[0] / 'report.html'}")
 
 
@@ -104,11 +104,9 @@ def show(run_dir: Path | None, ui: bool) -> None:
 
     Without RUN_DIR, of the newest run in runs/.
     """
-    from rich.console import Console
-
     from nas.showing import newest_run, serve, state_of, trials_table
 
-    path, console = run_dir or newest_run(), Console()
+    path, console = run_dir or newest_run(), _console()
     console.print(state_of(path))
     console.print(trials_table(path))
     if ui:
@@ -141,11 +139,9 @@ def tasks(name: str | None) -> None:
 
     Shape, classes and splits of a registered task or of a Parquet directory.
     """
-    from rich.console import Console
-
     from nas.showing import one_task, task_list
 
-    Console().print(task_list() if name is None else one_task(name))
+    _console().print(task_list() if name is None else one_task(name))
 
 
 @app.command()
@@ -155,11 +151,16 @@ def spaces(name: str | None) -> None:
 
     Choices, size in bits, parameters and multiply-adds of an example.
     """
-    from rich.console import Console
-
     from nas.showing import one_space, space_list
 
-    Console().print(space_list() if name is None else one_space(name))
+    _console().print(space_list() if name is None else one_space(name))
+
+
+def _console() -> Console:
+    """Standard output; wide where it is no terminal, so that tables in a log do not fold."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def _explain(error: click.UsageError) -> str:

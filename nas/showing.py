@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -105,6 +106,7 @@ def serve(path: Path, say: Callable[[str], None], port: int = 5000) -> None:
         return
     process = open_ui(tracking_address(directory, info), directory.path / "mlartifacts", port)
     say(f"MLflow on http://127.0.0.1:{port} (only this machine; not private on a shared one); Ctrl-C ends it")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         process.wait()
     except KeyboardInterrupt:
