@@ -72,8 +72,8 @@ def plan_of(directory: RunDirectory) -> Plan:
         defaults=defaults,
         margin_points=config.margin_points,
         margin_share=config.margin_share,
-        budget=config.budget,
-        development=DEVELOPMENT,
+        budget=config.judged_budget,
+        development=tuple(t.name for t in info.tasks if t.reference in DEVELOPMENT) if info else DEVELOPMENT,
         seed=config.seed,
     )
 

@@ -35,7 +35,8 @@ class SearchConfig:
         finalist_seeds: fresh seeds each selected design is retrained with, then tested once.
         margin_points, margin_share: a difference counts when it exceeds the larger of so many points of
             error and this share of the single design's error.
-        budget: designs whose expected best the single design is judged against.
+        budget: designs whose expected best the single design is judged against; at most a fifth of the
+            population, which is also the default (None).
         cpus_per_trial: processor threads of one trial; fixed, since it changes rounding.
         seed: of everything random in the run.
     """
@@ -59,7 +60,7 @@ class SearchConfig:
     finalist_seeds: int = 3
     margin_points: float = 1.0
     margin_share: float = 0.1
-    budget: int = 40
+    budget: int | None = None
     cpus_per_trial: int = 1
     seed: int = 0
 
@@ -69,10 +70,13 @@ class SearchConfig:
         _require(bool(self.spaces), "spaces must name at least one space", self.spaces)
         spaces = self.all_spaces
         _require(len(set(spaces)) == len(spaces), "spaces and defaults must differ", spaces)
-        for name in ("population", "seeds", "grace_epochs", "cpus_per_trial", "budget"):
+        for name in ("population", "seeds", "grace_epochs", "cpus_per_trial"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
         for name in ("repeats", "search_trials", "search_seeds", "finalist_seeds", "seed"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
+        most = max(1, self.population // 5)
+        fits = self.budget is None or 1 <= self.budget <= most
+        _require(fits, f"budget must be between 1 and a fifth of the population, {most}", self.budget)
         _require(self.reduction_factor >= 2, "reduction_factor must be at least 2", self.reduction_factor)
         _require(self.rows is None or self.rows >= 20, "rows must be at least 20, or none", self.rows)
         _require(self.epochs is None or self.epochs >= 1, "epochs must be at least 1, or none", self.epochs)
@@ -82,6 +86,11 @@ class SearchConfig:
     def all_spaces(self) -> tuple[str, ...]:
         """Every space trials are drawn from: those compared, then the defaults."""
         return self.spaces + self.defaults
+
+    @property
+    def judged_budget(self) -> int:
+        """Designs whose expected best the single design is judged against."""
+        return self.budget if self.budget is not None else max(1, self.population // 5)
 
     def the_recipe(self) -> Recipe:
         """The recipe with the run's number of epochs put in.

@@ -32,22 +32,27 @@ DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1, 1, 1)))
 
 def edf_figure(task: TaskComparison) -> str:
     """Share of designs at or below each validation error, with DKW band; fixed designs as vertical lines."""
+    shown = [100 * error for space in task.spaces for error in space.errors]
+    shown += [100 * level.error for level, _, _ in _fixed(task) if level.error is not None]
+    room = 0.04 * (max(shown) - min(shown)) or 0.5
+    left, right = min(shown) - room, max(shown) + room
 
     def draw(axes: Axes) -> None:
         for i, space in enumerate(task.spaces):
-            if not space.errors or space.band is None:
+            if not space.errors:
                 continue
-            x = [100 * error for error in space.errors]
-            shares = [(j + 1) / space.designs for j in range(len(x))]
-            x, shares = [x[0], *x], [0.0, *shares]
+            x = [left, *(100 * error for error in space.errors), right]
+            shares = [j / space.designs for j in range(len(space.errors) + 1)]
+            shares.append(shares[-1])
             colour = SEARCHED[i % len(SEARCHED)]
-            low, high = ([min(1.0, max(0.0, s + sign * space.band)) for s in shares] for sign in (-1, 1))
-            axes.fill_between(x, low, high, step="post", color=colour, alpha=0.18, linewidth=0)
+            if space.band is not None:
+                low, high = ([min(1.0, max(0.0, s + sign * space.band)) for s in shares] for sign in (-1, 1))
+                axes.fill_between(x, low, high, step="post", color=colour, alpha=0.18, linewidth=0)
             axes.step(x, shares, where="post", color=colour, label=_population(space))
         for level, colour, dash in _fixed(task):
             if level.error is not None:
                 axes.axvline(100 * level.error, color=colour, linestyle=dash, label=_name(level))
-        axes.set(xlabel="validation error (%)", ylabel="share of designs", ylim=(0, 1))
+        axes.set(xlabel="validation error (%)", ylabel="share of designs", ylim=(0, 1), xlim=(left, right))
 
     return _svg(draw, f"edf {task.task}")
 
@@ -88,7 +93,7 @@ def _line(best: Sequence[BestOf]) -> tuple[list[int], list[float]]:
 
 
 def anytime_figure(task: TaskComparison) -> str:
-    """Best select error so far of every search against device-seconds; fixed designs at their own cost."""
+    """Best select error of a completed trial so far, for every search; fixed designs at their own cost."""
 
     def draw(axes: Axes) -> None:
         spaces = [space.space for space in task.spaces]

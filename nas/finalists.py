@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,11 @@ def train_and_test(
     record = run_trial(trial, task, report=report, folder=folder)
     if record is None or record.status != "completed" or trial.study.kind != "finalist":
         return record
-    return replace(record, test=test(trial, task, folder / WEIGHTS))
+    try:
+        return replace(record, test=test(trial, task, folder / WEIGHTS))
+    except Exception as error:  # what was trained and spent stays on record
+        reason = f"the test failed: {type(error).__name__}: {error}\n{traceback.format_exc()}"
+        return replace(record, status="failed", reason=reason)
 
 
 def test(trial: Trial, task: Task, weights: Path) -> TestMetrics:

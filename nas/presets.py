@@ -13,14 +13,14 @@ def smoke() -> SearchConfig:
     return SearchConfig(
         name="smoke",
         tasks=("digits", "digits_sequence"),
-        epochs=8,
-        population=24,
-        repeats=4,
+        epochs=10,
+        population=100,
+        repeats=8,
         seeds=5,
-        search_trials=12,
+        search_trials=20,
         search_seeds=1,
+        reduction_factor=2,
         finalist_seeds=3,
-        budget=5,
     )
 
 

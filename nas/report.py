@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nas import figures
 from nas.efficiency.results import Comparison, TaskComparison
-from nas.efficiency.sentences import label, plural
+from nas.efficiency.sentences import UNCHANGED, label, loses_to_default, plural, verdict_text
 from nas.report_page import DARK, PAGE
 from nas.report_tables import (
     Table,
@@ -26,23 +26,26 @@ from nas.report_tables import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-BADGE = {"no search needed": "yes", "search": "no", "cannot say": "open"}
+BADGE = {"no search needed": "yes", "search": "no", "cannot say": "open", "descriptive": "plain"}
 CAPTIONS = {
     "edf": (
         "Distribution of validation error.",
-        "Share of random designs at or below each error, with the 95 % DKW band; steep and left is good. "
+        "Share of random designs at or below each error, with the 95 % DKW band (none where "
+        "every design of the space was trained); steep and left is good. "
         "Vertical lines are fixed designs, means over seeds: where one crosses the curve is the share of "
         "designs observed at or below it, before noise is shrunk.",
     ),
     "best_of": (
         "What a search of n designs buys.",
         "Expected report error of the design with the best select error among n; jackknife 95 % band to n "
-        "= N/5, faint to N/2, nothing beyond. The dotted vertical line is the judged n. Horizontal lines "
+        "= N/5, faint to N/2, nothing beyond (where every design of the space was trained: to N, with the "
+        "noise of seeds only). The dotted vertical line is the judged n. Horizontal lines "
         "are fixed designs: they cost one training.",
     ),
     "anytime": (
         "Searches over time.",
-        "Best select error so far of every search; stopped trials count and cost. A diamond is a fixed "
+        "Best select error so far of every search, over completed trials only, since only they can be "
+        "selected; stopped and failed ones cost. A diamond is a fixed "
         "design at the cost of one training.",
     ),
     "pareto": (
@@ -92,7 +95,7 @@ def render_markdown(comparison: Comparison, context: ReportContext) -> str:
     """The report as Markdown: sentences and tables, for a pull request."""
     blocks = [f"# {_md(_title(context))}", _md(_meta(comparison, context)), f"**{_md(comparison.overall)}**"]
     for task in comparison.tasks:
-        blocks.append(f"## {_md(task.task)}: {task.verdict}{_development(task)}")
+        blocks.append(f"## {_md(task.task)}: {'; '.join(text for text, _ in _marks(task))}")
         blocks += [_md(sentence) for sentence in task.sentences]
         blocks += [_md_table(table) for table in _tables(task)]
         blocks += ["\n".join(f"- {_md(note)}" for note in _notes(task))] if _notes(task) else []
@@ -130,15 +133,15 @@ def terminal_table(comparison: Comparison) -> RenderableType:
     table = RichTable(title="Design efficiency", title_justify="left")
     for head in ("task", "verdict", "space", "report error", "designs to match", "factor", "test error"):
         table.add_column(head, overflow="fold")
-    style = {"yes": "green", "no": "red", "open": "yellow"}
+    style = {"yes": "green", "no": "red", "open": "yellow", "plain": "dim"}
     for task in comparison.tasks:
         for i, row in enumerate(efficiency_table(task).rows):
             first = (
-                (Text(task.task), Text(task.verdict, style[BADGE[task.verdict]]))
+                (Text(task.task), Text(verdict_text(task), style[BADGE[verdict_text(task)]]))
                 if i == 0
                 else (Text(), Text())
             )
-            table.add_row(*first, *(Text(row[column]) for column in (0, 1, 5, 7, 2)))
+            table.add_row(*first, *(Text(row[column]) for column in (0, 1, 6, 8, 2)))
         table.add_section()
     sentences = [Text(f"{task.task}: {task.sentences[0]}") for task in comparison.tasks if task.sentences]
     overall = Text(comparison.overall, style="bold")
@@ -161,8 +164,15 @@ def _meta(comparison: Comparison, context: ReportContext) -> str:
     )
 
 
-def _development(task: TaskComparison) -> str:
-    return " (development task: rules were tuned on it)" if task.development else ""
+def _marks(task: TaskComparison) -> list[tuple[str, str]]:
+    """What stands beside a task's name, each with its style: the verdict, a lost default, development."""
+    verdict = verdict_text(task)
+    marks = [("descriptive: N below 100" if verdict == "descriptive" else verdict, BADGE[verdict])]
+    if loses_to_default(task):
+        marks.append(("worse than its best default", "no"))
+    if task.development:
+        marks.append(("development task: rules were tuned on it", "plain"))
+    return marks
 
 
 def _notes(task: TaskComparison) -> list[str]:
@@ -230,12 +240,7 @@ def _card(position: int, task: TaskComparison) -> str:
 
 
 def _badges(task: TaskComparison) -> str:
-    badges = f'<span class="badge {BADGE[task.verdict]}">{task.verdict}</span>'
-    if any(space.descriptive for space in task.spaces):
-        badges += '<span class="badge plain">descriptive: N below 100</span>'
-    if task.development:
-        badges += '<span class="badge plain">development task: rules were tuned on it</span>'
-    return badges
+    return "".join(f'<span class="badge {style}">{text}</span>' for text, style in _marks(task))
 
 
 def _section(position: int, task: TaskComparison) -> str:
@@ -257,6 +262,7 @@ def _figure(name: str, svg: str, task: TaskComparison) -> str:
     sizes = [plural(len(task.searches), "search")] if name == "anytime" else []
     sizes += [f"N = {space.designs} {label(space.space)}" for space in task.spaces if name != "anytime"]
     sizes += [f"{plural(task.single.seeds, 'seed')} of {label(task.single.space)}"] if task.single else []
+    text += f" {UNCHANGED}" if name == "kernel_sizes" and any(k.unchanged for k in task.kernel_sizes) else ""
     caption = f"{text} ({', '.join(sizes)})"
     for role, colour in figures.COLOURS.items():
         svg = svg.replace(colour, f"var(--{role}-mark)")
@@ -283,7 +289,7 @@ def _html_table(table: Table, words: bool = False) -> str:
 
 def _two_lines(cell: str) -> str:
     """A cell with its interval and n on a second, fainter line: the table stays narrow."""
-    value, *below = re.split(r",? (?=[\[(]|p \[)", escape(cell), maxsplit=1)
+    value, *below = re.split(r",? (?=[\[(]|p [\d≤])", escape(cell), maxsplit=1)
     return value + "".join(f'<span class="below">{text}</span>' for text in below)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nas.efficiency.results import (
+    Chance,
     Comparison,
     Estimate,
     Level,
@@ -14,7 +15,21 @@ from nas.efficiency.results import (
     TaskComparison,
     WinnersCurse,
 )
-from nas.efficiency.sentences import bound, label, number, percent, plural, points, too_wide
+from nas.efficiency.sentences import (
+    UNCHANGED,
+    bound,
+    label,
+    number,
+    percent,
+    plural,
+    points,
+    probability,
+    too_wide,
+)
+
+COVERAGE = (
+    "The chance to match shrinks the noise between repeated trainings out of the population. COVERAGE-TODO"
+)
 
 
 class Table(NamedTuple):
@@ -28,15 +43,17 @@ class Table(NamedTuple):
 def efficiency_table(task: TaskComparison) -> Table:
     """The single design, the searched spaces and the defaults: error, chance, cost, size."""
     head = (
-        "space", "report error", "test error (n)", "designs that match", "p_run", "designs to match",
-        "cost to match", "factor", "parameters", "multiply-adds", "s per trial",
+        "space", "report error", "test error (n)", "match f, p", "match f + margin, p", "p_run",
+        "designs to match", "cost to match", "factor", "parameters", "multiply-adds", "s per trial",
     )  # fmt: skip
     rows = [_level_row(task, task.single)] if task.single else []
     rows += [_space_row(task, space) for space in task.spaces if space.designs]
     rows += [_level_row(task, default) for default in task.defaults]
     caption = (
         "Errors: mean ± sd over seeds; of a searched space, the expected best of n with its 95 % "
-        "interval. Brackets are 95 % intervals. Factor: cost to match over the cost of one training of "
+        "interval; test errors of several searches: mean ± sd over searches. Brackets are 95 % intervals. "
+        "Match: designs whose error, noise shrunk, is at most the single design's (f), or that plus the "
+        "margin. Factor: cost to match over the cost of one training of "
         "the single design; a design at the population's median, at equal cost, has factor 2. Costs are "
         "device-seconds unless marked MA (multiply-adds)."
     )
@@ -55,7 +72,7 @@ def _level_row(task: TaskComparison, level: Level) -> tuple[str, ...]:
         label(level.space),
         report,
         _test(task, level.space),
-        *["–"] * 5,
+        *["–"] * 6,
         *sizes,
         number(level.seconds or None),
     )
@@ -68,11 +85,10 @@ def _space_row(task: TaskComparison, space: SpaceComparison) -> tuple[str, ...]:
         low, high = (points(b) if b is not None else "∞" for b in (best.low, best.high))
         report = f"{percent(best.value)} [{low}, {high}] (n = {space.n})"
     chance = space.chance
-    match = run = designs = cost = factor = "–"
-    if space.chance_run is not None and space.chance_run.value is not None:
-        run = f"{space.chance_run.value:.2f} {_range(space.chance_run, 2)}"
+    run = designs = cost = factor = "–"
+    if space.chance_run is not None:
+        run = _probability(space.chance_run)
     if chance is not None:
-        match = f"{chance.matches} of {chance.designs}, p {_range(chance.chance, 2)}"
         seconds = chance.factor_seconds is not None
         costs = chance.cost_seconds or chance.cost_multiply_adds
         ratio = chance.factor_seconds or chance.factor_multiply_adds
@@ -86,14 +102,22 @@ def _space_row(task: TaskComparison, space: SpaceComparison) -> tuple[str, ...]:
         )
     return (
         f"{label(space.space)} (N = {space.designs})", report, _test(task, space.space),
-        match, run, designs, cost, factor,
+        _matches(chance), _matches(space.chance_margin), run, designs, cost, factor,
         number(space.parameters), number(space.multiply_adds), number(space.seconds),
     )  # fmt: skip
 
 
-def _range(estimate: Estimate, digits: int) -> str:
-    low, high = ("∞" if b is None else f"{b:.{digits}f}" for b in (estimate.low, estimate.high))
-    return f"[{low}, {high}]"
+def _matches(chance: Chance | None) -> str:
+    """Designs that match, and p: with k = 0 its one-sided bound only."""
+    if chance is None:
+        return "–"
+    p = _probability(chance.chance) if chance.matches else f"≤ {probability(chance.chance.high or 0.0)}"
+    return f"{chance.matches} of {chance.designs}, p {p}"
+
+
+def _probability(estimate: Estimate) -> str:
+    value, low, high = (probability(p or 0.0) for p in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
 
 
 def _bounded(estimate: Estimate) -> str:
@@ -161,8 +185,9 @@ def kernel_table(task: TaskComparison) -> Table | None:
     rows = tuple(
         (label(k.space), k.of, ", ".join(_taps(layer) for layer in k.layers)) for k in task.kernel_sizes
     )
+    caption = "Taps along each axis of every convolution wider than 1, first layer first."
     return Table(
-        "Taps along each axis of every convolution wider than 1, first layer first.",
+        f"{caption} {UNCHANGED}" if any(sizes.unchanged for sizes in task.kernel_sizes) else caption,
         ("space", "of", "kernel sizes"),
         rows,
     )
@@ -179,7 +204,10 @@ def plan_table(plan: Plan) -> Table:
         ("searched", ", ".join(map(label, plan.searched)) or "none"),
         ("defaults", ", ".join(map(label, plan.defaults)) or "none"),
         ("margin", f"max({plan.margin_points:g} points, {100 * plan.margin_share:g} % of f)"),
-        ("budget n", f"{plan.budget}, at most a fifth of the designs trained"),
+        (
+            "budget n",
+            f"{plan.budget}, at most a fifth of the designs trained; no search needed at {plan.budget} only",
+        ),
         ("development tasks", ", ".join(plan.development) or "none"),
         ("seed of the statistics", str(plan.seed)),
     )
@@ -199,7 +227,7 @@ def caveats(comparison: Comparison) -> list[str]:
     """What this does and does not show, from what is known of the run."""
     stopped = sum(count.trials for count in comparison.counts if count.status == "stopped")
     failed = sum(count.trials for count in comparison.counts if count.status == "failed")
-    small = sum(s.descriptive and s.designs > 0 for task in comparison.tasks for s in task.spaces)
+    small = sum(s.descriptive for task in comparison.tasks for s in task.spaces)
     tuned = [task.task for task in comparison.tasks if task.development]
     lines = [
         f"It rests on {plural(comparison.records, 'trial')}: {failed} failed (error +infinity, at their "
@@ -210,24 +238,23 @@ def caveats(comparison: Comparison) -> list[str]:
     ]
     if small:
         lines.append(
-            f"{plural(small, 'population')} of fewer than 100 designs: descriptive; no claim should rest "
-            "on one alone."
+            f"{plural(small, 'population')} of fewer than 100 designs: descriptive, without a verdict."
         )
     if tuned:
         lines.append(f"Rules were tuned on {', '.join(tuned)}: shown, not judged.")
     return lines + [
         "Designs are picked on the select half of the validation rows and shown on the report half; the "
         "chance to match uses both halves; test rows are touched once, by finalists.",
-        "Intervals cover the draw of designs and of seeds for this one split; another split would move "
-        "all designs together. The binomial noise of finite validation rows enters the chance to match "
-        "only.",
+        "Intervals cover the draw of designs and of seeds for this one split. Another split would move all "
+        "designs, most of it together: that part is in no interval.",
         "The interval of what a search buys joins the seeds of the single design (report error) and the "
         "jackknife over designs by Welch and Satterthwaite. Known coverage of the jackknife: 92 to 96 % "
         "for n up to N/5.",
-        "The chance to match shrinks seed and binomial noise out of the population. Known coverage: 91 to "
-        "98 %, but 85 to 92 % where about one design in fifty matches and the noise is strong.",
-        "Several finalists of one search share its design: their interval on test is that of fresh seeds, "
-        "not of fresh searches.",
+        COVERAGE,
+        "On test, n counts searches where there are two or more. Finalists of one search share its design: "
+        "their interval is that of fresh seeds, not of fresh searches.",
+        "Weight decay acts on discrete taps and on heads, never on the generators or masks of kernels: the "
+        "spaces do not share this regulariser in full.",
         "Nothing is shown about other recipes, budgets of epochs, spaces or tasks than those listed, nor "
         "that a better search would not find more.",
     ]

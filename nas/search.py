@@ -90,8 +90,16 @@ class Board:
         return events, self._schedule.total, self._broken
 
 
-def work(slot: dict[str, int], board: Any, path: Path, threads: int) -> None:
-    """A slot: one trial after another until the board has none left."""
+def work(slot: dict[str, int], board: Any, path: Path, threads: int, share: float) -> None:
+    """A slot: one trial after another until the board has none left.
+
+    Args:
+        slot: its number, as Tune hands it over.
+        board: the `Board` actor.
+        path: of the run directory.
+        threads: processors of one trial.
+        share: of an accelerator; 1 without one.
+    """
     number = slot["slot"]
     try:
         import torch
@@ -104,16 +112,13 @@ def work(slot: dict[str, int], board: Any, path: Path, threads: int) -> None:
                 time.sleep(POLL_SECONDS)
                 continue
             report = partial(_report, board, trial)
-            began = time.perf_counter()
             try:
                 task = _open(trial.source, trial.rows)
-                opened = time.perf_counter() - began
                 record = train_and_test(trial, task, report, RunDirectory(path).folder(trial.id))
             except Exception:
-                opened, record = time.perf_counter() - began, failed_record(trial, _reason())
+                record = failed_record(trial, _reason())
             if record is not None:
-                record = replace(record, seconds_setup=record.seconds_setup + opened)
-                ray.get(board.finish.remote(number, record))
+                ray.get(board.finish.remote(number, replace(record, device_share=share)))
     except Exception:
         ray.get(board.pause.remote(_reason()))
 
@@ -180,7 +185,11 @@ def execute(
         )
         on_start(slots, ray.get(board.restored.remote()))
         function = tune.with_parameters(
-            work, board=board, path=directory.path.resolve(), threads=config.cpus_per_trial
+            work,
+            board=board,
+            path=directory.path.resolve(),
+            threads=config.cpus_per_trial,
+            share=gpus or 1.0,
         )
         tuner = tune.Tuner(
             tune.with_resources(function, {"cpu": config.cpus_per_trial, "gpu": gpus}),

@@ -28,6 +28,7 @@ class Complexity:
 
     parameters: int
     multiply_adds: int
+    generation: int = 0
 
 
 def complexity(
@@ -68,6 +69,7 @@ def _flexnet(architecture: Architecture, shape: TaskShape, kernel_sizes: KernelS
         + head
         + shape.classes,
         multiply_adds=(taps + shortcuts) * math.prod(shape.extent) + head,
+        generation=sum(_generation(net, c, k) for c, k in zip(convolutions, kernel_sizes, strict=True)),
     )
 
 
@@ -80,6 +82,16 @@ def _parameters(net: FlexNet, convolution: Convolution) -> int:
     linears = net.layers * net.hidden * (net.hidden + 1)
     output = (net.hidden + 1) * pairs
     return filters + linears + output + 2 * axes  # mask
+
+
+def _generation(net: FlexNet, convolution: Convolution, taps: tuple[int, ...]) -> int:
+    """Multiply-adds of the generator at every tap: filters, their products, linear maps."""
+    if not convolution.flexible:
+        return 0
+    filters = (net.layers + 1) * net.hidden * (3 * len(taps) + 1)
+    linears = net.layers * net.hidden**2
+    output = (net.hidden + 1) * convolution.inputs * convolution.outputs  # and the mask
+    return (filters + linears + output) * math.prod(taps)
 
 
 FAMILIES: dict[str, Callable[[Architecture, TaskShape, KernelSizes | None], Complexity]] = {

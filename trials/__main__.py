@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -74,9 +73,7 @@ def _run(trial: Trial, to: Path) -> int:
     from trials.checkpoint import CHECKPOINT
     from trials.training import run_trial
 
-    began = time.perf_counter()
     task = open_task(trial.source, trial.rows)
-    opening = time.perf_counter() - began
     folder = to / "trials" / trial.id
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "design.json", dumps(trial))
@@ -92,7 +89,6 @@ def _run(trial: Trial, to: Path) -> int:
 
     record = run_trial(trial, task, report=show, folder=folder)
     assert record is not None, "nobody paused it"
-    record = dataclasses.replace(record, seconds_setup=record.seconds_setup + opening)
     _write(folder / "record.json", dumps(record))
     (folder / CHECKPOINT).unlink(missing_ok=True)
     reason = f": {record.reason.splitlines()[0]}" if record.reason else ""

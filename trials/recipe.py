@@ -20,7 +20,7 @@ class Recipe:
         label_smoothing: in [0, 1).
         gradient_clip: largest norm of the gradient, over all parameters.
         per_space: (space, learning rate, weight decay): chosen on development tasks with equal effort for
-            every space, then frozen (docs/method.md lists how).
+            every space, then frozen (docs/rates.md); others train at the two numbers above.
     """
 
     name: str = "standard"
@@ -54,6 +54,13 @@ class Recipe:
         return replace(self, per_space=())
 
 
-STANDARD = Recipe()
+STANDARD = Recipe(
+    per_space=(  # docs/rates.md
+        ("flexconv", 0.01, 0.0),
+        ("twin", 0.01, 0.05),
+        ("twin_3x3", 0.03, 0.05),
+        ("twin_7x7", 0.03, 0.05),
+    )
+)
 
 RECIPES = {recipe.name: recipe for recipe in (STANDARD,)}

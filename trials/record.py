@@ -126,19 +126,22 @@ class TrialRecord:
         curve: one entry per finished epoch.
         parameters: trainable parameters.
         multiply_adds: of one forward pass on one row, spatial convolution, at the final kernel sizes.
-        training_multiply_adds: the same convention summed over all training (3 forwards a row) and
-            validation the trial did, at the kernel sizes of each epoch.
-        seconds_setup: opening the task and building the network.
+        training_multiply_adds: the same convention summed over all training (a step is 3 forwards) and
+            validation the trial did, at the kernel sizes of each epoch, kernel generation included.
+        seconds_setup: building the network and moving the rows to the device. Opening the task is not
+            charged: a slot does it once for all its trials.
         seconds_training, seconds_evaluation: sums over the trial's attempts.
         peak_memory_bytes: largest resident memory of the process during the trial.
         peak_device_bytes: largest memory allocated on the accelerator, None without one.
         rows_train, rows_select, rows_report: sizes of the splits used.
         classes, majority_error: of the task: number of classes, error of always answering the most
             frequent training class on the validation rows.
+        digest: of the task's rows; records of different rows are not compared.
         test: finalists only.
         started, finished: Unix times.
         device: model of the processor or accelerator that trained it.
-        device_share: share of that device the trial had, in (0, 1].
+        device_share: share of the accelerator the trial had, in (0, 1]; 1 on processors, where a trial's
+            threads are its own.
         host, process, software, commit: where and with what; `commit` of the product's source, if known.
     """
 
@@ -160,6 +163,7 @@ class TrialRecord:
     rows_report: int = 0
     classes: int = 0
     majority_error: float = 1.0
+    digest: str = ""
     test: TestMetrics | None = None
     started: float
     finished: float

@@ -80,6 +80,7 @@ def run_trial(
         rows_report=len(task.report),
         classes=task.shape.classes,
         majority_error=task.majority_error,
+        digest=task.digest,
         started=started,
         finished=time.time(),
         device="synthetic",

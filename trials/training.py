@@ -16,10 +16,10 @@ import torch._dynamo  # AdamW imports it, a second that would be charged to the 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_spaces.complexity import complexity
+from search_spaces.complexity import Complexity, complexity
 from search_spaces.network import build, kernel_sizes, parameter_groups
 from trials import checkpoint, surroundings
-from trials.evaluation import score, to_tensors
+from trials.evaluation import BATCH, score, to_tensors
 from trials.plain import from_plain, to_plain
 from trials.recipe import Recipe
 from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going
@@ -40,6 +40,16 @@ class _Progress:
     seconds_training: float = 0.0
     seconds_evaluation: float = 0.0
     started: float = field(default_factory=time.time)
+    phase: str = ""
+    since: float = 0.0
+
+    def enter(self, phase: str) -> None:
+        """Charge the time since the last call to the phase that ends: setup, training, evaluation, none."""
+        now = time.perf_counter()
+        if self.phase:
+            name = f"seconds_{self.phase}"
+            setattr(self, name, getattr(self, name) + now - self.since)
+        self.phase, self.since = phase, now
 
 
 def run_trial(
@@ -73,6 +83,7 @@ def run_trial(
         status = _train(trial, task, progress, report, folder, checkpoint_seconds)
         return None if status is None else _record(trial, task, progress, status)
     except Exception as error:
+        progress.enter("")
         last_line = traceback.format_exception_only(error)[-1].strip()
         return _record(trial, task, progress, "failed", f"{last_line}\n{traceback.format_exc()}")
 
@@ -85,7 +96,7 @@ def _train(
     folder: Path | None,
     checkpoint_seconds: float,
 ) -> Status | None:
-    clock = time.perf_counter()
+    progress.enter("setup")
     recipe = trial.recipe
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda":
@@ -102,14 +113,16 @@ def _train(
         lr=recipe.learning_rate,
         fused=True,
     )
-    shuffling = torch.Generator().manual_seed(trial.seed)
+    shuffling = torch.Generator().manual_seed(trial.seed + 1)  # not the stream the weights came from
     train, select, shown = (to_tensors(rows, task, device) for rows in (task.train, task.select, task.report))
     batch = min(recipe.batch_size, len(task.train))
     steps_per_epoch = len(task.train) // batch
     progress.parameters = sum(each.numel() for each in model.parameters() if each.requires_grad)
-    progress.multiply_adds = _multiply_adds(trial, task, model)
+    validation_batches = -(-len(task.select) // BATCH) - (-len(task.report) // BATCH)
+    cost = _cost(trial, task, model)
 
     if folder is not None and (state := checkpoint.load(folder, trial)) is not None:
+        now = progress.phase, progress.since
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         shuffling.set_state(state["shuffling"])
@@ -117,12 +130,13 @@ def _train(
         for name, value in state["progress"].items():
             setattr(progress, name, value)
         progress.curve = [from_plain(EpochMetrics, each) for each in state["progress"]["curve"]]
-        progress.multiply_adds = _multiply_adds(trial, task, model)
-    progress.seconds_setup += time.perf_counter() - clock
+        progress.phase, progress.since = now
+        cost = _cost(trial, task, model)
+    progress.multiply_adds = cost.multiply_adds
     saved = time.perf_counter()
 
     for epoch in range(len(progress.curve) + 1, recipe.epochs + 1):
-        clock = time.perf_counter()
+        progress.enter("training")
         model.train()
         losses = torch.zeros((), device=device)
         order = torch.randperm(len(task.train), generator=shuffling).to(device)
@@ -141,16 +155,18 @@ def _train(
                 group["lr"] = rate * group["factor"]
             optimizer.step()
             losses += loss.detach()
+            progress.training_multiply_adds += 3 * (batch * cost.multiply_adds + cost.generation)
         train_loss = float(losses) / steps_per_epoch  # waits for the device, so that the clock is right
-        progress.seconds_training += time.perf_counter() - clock
         if not math.isfinite(train_loss):
-            # spent all the same
-            progress.training_multiply_adds += progress.multiply_adds * 3 * len(task.train)
             raise _diverged("training", train_loss, epoch)
 
-        clock = time.perf_counter()
+        progress.enter("evaluation")
         selecting, showing = score(model, select), score(model, shown)
-        progress.seconds_evaluation += time.perf_counter() - clock
+        cost = _cost(trial, task, model)
+        progress.multiply_adds = cost.multiply_adds
+        validation = (len(task.select) + len(task.report)) * cost.multiply_adds
+        progress.training_multiply_adds += validation + validation_batches * cost.generation
+        progress.enter("")
         if not math.isfinite(selecting.loss + showing.loss):
             raise _diverged("validation", selecting.loss + showing.loss, epoch)
 
@@ -166,9 +182,6 @@ def _train(
             kernel_sizes=kernel_sizes(model),
         )
         progress.curve.append(metrics)
-        progress.multiply_adds = _multiply_adds(trial, task, model)
-        forwards = 3 * len(task.train) + len(task.select) + len(task.report)
-        progress.training_multiply_adds += progress.multiply_adds * forwards
 
         verdict = report(metrics)
         due = time.perf_counter() - saved >= checkpoint_seconds
@@ -207,8 +220,8 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warming) / (steps - warming)))
 
 
-def _multiply_adds(trial: Trial, task: Task, model: nn.Module) -> int:
-    return int(complexity(trial.architecture, task.shape, kernel_sizes=kernel_sizes(model)).multiply_adds)
+def _cost(trial: Trial, task: Task, model: nn.Module) -> Complexity:
+    return complexity(trial.architecture, task.shape, kernel_sizes=kernel_sizes(model))
 
 
 def _diverged(what: str, loss: float, epoch: int) -> ArithmeticError:
@@ -247,6 +260,7 @@ def _record(trial: Trial, task: Task, progress: _Progress, status: Status, reaso
         rows_report=len(task.report),
         classes=task.shape.classes,
         majority_error=task.majority_error,
+        digest=task.digest,
         started=progress.started,
         finished=time.time(),
         device=torch.cuda.get_device_name() if accelerated else surroundings.processor(),

@@ -1,7 +1,7 @@
 """The chance that a random design matches the single one, and what follows from it.
 
 p_design = P(mean error of a design <= mean error of the single design). The observed errors of a population
-carry seed noise and finite-validation noise, so their lucky tail is too fat: they are shrunk first.
+carry noise of seeds and of finite validation rows, so their lucky tail is too fat: they are shrunk first.
 """
 
 from __future__ import annotations
@@ -19,17 +19,15 @@ DRAWS = 4000
 
 
 class Noise(NamedTuple):
-    """Variance of an observed error around the design's mean error.
+    """Variance of an observed error around the design's mean error, and its degrees of freedom.
 
-    Attributes:
-        seed_variance: between seeds of one design.
-        freedom: degrees of freedom of `seed_variance`.
-        binomial_variance: ``mean of e (1 - e) / rows``, of finite validation rows; taken as known.
+    It is that between trainings of one design. They are scored on the same validation rows, so it holds what
+    finite rows add within a row already; what they add between rows is common to all designs. A binomial
+    ``e (1 - e) / rows`` on top would count both once more (docs/decisions/0004-noise-of-an-error.md).
     """
 
-    seed_variance: float
+    variance: float
     freedom: int
-    binomial_variance: float
 
 
 class Match(NamedTuple):
@@ -51,12 +49,6 @@ def pooled_variance(repeats: Sequence[Floats]) -> tuple[float, int]:
     freedom = sum(len(errors) - 1 for errors in groups)
     squares = sum(float(((errors - errors.mean()) ** 2).sum()) for errors in groups)
     return (squares / freedom if freedom else 0.0), freedom
-
-
-def binomial_variance(errors: Floats, rows: int) -> float:
-    """Mean over the finished designs of ``e (1 - e) / rows``; 0 without rows."""
-    finished = errors[np.isfinite(errors)]
-    return float((finished * (1 - finished)).mean() / rows) if rows and len(finished) else 0.0
 
 
 def shrinkage(noise_variance: Floats | float, variance: Floats | float) -> Floats:
@@ -92,8 +84,8 @@ def match(
 ) -> Match:
     """p_design, designs to match, cost to match and the design-efficiency factor, with 95 % intervals.
 
-    Draws s^2 (scaled inverse chi-square, plus the binomial part), S^2 (likewise, N - 1) and the mean of the
-    single design (Student t), shrinks with the drawn values and counts the k matches. Then p is drawn from
+    Draws s^2 (scaled inverse chi-square), S^2 (likewise, N - 1) and the mean of the single design (Student
+    t), shrinks with the drawn values and counts the k matches. Then p is drawn from
     ``Beta(k + 1/2, N - k + 1/2)`` through Dirichlet weights, 1 for each design and 1/2 for a pseudo-design of
     mean cost on either side: that has the Beta law and draws the mean cost of a trial jointly with p.
 
@@ -108,7 +100,7 @@ def match(
         single: errors of the single design over at least two seeds, all finite.
         single_costs: (seeds, units).
         shift: added to the mean of the single design: the chance to match f + shift.
-        census: every design of the space is in `errors`: p = k / N, nothing left to draw but noise.
+        census: every design of the space is in `errors`: p = k / N, S^2 and the costs are exact.
 
     With k = 0 the point values of designs, cost and factor are infinite and their low bounds are one-sided at
     95 %: ``p <= 1 - 0.05^(1/N)``, or the drawn 95 % quantile of p where the noise makes that larger.
@@ -117,12 +109,14 @@ def match(
     variance = float(finished.var(ddof=1)) if len(finished) > 1 else 0.0
     mean, standard_error = float(single.mean()), float(single.std(ddof=1) / math.sqrt(len(single)))
 
-    scale = shrinkage(noise.seed_variance + noise.binomial_variance, variance)
+    scale = shrinkage(noise.variance, variance)
     count = int(matched(errors, np.array([scale]), np.array([mean + shift])).sum())
 
-    drawn_noise = noise.seed_variance * noise.freedom / rng.chisquare(noise.freedom, draws)
-    drawn_variance = variance * (len(finished) - 1) / rng.chisquare(max(len(finished) - 1, 1), draws)
-    scales = shrinkage(drawn_noise + noise.binomial_variance, drawn_variance)
+    drawn_noise = noise.variance * noise.freedom / rng.chisquare(noise.freedom, draws)
+    drawn_variance = np.full(draws, variance)
+    if not census:
+        drawn_variance *= (len(finished) - 1) / rng.chisquare(max(len(finished) - 1, 1), draws)
+    scales = shrinkage(drawn_noise, drawn_variance)
     targets = mean + shift + standard_error * rng.standard_t(len(single) - 1, draws)
     weights, pseudo = _weights(number, census, rng, draws)
     chances = (weights * matched(errors, scales, targets)).sum(axis=1) + pseudo[:, 0]

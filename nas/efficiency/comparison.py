@@ -77,7 +77,8 @@ def _compare_task(
 ) -> TaskComparison:
     random = [record for record in records if record.trial.study.kind == "population"]
     single, single_notes = _level(plan.single, _of(random, plan.single))
-    one_device = len({(record.device, record.device_share) for record in random}) <= 1
+    # A trial whose worker died knows no device.
+    one_device = len({(record.device, record.device_share) for record in random if record.device}) <= 1
     notes = list(single_notes)
     if not one_device:
         notes.append("Trials ran on several device models or shares of one: only multiply-adds are compared.")
@@ -99,8 +100,15 @@ def _compare_task(
         for space in plan.searched
     )  # fmt: skip
     searches = search_curves(records, single.select_error if single else None, margin)
-    finalists = finalists_of(records, plan)
     ended = [record for record in records if record.status != "failed"]
+    rows_report = ended[0].rows_report if ended else 0
+    if margin is not None and rows_report and 2 / rows_report > margin:
+        notes.append(
+            f"One of the {rows_report} report rows is {sentences.points(1 / rows_report)} points, more than "
+            f"half the margin of {sentences.points(margin)}: errors are too coarse for it."
+        )
+    kernel_sizes = kernel_sizes_of(records, plan)
+    notes += [sentences.UNCHANGED for sizes in kernel_sizes if sizes.unchanged]
     result = TaskComparison(
         task=task,
         development=task in plan.development,
@@ -110,13 +118,13 @@ def _compare_task(
         majority_error=ended[0].majority_error if ended else None,
         rows_train=ended[0].rows_train if ended else 0,
         rows_select=ended[0].rows_select if ended else 0,
-        rows_report=ended[0].rows_report if ended else 0,
+        rows_report=rows_report,
         single=single,
         defaults=tuple(defaults),
         spaces=spaces,
         searches=searches,
-        finalists=finalists,
-        kernel_sizes=kernel_sizes_of(records, plan),
+        finalists=finalists_of(records, plan),
+        kernel_sizes=kernel_sizes,
         notes=tuple(notes),
     )
     return dataclasses.replace(result, sentences=sentences.of_task(result, plan))

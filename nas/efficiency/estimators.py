@@ -80,6 +80,16 @@ def jackknife_best(select: Floats, report: Floats, ns: Sequence[int]) -> tuple[F
     return expected_best(select, report, ns), _infinite_if_all_may_fail(np.sqrt(variance), report, ns)
 
 
+def census_deviation(select: Floats, report: Floats, ns: Sequence[int], seed_sd: float) -> Floats:
+    """Standard error of `expected_best` where every design of the space is in the arrays.
+
+    The weights are exact then, only the errors they weigh are noisy: ``seed_sd sqrt(sum of weights^2)``.
+    Infinite where the expectation is.
+    """
+    weights = np.stack([best_of_weights(len(select), n) for n in ns])
+    return _infinite_if_all_may_fail(seed_sd * np.sqrt((weights**2).sum(axis=1)), report, ns)
+
+
 def _report_by_rank(select: Floats, report: Floats) -> Floats:
     """`report` in the order of `select`, averaged over ties; failures as 0, their weight is seen to apart."""
     _, group, size = np.unique(select, return_inverse=True, return_counts=True)
@@ -111,7 +121,12 @@ def welch(a: Moments, b: Moments, level: float = LEVEL) -> Interval:
 
 
 def chance_run(
-    designs: Sequence[Floats], single: Floats, rng: np.random.Generator, draws: int = 2000
+    designs: Sequence[Floats],
+    single: Floats,
+    rng: np.random.Generator,
+    *,
+    census: bool = False,
+    draws: int = 2000,
 ) -> Interval:
     """p_run = P(e <= f), one run against one run, ties (two failures too) one half.
 
@@ -122,13 +137,15 @@ def chance_run(
     Args:
         designs: for each design the errors of its seeds.
         single: errors of the single design over its seeds, at least two.
+        census: `designs` are the whole space: only the seeds are resampled.
     """
     table = np.stack([((e[:, None] < single) + 0.5 * (e[:, None] == single)).mean(axis=0) for e in designs])
     value, count, seeds = float(table.mean()), *table.shape
     bound = 1 - ((1 - LEVEL) / 2) ** (1 / count)
     if value in (0.0, 1.0):
         return Interval(value, 0.0, bound) if value == 0 else Interval(value, 1 - bound, 1.0)
-    of_designs = rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(float)
+    drawn_designs = rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(float)
+    of_designs = np.ones((draws, count)) if census else drawn_designs
     of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
     drawn = ((of_designs @ table) * of_seeds).sum(axis=1) / (count * seeds)
     return Interval(value, *quantiles(drawn))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nas.efficiency.estimators import moments, welch
+from nas.efficiency.estimators import Floats, moments, welch
 from nas.efficiency.results import Finalist, KernelSizes, Plan, SearchCurve, WinnersCurse
 from nas.efficiency.spaces import estimate
 from trials.record import TrialRecord
@@ -17,7 +17,10 @@ from trials.record import TrialRecord
 def search_curves(
     records: Sequence[TrialRecord], target: float | None, margin: float | None
 ) -> tuple[SearchCurve, ...]:
-    """Best select error so far of every search, trials in the order they finished, stopped ones included."""
+    """Best select error so far of every search, trials in the order they finished.
+
+    All trials cost; only completed ones count as best, since only they can be selected.
+    """
     searches: dict[tuple[str, int], list[TrialRecord]] = defaultdict(list)
     for record in records:
         if record.trial.study.kind == "search":
@@ -32,7 +35,7 @@ def _curve(
     space: str, seed: int, trials: Sequence[TrialRecord], target: float | None, margin: float | None
 ) -> SearchCurve:
     spent = np.cumsum([record.seconds for record in trials])
-    best = np.minimum.accumulate([record.select_error for record in trials])
+    best = np.minimum.accumulate([r.select_error if r.status == "completed" else math.inf for r in trials])
     curve = tuple((float(s), float(b)) for s, b in zip(spent, best) if math.isfinite(b))
 
     def time_to(level: float | None) -> float | None:
@@ -61,9 +64,8 @@ def finalists_of(records: Sequence[TrialRecord], plan: Plan) -> tuple[Finalist, 
         space: [record for record in finalists if record.trial.study.space == space]
         for space in (plan.single, *plan.searched, *plan.defaults)
     }
-    single = [record for record in of_space[plan.single] if record.status != "failed"]
     return tuple(
-        _finalist(space, trials, single if space != plan.single else [], by_id)
+        _finalist(space, trials, of_space[plan.single] if space != plan.single else [], by_id)
         for space, trials in of_space.items()
         if trials
     )
@@ -73,19 +75,20 @@ def _finalist(
     space: str, trials: Sequence[TrialRecord], single: Sequence[TrialRecord], by_id: dict[str, TrialRecord]
 ) -> Finalist:
     ended = [record for record in trials if record.status != "failed"]
-    tested = np.array([record.test.error for record in ended if record.test])
-    of_single = np.array([record.test.error for record in single if record.test])
+    tested, of_single = _test_errors(trials), _test_errors(single)
     difference = None
-    if len(tested) > 1 and len(of_single) > 1 and len(ended) == len(trials):
+    whole = all(record.status != "failed" for record in (*trials, *single))
+    if whole and len(tested) > 1 and len(of_single) > 1:
         difference = estimate(welch(moments(tested), moments(of_single)))
     selected = sorted(
         {r.trial.selected_from for r in ended if r.trial.selected_from in by_id} - {None}, key=str
     )
     return Finalist(
         space=space,
-        n=len(ended),
+        n=len(tested),
+        trainings=len(ended),
         failed=len(trials) - len(ended),
-        searches=len({r.trial.study.seed for r in trials if r.trial.selected_from}),
+        searches=len(_searches(trials)),
         test_error=float(tested.mean()) if len(tested) else None,
         test_sd=float(tested.std(ddof=1)) if len(tested) > 1 else None,
         difference=difference,
@@ -93,6 +96,21 @@ def _finalist(
             _curse(by_id[str(name)], ended) for name in selected if by_id[str(name)].status != "failed"
         ),
     )
+
+
+def _searches(trials: Sequence[TrialRecord]) -> set[int]:
+    """Seeds of the searches that selected these finalists' designs."""
+    return {record.trial.study.seed for record in trials if record.trial.selected_from}
+
+
+def _test_errors(trials: Sequence[TrialRecord]) -> Floats:
+    """One test error per search where there are two or more, the mean of its finalists; else per training."""
+    by_unit: dict[str | int, list[float]] = defaultdict(list)
+    several = len(_searches(trials)) > 1
+    for record in trials:
+        if record.status != "failed" and record.test:
+            by_unit[record.trial.study.seed if several else record.trial.id].append(record.test.error)
+    return np.array([np.mean(errors) for errors in by_unit.values()])
 
 
 def _curse(searched: TrialRecord, finalists: Sequence[TrialRecord]) -> WinnersCurse:
@@ -122,7 +140,10 @@ def kernel_sizes_of(records: Sequence[TrialRecord], plan: Plan) -> tuple[KernelS
             tuple(float(np.mean([r.kernel_sizes[i][axis] for r in same])) for axis in range(len(layer)))
             for i, layer in enumerate(layers)
         )
-        rows.append(KernelSizes(space=plan.single, of=f"mean of {len(same)} seeds", layers=means))
+        unchanged = all(r.curve[0].kernel_sizes == r.kernel_sizes for r in random)
+        rows.append(
+            KernelSizes(space=plan.single, of=f"mean of {len(same)} seeds", layers=means, unchanged=unchanged)
+        )
     for space in plan.searched:
         trials = [r for r in completed if r.trial.study.space == space and r.trial.study.kind != "finalist"]
         if trials:

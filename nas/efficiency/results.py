@@ -22,7 +22,8 @@ class Plan:
         searched: the discrete spaces that are searched; the first is the primary contrast.
         defaults: single-design spaces of what a practitioner does without search.
         margin_points, margin_share: the margin is max(`margin_points` / 100, `margin_share` x f).
-        budget: designs whose expected best is compared, capped at a fifth of the population.
+        budget: designs whose expected best is compared, capped at a fifth of the population (a census is
+            not capped). "no search needed" is concluded at the whole budget only.
         development: tasks on which rules were tuned; shown, not judged.
         seed: of bootstraps and draws.
     """
@@ -115,7 +116,10 @@ class Chance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BestOf:
-    """Expected report error of the best (by select error) of n designs; an interval where n <= N/5."""
+    """Expected report error of the best (by select error) of n designs.
+
+    `solid`: n <= N/5, or a census; only there is an interval given.
+    """
 
     n: int
     error: Estimate
@@ -139,12 +143,13 @@ class SpaceComparison:
         designs: N, distinct designs; `failed` of them failed and stay in N.
         repeats: further trainings of the same designs with other seeds; only the noise is taken from them.
         size: designs in the whole space, if known; `census` if all of them were trained.
-        descriptive: N is below 100.
+        descriptive: N is below 100, and not 0 or a census: no verdict rests on it.
         errors: sorted validation errors of the designs that did not fail (the EDF jumps by 1/N at each).
-        band: half-width of the DKW band.
-        best_of: expected best of n.
-        n: the budget that is judged: min(plan's budget, N/5), at least 1.
+        band: half-width of the DKW band; None without designs and for a census, whose EDF is exact.
+        best_of: expected best of n; the judged n is among them.
+        n: the budget that is judged: min(plan's budget, N/5), at least 1; of a census min(plan's budget, N).
         gain: f - E[best of n] on report error; positive: the search is better.
+        reason: why the verdict is "cannot say" whatever the interval says, else empty.
         cost_ratio_seconds, cost_ratio_multiply_adds: n trials over one training of the single design.
         notes: what was approximated.
     """
@@ -170,7 +175,7 @@ class SpaceComparison:
     cost_ratio_seconds: float | None
     cost_ratio_multiply_adds: float | None
     verdict: Verdict
-    sentence: str
+    reason: str
     points: tuple[Point, ...]
     notes: tuple[str, ...]
 
@@ -181,6 +186,7 @@ class SearchCurve:
 
     Attributes:
         curve: (device-seconds spent so far, best select error so far) after each trial, in order of finish.
+            All trials cost; only completed ones can be selected and count as best.
         to_single, to_margin: device-seconds until the single design's select error, and that plus the margin,
             was reached; None: not reached within `seconds` (censored), or no target yet.
     """
@@ -211,15 +217,20 @@ class WinnersCurse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finalist:
-    """Test error of a space's finalists on a task: mean and standard deviation over fresh seeds.
+    """Test error of a space's finalists on a task: mean and standard deviation over n.
 
     Attributes:
+        n: what the mean is over: searches (each the mean of its finalists) where there are two or more,
+            else trainings with fresh seeds.
+        trainings: finalists that ended; `failed` come on top.
         searches: number of search seeds behind them, 0 for a fixed design.
-        difference: the space's test error minus the single design's (Welch).
+        difference: the space's test error minus the single design's (Welch); None for the single design,
+            where a finalist of either failed, and with n = 1 on either side.
     """
 
     space: str
     n: int
+    trainings: int
     failed: int
     searches: int
     test_error: float | None
@@ -230,11 +241,15 @@ class Finalist:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KernelSizes:
-    """Taps along each axis of every convolution wider than 1: of a design, or the mean over seeds."""
+    """Taps along each axis of every convolution wider than 1: of a design, or the mean over seeds.
+
+    `unchanged`: of the single design, in no seed did a size differ from that after the first epoch.
+    """
 
     space: str
     of: str
     layers: tuple[tuple[float, ...], ...]
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,7 @@ from trials.recipe import Recipe
 from trials.record import TrialRecord
 
 FREE_PER_SPACE = ("learning_rate", "weight_decay")
+SAME_IN_A_TASK = ("rows_train", "rows_select", "rows_report", "classes", "majority_error", "digest")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,10 +34,9 @@ class Population:
         """(N,) errors of the first trainings: ``error``, ``select_error`` or ``report_error``."""
         return np.array([getattr(record, half) for record in self.first], float)
 
-    @property
-    def repeats(self) -> list[Floats]:
+    def repeats(self, half: str = "error") -> list[Floats]:
         """For each design the errors of all its trainings."""
-        return [np.array([record.error for record in trials], float) for trials in self.trials]
+        return [np.array([getattr(record, half) for record in trials], float) for trials in self.trials]
 
 
 def population_of(records: Iterable[TrialRecord]) -> Population:
@@ -100,12 +100,14 @@ def _reason(record: TrialRecord, plan: Plan) -> str:
 def refuse_differing_recipes(records: Sequence[TrialRecord]) -> None:
     """Within a task everything but `FREE_PER_SPACE` must agree; within a space of the task those too.
 
+    So must `SAME_IN_A_TASK` of trials that did not fail; an empty digest is unknown.
+
     Raises:
         ValueError: names the field, both values and both trials.
     """
     of_task: dict[str, TrialRecord] = {}
     of_space: dict[tuple[str, str], TrialRecord] = {}
-    of_split: dict[str, TrialRecord] = {}
+    of_data: dict[tuple[str, str], TrialRecord] = {}
     for record in records:
         study = record.trial.study
         first = of_task.setdefault(study.task, record)
@@ -114,12 +116,11 @@ def refuse_differing_recipes(records: Sequence[TrialRecord]) -> None:
         _refuse(sibling, record, FREE_PER_SPACE, "in one space of a task")
         if first.trial.rows != record.trial.rows:
             raise _difference("rows", first.trial.rows, record.trial.rows, first, record, "in one task")
-        if record.status != "failed":
-            known = of_split.setdefault(study.task, record)
-            for name in ("rows_train", "rows_select", "rows_report"):
-                if getattr(known, name) != getattr(record, name):
-                    values = getattr(known, name), getattr(record, name)
-                    raise _difference(name, *values, known, record, "in one task")
+        for name in SAME_IN_A_TASK if record.status != "failed" else ():
+            value = getattr(record, name)
+            known = of_data.setdefault((study.task, name), record) if value != "" else record
+            if getattr(known, name) != value:
+                raise _difference(name, getattr(known, name), value, known, record, "in one task")
 
 
 def _recipe_fields(recipe: Recipe, exclude: Iterable[str] = ()) -> tuple[str, ...]:

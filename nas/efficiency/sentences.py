@@ -15,6 +15,7 @@ from nas.efficiency.results import (
 
 WIDE = 10
 """A factor whose interval spans more than this is not stated."""
+UNCHANGED = "No kernel size changed in this run: in every seed the last sizes are those of the first epoch."
 
 
 def label(space: str) -> str:
@@ -40,6 +41,13 @@ def number(value: float | None) -> str:
         if abs(value) >= 0.9995 * size:
             return f"{value / size:.3g}{prefix}"
     return f"{value:.3g}"
+
+
+def probability(share: float) -> str:
+    """Two decimals, more near 0 and 1: ``0.25``, ``0.004``, ``0.9961``."""
+    if share in (0.0, 1.0):
+        return f"{share:.0f}"
+    return f"{share:.2g}" if share < 0.1 else f"{share:.4g}" if share > 0.99 else f"{share:.2f}"
 
 
 def plural(count: int, word: str) -> str:
@@ -80,11 +88,13 @@ def of_task(task: TaskComparison, plan: Plan) -> tuple[str, ...]:
         found = [plural(s.designs, f"{label(s.space)} design") for s in task.spaces if s.designs]
         beside = f" Trained so far: {', '.join(found)}." if found else ""
         return (f"{missing}: nothing can be concluded about {task.task} yet.{beside}",)
-    verdicts = [_verdict(space, task, single) for space in task.spaces]
+    verdicts = [_verdict_sentence(space, task, single) for space in task.spaces]
     verdicts = verdicts or [f"{single} reaches {level_text(task.single)}; no space to search was planned."]  # type: ignore[arg-type]
     verdicts[0] += " " + _against_default(task.defaults, single, plan)
     chances = [_chance(space, single) for space in task.spaces if space.chance]
-    return (*verdicts, *chances, *(_finalist(f, single) for f in task.finalists if f.difference))
+    of_single = next((f for f in task.finalists if f.space == plan.single), None)
+    finalists = [_finalist(f, of_single, single) for f in task.finalists if f is not of_single]
+    return (*verdicts, *chances, *finalists)
 
 
 def _missing_single(level: Level | None, single: str) -> str:
@@ -95,7 +105,7 @@ def _missing_single(level: Level | None, single: str) -> str:
     return ""
 
 
-def _verdict(space: SpaceComparison, task: TaskComparison, single: str) -> str:
+def _verdict_sentence(space: SpaceComparison, task: TaskComparison, single: str) -> str:
     level, name = task.single, label(space.space)
     assert level is not None and task.margin is not None
     start = f"{single} reaches {level_text(level)} in 1 training; "
@@ -116,19 +126,15 @@ def _verdict(space: SpaceComparison, task: TaskComparison, single: str) -> str:
             "cannot say whether to search."
         )
     gain = signed(space.gain, "better", "worse") + _at_cost(space)
-    rule = f"(margin {points(task.margin)} points{_small(space)})"
-    return f"{start}{subject} is {gain}: {_conclusion(space, single)} {rule}."
+    rule = f"margin {points(task.margin)} points, {plural(task.rows_report, 'report row')}"
+    rule += "; every design of the space was trained" if space.census else ""
+    rule += f"; {space.reason}" if space.reason else ""
+    return f"{start}{subject} is {gain}: {_conclusion(space, single)} ({rule})."
 
 
 def _gain_only(gain: Estimate) -> str:
     value = gain.value or 0.0
     return f"{points(abs(value))} points {'better' if value >= 0 else 'worse'}"
-
-
-def _small(space: SpaceComparison) -> str:
-    if space.census:
-        return "; every design of the space was trained"
-    return f"; descriptive, N = {space.designs} is below 100" if space.descriptive else ""
 
 
 def _at_cost(space: SpaceComparison) -> str:
@@ -145,13 +151,30 @@ def _conclusion(space: SpaceComparison, single: str) -> str:
     return "cannot say whether to search" if space.verdict == "cannot say" else space.verdict
 
 
-def _against_default(defaults: Sequence[Level], single: str, plan: Plan) -> str:
+def best_default(defaults: Sequence[Level]) -> Level | None:
+    """The default with the lowest select error, if one was trained."""
     known = [default for default in defaults if default.select_error is not None]
-    if not known:
+    return min(known, key=lambda default: (default.select_error, default.space), default=None)
+
+
+def loses_to_default(task: TaskComparison) -> bool:
+    """Whether the single design is worse than its best default, by the interval."""
+    best = best_default(task.defaults)
+    return best is not None and best.verdict == "worse"
+
+
+def verdict_text(task: TaskComparison) -> str:
+    """The task's verdict; ``descriptive`` where its population is too small for one."""
+    return "descriptive" if task.spaces and task.spaces[0].descriptive else task.verdict
+
+
+def _against_default(defaults: Sequence[Level], single: str, plan: Plan) -> str:
+    best = best_default(defaults)
+    if best is None:
         planned = ", ".join(map(label, plan.defaults)) or "none planned"
         return f"No default ({planned}; 0 seeds) was trained: cannot say whether {single} beats one."
-    best = min(known, key=lambda default: (default.select_error, default.space))
-    which = f"best of {len(known)} defaults by select error" if len(known) > 1 else "the only default"
+    known = sum(default.select_error is not None for default in defaults)
+    which = f"best of {known} defaults by select error" if known > 1 else "the only default"
     subject = f"The {label(best.space)} default ({plural(best.seeds, 'seed')}, {which})"
     if best.difference is None:
         return (
@@ -168,7 +191,8 @@ def _chance(space: SpaceComparison, single: str) -> str:
     chance = space.chance
     assert chance is not None
     name = label(space.space)
-    counted = (
+    counted = "Descriptive: " if space.descriptive else ""
+    counted += (
         f"{chance.matches} of {chance.designs} random {name} designs match {single} once noise is shrunk"
     )
     unit = "device-time" if chance.factor_seconds else "multiply-adds"
@@ -197,14 +221,25 @@ def too_wide(factor: Estimate) -> bool:
     return factor.low is None or factor.high is None or factor.low <= 0 or factor.high / factor.low > WIDE
 
 
-def _finalist(finalist: Finalist, single: str) -> str:
-    assert finalist.difference is not None
+def _finalist(finalist: Finalist, of_single: Finalist | None, single: str) -> str:
+    name = label(finalist.space)
     spread = "" if finalist.test_sd is None else f" ± {points(finalist.test_sd)}"
-    how = f" from {plural(finalist.searches, 'search')}" if finalist.searches else ""
-    return (
-        f"On test, {label(finalist.space)} finalists{how} reach {percent(finalist.test_error)}{spread} "
-        f"(n = {finalist.n}), {signed(finalist.difference, 'worse', 'better')} than {single}."
-    )
+    how = " from one search" if finalist.searches == 1 else ""
+    sample = f"n = {finalist.n}"
+    if finalist.searches > 1:
+        sample += f" searches, {plural(finalist.trainings, 'training')}"
+    text = f"On test, {name} finalists{how} reach {percent(finalist.test_error)}{spread} ({sample})"
+    failed = [
+        f"{side.failed} of {side.failed + side.trainings} {label(side.space)} finalists failed"
+        for side in (finalist, of_single)
+        if side and side.failed
+    ]
+    if finalist.difference is None:
+        why = " and ".join(failed) or f"there are fewer than two of {name} or of {single}"
+        return f"{text}; {why}: cannot say which is better."
+    unclear = (finalist.difference.low or 0.0) <= 0 <= (finalist.difference.high or 0.0)
+    text = f"{text}, {signed(finalist.difference, 'worse', 'better')} than {single}"
+    return f"{text}: cannot say which is better." if unclear else f"{text}."
 
 
 def overall(tasks: Sequence[TaskComparison]) -> str:
@@ -222,10 +257,15 @@ def _count(tasks: Sequence[TaskComparison], start: str) -> str:
     if not tasks:
         return ""
     parts = []
-    for verdict in ("no search needed", "search", "cannot say"):
-        names = [task.task for task in tasks if task.verdict == verdict]
+    for verdict in ("no search needed", "search", "cannot say", "descriptive"):
+        names = [task.task for task in tasks if verdict_text(task) == verdict]
         if names:
-            parts.append(f"{verdict} on {len(names)} ({', '.join(names)})")
-    small = sum(bool(task.spaces) and task.spaces[0].descriptive for task in tasks)
-    descriptive = f"; {small} on fewer than 100 designs, descriptive only" if small else ""
-    return f"{start}: {', '.join(parts)}{descriptive}."
+            few = " only, fewer than 100 designs," if verdict == "descriptive" else ""
+            parts.append(f"{verdict}{few} on {len(names)} ({', '.join(names)})")
+    worse = [task for task in tasks if loses_to_default(task)]
+    loses = ""
+    if worse and worse[0].single:
+        names = [task.task for task in worse]
+        loses = f"; on {len(worse)} of them {label(worse[0].single.space)} is worse than its best default "
+        loses += f"({', '.join(names)})"
+    return f"{start}: {', '.join(parts)}{loses}."

@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from nas.efficiency.chance import Noise, binomial_variance, match, pooled_variance
+from nas.efficiency.chance import Noise, match, pooled_variance
 from nas.efficiency.estimators import (
     Floats,
     Interval,
     Moments,
+    census_deviation,
     chance_run,
     dkw_halfwidth,
     expected_best,
@@ -27,6 +28,8 @@ from trials.record import TrialRecord
 
 ENOUGH = 100
 """Designs below which a population is descriptive."""
+LITTLE_FREEDOM = 4
+"""Degrees of freedom of repeats below which the noise is poorly known."""
 CURVE_POINTS = 40
 
 
@@ -53,7 +56,8 @@ def compare_space(
     errors, count = population.errors(), len(population.trials)
     ended = [record for record in population.first if record.status == "completed"]
     census = size is not None and count >= size
-    best = _best_of(population)
+    n = max(1, min(plan.budget, count if census else count // 5))
+    noise = _noise(population, _errors(single_records, "report_error"), "report_error")[0] if census else None
     result = SpaceComparison(
         space=space,
         designs=count,
@@ -61,31 +65,33 @@ def compare_space(
         repeats=len(records) - count,
         size=size,
         census=census,
-        descriptive=count < ENOUGH and not census,
+        descriptive=0 < count < ENOUGH and not census,
         errors=tuple(float(error) for error in np.sort(errors[np.isfinite(errors)])),
-        band=dkw_halfwidth(count) if count else None,
+        band=dkw_halfwidth(count) if count and not census else None,
         seconds=_mean(record.seconds for record in population.first),
         multiply_adds=_mean(record.multiply_adds for record in ended),
         parameters=_mean(record.parameters for record in ended),
         chance_run=None,
         chance=None,
         chance_margin=None,
-        best_of=best,
+        best_of=_best_of(population, n, noise),
         n=None,
         gain=None,
         cost_ratio_seconds=None,
         cost_ratio_multiply_adds=None,
         verdict="cannot say",
-        sentence="",
+        reason="",
         points=tuple(
             Point(report_error=r.report_error, multiply_adds=r.multiply_adds, parameters=r.parameters)
             for r in ended
         ),
-        notes=("Every design of the space was trained (census): only seed noise is left.",) if census else (),
+        notes=_sample_notes(count, size),
     )
     if single is None or margin is None or count < 2 or not ended:
         return result
-    result = _with_verdict(result, population, single_records, single, plan, margin, one_device)
+    result = _with_verdict(
+        result, population, single_records, single, plan.budget, n, noise, margin, one_device
+    )
     return _with_chances(result, population, single_records, margin, one_device, rng)
 
 
@@ -94,18 +100,32 @@ def _mean(values: Iterable[float]) -> float | None:
     return float(np.mean(numbers)) if numbers else None
 
 
-def _best_of(population: Population) -> tuple[BestOf, ...]:
-    """Expected best of n, with intervals to N/5, without to N/2, at most `CURVE_POINTS` values of n."""
+def _sample_notes(count: int, size: int | None) -> tuple[str, ...]:
+    if size is None or 5 * count <= size:
+        return ()
+    if count >= size:
+        return ("Every design of the space was trained (census): intervals hold the noise of seeds only.",)
+    return (
+        f"{count} designs are more than a fifth of the {size} in the space: the intervals ignore that and "
+        "are conservative (too wide).",
+    )
+
+
+def _errors(records: Iterable[TrialRecord], half: str) -> Floats:
+    return np.array([getattr(record, half) for record in records], float)
+
+
+def _best_of(population: Population, judged: int, noise: Noise | None) -> tuple[BestOf, ...]:
+    """Expected best of n at `judged` and at most `CURVE_POINTS` other n, up to N/2; of a census up to N."""
     count = len(population.trials)
     if count < 2:
         return ()
-    select, report = population.errors("select_error"), population.errors("report_error")
-    solid, last = max(1, count // 5), max(1, count // 2)
-    ns = sorted({round(n) for n in np.geomspace(1, last, CURVE_POINTS)} | {solid})
-    values = expected_best(select, report, ns)
+    solid, last = (count, count) if noise else (max(1, count // 5), max(1, count // 2))
+    ns = sorted({round(n) for n in np.geomspace(1, last, CURVE_POINTS)} | {min(solid, last), judged})
+    values = expected_best(population.errors("select_error"), population.errors("report_error"), ns)
     with_interval = [n for n in ns if n <= solid]
-    _, deviations = jackknife_best(select, report, with_interval)
-    half = dict(zip(with_interval, _half_widths(deviations, count)))
+    _, deviations, freedom = _best(population, with_interval, noise)
+    half = dict(zip(with_interval, map(float, deviations * stats.t.ppf(0.975, freedom))))
     return tuple(
         BestOf(
             n=n,
@@ -118,8 +138,13 @@ def _best_of(population: Population) -> tuple[BestOf, ...]:
     )
 
 
-def _half_widths(deviations: Floats, count: int) -> list[float]:
-    return [float(each) for each in deviations * stats.t.ppf(0.975, count - 1)]
+def _best(population: Population, ns: Sequence[int], noise: Noise | None) -> tuple[Floats, Floats, int]:
+    """Expected best of n, standard errors and their freedom: by jackknife, or of a census from `noise`."""
+    select, report = population.errors("select_error"), population.errors("report_error")
+    if noise is None:
+        return *jackknife_best(select, report, ns), len(select) - 1
+    deviations = census_deviation(select, report, ns, math.sqrt(noise.variance))
+    return expected_best(select, report, ns), deviations, noise.freedom
 
 
 def _with_verdict(
@@ -127,37 +152,44 @@ def _with_verdict(
     population: Population,
     single_records: Sequence[TrialRecord],
     single: Level,
-    plan: Plan,
+    budget: int,
+    n: int,
+    noise: Noise | None,
     margin: float,
     one_device: bool,
 ) -> SpaceComparison:
-    """gain = f - E[best of n] on report error, seeds and jackknife combined by Welch and Satterthwaite."""
-    count = len(population.trials)
-    n = min(plan.budget, max(1, count // 5))
-    select, report = population.errors("select_error"), population.errors("report_error")
-    best, deviation = jackknife_best(select, report, [n])
-    single_report = np.array([record.report_error for record in single_records])
+    """gain = f - E[best of n] on report error, both standard errors combined by Welch and Satterthwaite."""
+    (best,), (deviation,), freedom = _best(population, [n], noise)
+    single_report = _errors(single_records, "report_error")
     finished = single_report[np.isfinite(single_report)]
     gain: Estimate | None = None
-    verdict: Verdict = "cannot say"
-    if math.isfinite(best[0]) and len(finished) > 1:
-        gain_interval = welch(
-            moments(finished), Moments(float(best[0]), float(deviation[0]), float(count - 1))
-        )
+    claim: Verdict = "cannot say"
+    notes = list(result.notes)
+    if math.isfinite(best) and len(finished) > 1:
+        of_single, of_best = moments(finished), Moments(float(best), float(deviation), float(freedom))
+        interval = welch(of_single, of_best)
         if single.failed:  # an infinite error: the single design may be worse by any amount
-            gain_interval = gain_interval._replace(high=math.inf)
-        gain, verdict = estimate(gain_interval), _verdict(gain_interval, margin)
-    elif math.isfinite(best[0]):
-        gain = Estimate(value=float(finished[0] - best[0]), low=None, high=None) if len(finished) else None
+            interval = interval._replace(high=math.inf)
+        gain, claim = estimate(interval), _verdict(interval, margin)
+        for what, each in (("the single design", of_single), (f"the best of {n}", of_best)):
+            if each.standard_error == 0:
+                notes.append(f"The standard error of {what} is exactly 0: the interval is too narrow.")
+    elif math.isfinite(best):
+        gain = Estimate(value=float(finished[0] - best), low=None, high=None) if len(finished) else None
+    reasons = [f"descriptive: N = {result.designs} is below {ENOUGH}"] if result.descriptive else []
+    if claim == "no search needed" and n < budget and not result.census:
+        reasons.append(f"N = {result.designs} allows n = {n}, the plan asks for {budget}")
     seconds = np.mean([record.seconds for record in population.first])
     multiply_adds = np.mean([record.training_multiply_adds for record in population.first])
     return replace(
         result,
         n=n,
         gain=gain,
-        verdict=verdict,
+        verdict="cannot say" if reasons else claim,
+        reason=", ".join(reasons),
         cost_ratio_seconds=_ratio(n * float(seconds), single.seconds) if one_device else None,
         cost_ratio_multiply_adds=_ratio(n * float(multiply_adds), single.training_multiply_adds),
+        notes=tuple(notes),
     )
 
 
@@ -179,18 +211,18 @@ def _with_chances(
     one_device: bool,
     rng: np.random.Generator,
 ) -> SpaceComparison:
-    single = np.array([record.error for record in single_records])
+    single = _errors(single_records, "error")
     if len(single) < 2:
         return result
     notes = list(result.notes)
-    run = chance_run(population.repeats, single, rng)
+    run = chance_run(population.repeats(), single, rng, census=result.census)
     result = replace(result, chance_run=estimate(run))
     if not np.isfinite(single).all():
         notes.append(
             "p_design is not given: a training of the single design failed, its mean error is infinite."
         )
         return replace(result, notes=tuple(notes))
-    noise, note = _noise(population, single)
+    noise, note = _noise(population, single, "error")
     chances = [
         _chance(
             population, single_records, noise, rng, shift=shift, census=result.census, one_device=one_device
@@ -202,18 +234,22 @@ def _with_chances(
     )
 
 
-def _noise(population: Population, single: Floats) -> tuple[Noise, str]:
-    """Seed variance from repeated designs, or the single design's where fewer than two repeats exist."""
-    rows = max(record.rows_select + record.rows_report for record in population.first)
-    binomial = binomial_variance(population.errors(), rows)
-    variance, freedom = pooled_variance(population.repeats)
+def _noise(population: Population, single: Floats, half: str) -> tuple[Noise, str]:
+    """Variance between repeated trainings, or the single design's where repeats leave fewer than 2 degrees.
+
+    Unknown (infinite) where the single design has fewer than two errors as well.
+    """
+    variance, freedom = pooled_variance(population.repeats(half))
     if freedom >= 2:
-        return Noise(variance, freedom, binomial), ""
-    stand_in = float(single.var(ddof=1))
+        few = f"Repeats leave {freedom} degrees of freedom for the noise of an error: it is poorly known."
+        return Noise(variance, freedom), few if freedom < LITTLE_FREEDOM else ""
+    finished = single[np.isfinite(single)]
+    if len(finished) < 2:
+        return Noise(math.inf, 1), ""
     return (
-        Noise(stand_in, len(single) - 1, binomial),
-        "Designs were not repeated often enough to measure their seed noise: that of the single design "
-        f"({len(single)} seeds) stands in.",
+        Noise(float(finished.var(ddof=1)), len(finished) - 1),
+        "Designs were not repeated often enough to measure the noise of an error: that of the single design "
+        f"({len(finished)} seeds) stands in.",
     )
 
 
@@ -227,7 +263,7 @@ def _chance(
     census: bool,
     one_device: bool,
 ) -> Chance:
-    single = np.array([record.error for record in single_records])
+    single = _errors(single_records, "error")
     drawn = match(
         population.errors(),
         _costs(population.first),

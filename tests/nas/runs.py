@@ -25,7 +25,6 @@ SMALL = SearchConfig(
     search_seeds=1,
     finalist_seeds=1,
     grace_epochs=1,
-    budget=2,
 )
 """A run of 20 trials that takes seconds."""
 

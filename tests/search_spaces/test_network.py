@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import search_spaces
 from search_spaces import Architecture, TaskShape, build, complexity, freeze
@@ -125,3 +126,16 @@ def test_public_names_and_no_torch_before_it_is_needed():
         f"import sys, {', '.join(f'search_spaces.{m}' for m in modules)}; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_generating_kernels_is_counted_and_discrete_kernels_cost_nothing():
+    plain = flexnet(kernels=(3, 3, 3, 3, 3))
+    assert complexity(plain, SHAPE).generation == 0
+    design = flexnet(kernels=("flex", 3, 3, 3, 3), hidden=8, layers=2)
+    layer = next(m for m in build(design, SHAPE).modules() if isinstance(m, FlexConv))
+    taps = layer.kernel_size[0] * layer.kernel_size[1]
+    with FlopCounterMode(display=False) as counter:
+        layer.kernel()
+    products = counter.get_total_flops() // 2  # matrix products only
+    elementwise = taps * (3 * 8 * (2 * 2 + 1) + 3 * 6)  # filters' envelopes and products, the mask
+    assert complexity(design, SHAPE).generation == products + elementwise
