@@ -177,6 +177,7 @@ def _explain(error: click.UsageError) -> str:
 
 def main() -> None:
     """Entry point: exit code 2 and one line for what the user can mend, 130 for an interrupt."""
+    sys.path.append(str(Path.cwd()))  # module:attribute of the user's own code
     try:
         app.main(prog_name="nas", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -185,9 +186,12 @@ def main() -> None:
     except click.UsageError as error:
         click.echo(f"nas: {_explain(error)}", err=True)
         sys.exit(2)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         click.echo(f"nas: {error}", err=True)
         sys.exit(2)
+    except RuntimeError as error:
+        click.echo(f"nas: {error}", err=True)
+        sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         click.echo("nas: interrupted", err=True)
         sys.exit(130)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from types import UnionType
@@ -65,11 +67,17 @@ class SearchConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        sound = re.fullmatch(r"[A-Za-z0-9_@-][A-Za-z0-9._@-]*", self.name) is not None
+        _require(sound, "name must be letters, digits and . _ @ -", self.name)
+        for name in ("tasks", "spaces", "defaults"):
+            _require(isinstance(getattr(self, name), tuple), f"{name} must be a tuple", getattr(self, name))
         _require(bool(self.tasks), "tasks must name at least one task", self.tasks)
         _require(len(set(self.tasks)) == len(self.tasks), "tasks must differ", self.tasks)
         _require(bool(self.spaces), "spaces must name at least one space", self.spaces)
         spaces = self.all_spaces
         _require(len(set(spaces)) == len(spaces), "spaces and defaults must differ", spaces)
+        known = self.single in self.spaces
+        _require(known, f"spaces must hold the single design {self.single!r} (or set single)", self.spaces)
         for name in ("population", "seeds", "grace_epochs", "cpus_per_trial"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
         for name in ("repeats", "search_trials", "search_seeds", "finalist_seeds", "seed"):
@@ -80,7 +88,9 @@ class SearchConfig:
         _require(self.reduction_factor >= 2, "reduction_factor must be at least 2", self.reduction_factor)
         _require(self.rows is None or self.rows >= 20, "rows must be at least 20, or none", self.rows)
         _require(self.epochs is None or self.epochs >= 1, "epochs must be at least 1, or none", self.epochs)
-        _require(self.margin_points >= 0 and self.margin_share >= 0, "margins must not be negative", "")
+        for name in ("margin_points", "margin_share"):
+            value = getattr(self, name)
+            _require(0 <= value < math.inf, f"{name} must be finite and not negative", value)
 
     @property
     def all_spaces(self) -> tuple[str, ...]:
@@ -106,7 +116,7 @@ class SearchConfig:
 
 def _require(condition: bool, rule: str, value: object) -> None:
     if not condition:
-        raise ValueError(f"{rule}, got {value}" if value != "" else rule)
+        raise ValueError(f"{rule}, got {value}")
 
 
 def override(config: SearchConfig, assignments: Sequence[str]) -> SearchConfig:

@@ -107,6 +107,7 @@ def _write(directory: RunDirectory, record: TrialRecord, task: RunTask, folder: 
     live.load_state_dict(weights)
     live.eval()
     save_file(weights, folder / "model.safetensors")
+    (folder / "model.safetensors").chmod(0o644)
     described = {
         "architecture": record.trial.architecture.to_dict(),
         "shape": to_plain(task.shape),

@@ -23,6 +23,7 @@ from pathlib import Path
 from nas.config import SearchConfig, first_difference
 from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
+from trials.recipe import Recipe
 from trials.record import SCHEMA, Trial, TrialRecord
 
 
@@ -65,14 +66,19 @@ class RunInfo:
         created: Unix time.
         version: of the product.
         tracking_uri: of MLflow, None for the SQLite file in the run directory.
+        recipe: what the configuration's recipe was.
     """
 
     id: str
     created: float
     version: str
     tracking_uri: str | None
+    recipe: Recipe
     tasks: tuple[RunTask, ...]
     spaces: tuple[RunSpace, ...]
+
+
+LOCK = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +95,47 @@ class RunDirectory:
         """Where a trial keeps its files."""
         return self.trials / trial_id
 
-    def start(self, config: SearchConfig, resume: bool) -> None:
-        """Claim the directory for a configuration.
+    @contextmanager
+    def claimed(self, config: SearchConfig, resume: bool) -> Iterator[None]:
+        """Hold the directory for a configuration; made if it is not there.
 
         Raises:
-            ValueError: it holds another run, or a run of this configuration and `resume` is not set.
+            ValueError: it holds another run, or a run of this configuration and `resume` is not set, or
+                another process on this machine is running in it, or it cannot be written.
         """
-        if (self.path / "config.json").exists():
-            if difference := first_difference(config, self.config()):
-                raise ValueError(
-                    f"{self.path} holds a run of another configuration: {difference}; "
-                    "take another --run-dir, or the same configuration"
-                )
-            if not resume:
-                raise ValueError(f"{self.path} already holds this run; continue it with --resume")
-            return
-        if self.path.exists() and any(self.path.iterdir()):
-            raise ValueError(f"{self.path} is not empty and holds no run; take another --run-dir")
+        self._refuse_foreign()
+        text = dumps(config)
         try:
             self.trials.mkdir(parents=True, exist_ok=True)
-            self.put("config.json", dumps(config))
+            lock = open(self.path / LOCK, "w", encoding="utf-8")  # noqa: SIM115
         except OSError as error:
             raise ValueError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f"another process is running {self.path}; wait for it or stop it") from None
+            if (self.path / "config.json").exists():
+                self._refuse_other(config, resume)
+            else:
+                self.put("config.json", text)
+            yield
+
+    def _refuse_foreign(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{self.path} is a file; take another --run-dir")
+        names = {each.name for each in self.path.iterdir()} if self.path.exists() else set()
+        if "config.json" not in names and names - {"trials", LOCK}:
+            raise ValueError(f"{self.path} is not empty and holds no run; take another --run-dir")
+
+    def _refuse_other(self, config: SearchConfig, resume: bool) -> None:
+        if difference := first_difference(config, self.config()):
+            raise ValueError(
+                f"{self.path} holds a run of another configuration: {difference}; "
+                "take another --run-dir, or the same configuration"
+            )
+        if not resume:
+            raise ValueError(f"{self.path} already holds this run; continue it with --resume")
 
     def config(self) -> SearchConfig:
         """The run's plan.
@@ -180,20 +205,6 @@ class RunDirectory:
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} cannot be read: {error}") from error
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep a second driver away while this one runs.
-
-        Raises:
-            ValueError: another process on this machine is running in the directory.
-        """
-        with open(self.path / ".lock", "w", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f"another process is running {self.path}; wait for it or stop it") from None
-            yield
-
     def drop_orphans(self) -> None:
         """Remove what a killed writer left half written."""
         for leftover in self.path.glob("trials/*/.*"):
@@ -219,7 +230,7 @@ RUNS = Path("runs")
 
 
 def new_run_path(name: str) -> Path:
-    """The first free of ``runs/NAME``, ``runs/NAME-2``, ..."""
+    """The next free of ``runs/NAME``, ``runs/NAME-2``, ..."""
     return _numbered(name, taken=False)
 
 
@@ -229,9 +240,9 @@ def latest_run_path(name: str) -> Path:
 
 
 def _numbered(name: str, taken: bool) -> Path:
-    last, number = RUNS / name, 1
-    while True:
-        path = RUNS / (name if number == 1 else f"{name}-{number}")
-        if not path.exists():
-            return last if taken else path
-        last, number = path, number + 1
+    numbers = {1} if (RUNS / name).exists() else set()
+    for path in RUNS.glob(f"{name}-*"):
+        if (suffix := path.name.removeprefix(f"{name}-")).isdecimal():
+            numbers.add(int(suffix))
+    number = max(numbers, default=0 if not taken else 1) + (0 if taken else 1)
+    return RUNS / (name if number == 1 else f"{name}-{number}")

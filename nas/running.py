@@ -6,8 +6,7 @@ import os
 import statistics
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.console import Console
 from nas.comparison import write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
+from nas.open_space import open_space
 from nas.progress import Progress
 from nas.run_directory import (
     RunDirectory,
@@ -28,10 +28,10 @@ from nas.run_directory import (
     new_run_path,
 )
 from nas.writer import Shown, Writer
-from search_spaces import SPACES
-from search_spaces.lookup import absolute, lookup
+from search_spaces.lookup import absolute
 from trials.plain import dumps
-from trials.record import TrialRecord
+from trials.record import Study, TrialRecord
+from trials.task import TASKS, open_task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,12 +82,22 @@ def run(
     console = console or Console()
     default = latest_run_path if resume else new_run_path
     directory = RunDirectory(Path(run_dir) if run_dir is not None else default(config.name))
-    config.the_recipe()
+    uri = _checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
+    recipe = config.the_recipe()
     tasks = _open_tasks(config, console)
     spaces = _open_spaces(config, tasks)
-    directory.start(config, resume)
-    with directory.held():
-        info = _info(directory, tasks, spaces, tracking_uri)
+    with directory.claimed(config, resume):
+        new = RunInfo(
+            id=uuid.uuid4().hex[:8],
+            created=time.time(),
+            version=version("nas-flexconv"),
+            tracking_uri=uri,
+            recipe=recipe,
+            tasks=tasks,
+            spaces=spaces,
+        )
+        info = _continued(directory, new)
+        directory.put("run.json", dumps(info))
         return _run(config, directory, info, console, address, gpus_per_trial)
 
 
@@ -104,7 +114,7 @@ def _run(
 
     progress = Progress(console)
     uri = tracking_address(directory, info)
-    experiment = f"{config.name} {info.id}"
+    experiment = experiment_of(directory, info)
     local = directory.path / "mlartifacts" if info.tracking_uri is None else None
     writer = Writer(lambda: _open_store(uri, experiment, local), progress.say)
 
@@ -127,23 +137,31 @@ def _run(
     sources = tuple(Source(task.source, task.name) for task in info.tasks)
     shapes = {task.name: task.shape for task in info.tasks}
     began = time.time()
+    studies: list[Study] = []
+    files: tuple[Path, ...] = ()
     try:
-        finished = execute(
-            config,
-            sources,
-            shapes,
-            directory,
-            address=address,
-            gpus_per_trial=gpus_per_trial,
-            on_start=on_start,
-            on_news=on_news,
-        )
+        try:
+            finished = execute(
+                config,
+                sources,
+                shapes,
+                directory,
+                address=address,
+                gpus_per_trial=gpus_per_trial,
+                on_start=on_start,
+                on_news=on_news,
+                say=progress.say,
+            )
+        finally:
+            progress.stop()
+        comparison, files = write_report([directory])
+        records = directory.read_records()[0]
+        for record in records:  # whatever was not shown yet is shown from the records
+            writer.ended(record)
+        if finished:
+            studies = sorted({record.trial.study for record in records}, key=lambda study: study.name)
     finally:
-        progress.stop()
-    comparison, files = write_report([directory])
-    records = directory.read_records()[0]
-    studies = {record.trial.study for record in records} if finished else set()
-    writer.close(files, sorted(studies, key=lambda study: study.name))
+        writer.close(files, studies)
     return RunResult(
         path=directory.path,
         comparison=comparison,
@@ -165,12 +183,15 @@ def tracking_address(directory: RunDirectory, info: RunInfo) -> str:
     return info.tracking_uri or f"sqlite:///{(directory.path / 'mlflow.db').resolve()}"
 
 
-def _open_tasks(config: SearchConfig, console: Console) -> tuple[RunTask, ...]:
-    from trials.task import open_task
+def experiment_of(directory: RunDirectory, info: RunInfo) -> str:
+    """The name of a run's experiment in MLflow: of the configuration, and the run's id."""
+    return f"{directory.config().name} {info.id}"
 
+
+def _open_tasks(config: SearchConfig, console: Console) -> tuple[RunTask, ...]:
     tasks = []
     for reference in config.tasks:
-        source = absolute(reference)
+        source = _source(reference)
         task = open_task(source, config.rows)
         console.print(
             f"task {task.name}: {task.shape}, {task.shape.classes} classes, {len(task.train)} training, "
@@ -189,64 +210,65 @@ def _open_tasks(config: SearchConfig, console: Console) -> tuple[RunTask, ...]:
                 digest=task.digest,
             )
         )
-    names = [task.name for task in tasks]
+    names = [Study(task=task.name, space="", kind="search").name for task in tasks]
     if len(set(names)) < len(names):
-        raise ValueError(f"two tasks have the same name in records: {', '.join(names)}; rename a directory")
+        named = ", ".join(task.name for task in tasks)
+        raise ValueError(f"two tasks have the same name in file names: {named}; rename a directory")
     return tuple(tasks)
+
+
+def _source(reference: str) -> str:
+    """What opens the task from any working directory; a registered name goes before a folder of that name."""
+    if reference not in TASKS and Path(reference).expanduser().is_dir():
+        return str(Path(reference).expanduser().resolve())
+    return absolute(reference)
 
 
 def _open_spaces(config: SearchConfig, tasks: tuple[RunTask, ...]) -> tuple[RunSpace, ...]:
     found = []
     for task in tasks:
         for reference in config.all_spaces:
-            space = lookup("space", absolute(reference), SPACES)(task.shape)
+            space = open_space(reference, task.shape)
             found.append(RunSpace(task=task.name, reference=reference, name=space.name, designs=space.size))
             if reference in (config.single, *config.defaults) and not space.single:
                 raise ValueError(
                     f"{reference} has {space.size} designs on {task.name}; "
                     "single and defaults name spaces that have one"
                 )
+    names = [(space.task, space.name) for space in found]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two spaces have the same name in records: {', '.join(n for _, n in names)}")
     return tuple(found)
 
 
-def _info(
-    directory: RunDirectory,
-    tasks: tuple[RunTask, ...],
-    spaces: tuple[RunSpace, ...],
-    tracking_uri: str | None,
-) -> RunInfo:
-    """What run.json holds; made now if the run is new.
+def _continued(directory: RunDirectory, new: RunInfo) -> RunInfo:
+    """What run.json should hold: what it held, with the tracking URI of this call if it names one.
 
     Raises:
-        ValueError: a task's rows are not those the run began with.
+        ValueError: data, spaces or recipe behind the same names are not those the run began with.
     """
-    if (known := directory.info()) is not None:
-        digests: Mapping[str, str] = {task.name: task.digest for task in known.tasks}
-        for task in tasks:
-            if digests.get(task.name) != task.digest:
-                raise ValueError(
-                    f"the rows of {task.name} are not those this run began with (digest {task.digest[:12]}, "
-                    f"was {str(digests.get(task.name))[:12]}); take another --run-dir"
-                )
-        return known
-    info = RunInfo(
-        id=uuid.uuid4().hex[:8],
-        created=time.time(),
-        version=version("nas-flexconv"),
-        tracking_uri=_checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")),
-        tasks=tasks,
-        spaces=spaces,
-    )
-    directory.put("run.json", dumps(info))
-    return info
+    known = directory.info()
+    if known is None:
+        return new
+    for what, before, now in (
+        ("rows of a task", {t.name: t.digest for t in known.tasks}, {t.name: t.digest for t in new.tasks}),
+        ("designs of a space", known.spaces, new.spaces),
+        ("recipe", known.recipe, new.recipe),
+    ):
+        if before != now:
+            raise ValueError(
+                f"the {what} changed since {directory.path} began: {before} then, {now} now; "
+                "take another --run-dir"
+            )
+    return replace(known, tracking_uri=new.tracking_uri or known.tracking_uri)
 
 
 def _checked_uri(uri: str | None) -> str | None:
     parts = urlsplit(uri or "")
-    if parts.scheme in ("http", "https") and (parts.username or parts.password):
+    if parts.password or (parts.username and parts.scheme in ("http", "https")):
         raise ValueError(
-            "the tracking URI must hold no user or password, since it is written down; "
-            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
+            "the tracking URI must hold no user or password, since it is written down; set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD and give the address of an MLflow server"
         )
     return uri or None
 

@@ -17,6 +17,7 @@ from nas.config import SearchConfig
 from nas.run_directory import RunDirectory
 from nas.sampler import Sampler
 from nas.seeds import derived_seed
+from search_spaces.architecture import Architecture
 from search_spaces.space import Space, Values
 from trials.record import EpochMetrics, Study, Trial, TrialRecord
 
@@ -118,6 +119,11 @@ class Schedule:
         """Trials planned, as far as it is known."""
         return sum(plan.total for plan in self._plans.values())
 
+    @property
+    def ended(self) -> int:
+        """Planned trials that have a record."""
+        return sum(plan.ended for plan in self._plans.values())
+
     # ------------------------------------------------------------------ what a run consists of
 
     def _studies(self, task: Source, space: Space) -> list[_Plan]:
@@ -173,7 +179,16 @@ class Schedule:
         return lambda number: self._trial(study, number, task, space, designs[number])
 
     def _proposed(self, study: Study, task: Source, space: Space, sampler: Sampler) -> Callable[[int], Trial]:
-        return lambda number: self._trial(study, number, task, space, sampler.ask())
+        def propose(number: int) -> Trial:
+            values = sampler.ask()
+            try:
+                return self._trial(study, number, task, space, values)
+            except Exception as error:  # the user's own space; the trial fails with this as its reason
+                broken = Architecture.of("undecodable", error=f"{type(error).__name__}: {error}")
+                sound = replace(space, assemble=lambda values: broken)
+                return self._trial(study, number, task, sound, values)
+
+        return propose
 
     def _finalist(self, study: Study, searched: Study) -> Callable[[int], Trial | None]:
         """Retrainings of the search's best design on `select`, once the search has ended."""
@@ -215,9 +230,20 @@ class Schedule:
         ended = {record.trial.id: record for record in records}
         orphans = []
         for trial in sorted(self.directory.read_trials(), key=lambda trial: trial.number):
-            if (plan := self._plans.get(trial.study)) is None:
+            plan = self._plans.get(trial.study)
+            if plan is None or trial.number >= plan.total:
                 continue  # trained elsewhere and added by hand: compared, not scheduled
-            plan.issued = max(plan.issued, trial.number + 1)
+            if trial.number != plan.issued and plan.sampler is not None:
+                raise ValueError(
+                    f"trial {plan.issued} of {trial.study.name} is missing, and a search cannot go on "
+                    "without its history; put the folder back, or remove all folders of that search"
+                )
+            while plan.issued < trial.number:  # a folder was removed: that trial is run again
+                if (missing := plan.propose(plan.issued)) is not None:
+                    self.directory.put_trial(missing)
+                    orphans.append(missing)
+                plan.issued += 1
+            plan.issued += 1
             if plan.sampler is not None:
                 plan.sampler.restore(dict(trial.values))
             if trial.id not in ended:
@@ -237,15 +263,26 @@ def _urgency(plan: _Plan) -> float:
 
 
 def population(space: Space, count: int, seed: int) -> list[Values]:
-    """`count` different designs by the space's law; all of them, in random order, if it has no more."""
+    """`count` different designs by the space's law; all of them, in random order, if it has no more.
+
+    Raises:
+        ValueError: values that the space offers cannot be assembled to a design.
+    """
     rng = np.random.default_rng(seed)
     if space.size <= count:
         everything = list(space.enumerate())
-        return [everything[i] for i in rng.permutation(len(everything))]
+        drawn = (everything[i] for i in rng.permutation(len(everything)))
+    else:  # bounded, since a space may give the same design for different values
+        drawn = (space.sample(rng) for _ in range(100 * count))
     designs: dict[str, Values] = {}
-    while len(designs) < count:
-        values = space.sample(rng)
-        designs.setdefault(space.decode(values).id, values)
+    for values in drawn:
+        try:
+            designs.setdefault(space.decode(values).id, values)
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise ValueError(f"the space {space.name} cannot assemble {values}: {what}") from error
+        if len(designs) == count:
+            break
     return list(designs.values())
 
 

@@ -36,32 +36,42 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas.config import SearchConfig
+from nas.interrupt import asked_to_stop
+from nas.open_space import open_space
 from nas.run_directory import RunDirectory
 from nas.schedule import Schedule, Source, Verdict, Wait, failed_record
-from search_spaces import SPACES
-from search_spaces.lookup import absolute, lookup
 from search_spaces.space import TaskShape
 from trials.record import EpochMetrics, Trial, TrialRecord
 from trials.task import Task
 
 Event = tuple[Literal["started", "epoch", "ended"], Trial, EpochMetrics | TrialRecord | None]
 POLL_SECONDS = 0.25
+MAX_DEATHS = 100
+"""Times a slot's process may die; a design that kills its worker is given up after three."""
 
 
 class Board:
     """What the slots ask: the schedule, behind an actor, with the events the driver shows."""
 
-    def __init__(
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._broken = ""
+
+    def start(
         self, config: SearchConfig, tasks: tuple[Source, ...], shapes: dict[str, TaskShape], path: Path
-    ) -> None:
+    ) -> list[TrialRecord]:
+        """Make the schedule, apart from the constructor so that its errors reach the driver as they are.
+
+        Returns:
+            the records that were there before.
+        """
         spaces = {
-            (task.name, name): lookup("space", absolute(name), SPACES)(shapes[task.name])
+            (task.name, name): open_space(name, shapes[task.name])
             for task in tasks
             for name in config.all_spaces
         }
         self._schedule = Schedule(config, tasks, spaces, RunDirectory(path))
-        self._events: list[Event] = []
-        self._broken = ""
+        return list(self._schedule.records.values())
 
     def next(self, slot: int) -> Trial | Wait | None:
         trial = self._schedule.next(slot)
@@ -81,13 +91,10 @@ class Board:
         self._schedule.paused = True
         self._broken = self._broken or broken
 
-    def restored(self) -> list[TrialRecord]:
-        return list(self._schedule.records.values())
-
-    def news(self) -> tuple[list[Event], int, str]:
-        """Events since the last call, trials planned, and why nothing can run, if so."""
+    def news(self) -> tuple[list[Event], int, int, str]:
+        """Events since the last call, trials that ended and are planned, and why nothing can run, if so."""
         events, self._events = self._events, []
-        return events, self._schedule.total, self._broken
+        return events, self._schedule.ended, self._schedule.total, self._broken
 
 
 def work(slot: dict[str, int], board: Any, path: Path, threads: int, share: float) -> None:
@@ -157,6 +164,7 @@ def execute(
     gpus_per_trial: float | None,
     on_start: Callable[[int, list[TrialRecord]], None],
     on_news: Callable[[list[Event], int], None],
+    say: Callable[[str], None],
 ) -> bool:
     """Run what is left of a run.
 
@@ -166,6 +174,7 @@ def execute(
         gpus_per_trial: share of an accelerator for each trial; None: a whole one where there are any.
         on_start: called once with the number of slots and the records that were there already.
         on_news: called a few times a second with new events and the number of planned trials.
+        say: one line for the user.
 
     Returns:
         False if it was interrupted; running trials have then saved a checkpoint.
@@ -174,78 +183,84 @@ def execute(
         ValueError: the cluster cannot be reached or is too small for one trial.
         RuntimeError: the slots cannot work at all; the message holds their traceback.
     """
-    ours = _connect(address)
-    storage = tempfile.mkdtemp(prefix="nas-tune-")
-    try:
-        slots, gpus = _slots(config.cpus_per_trial, gpus_per_trial)
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        actor: Any = ray.remote(Board)
-        board = actor.options(num_cpus=0, scheduling_strategy=here).remote(
-            config, tasks, shapes, directory.path.resolve()
-        )
-        on_start(slots, ray.get(board.restored.remote()))
-        function = tune.with_parameters(
-            work,
-            board=board,
-            path=directory.path.resolve(),
-            threads=config.cpus_per_trial,
-            share=gpus or 1.0,
-        )
-        tuner = tune.Tuner(
-            tune.with_resources(function, {"cpu": config.cpus_per_trial, "gpu": gpus}),
-            param_space={"slot": tune.grid_search(list(range(slots)))},
-            tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=slots),
-            run_config=tune.RunConfig(
-                name="slots",
-                storage_path=storage,
-                verbose=0,
-                callbacks=[_Quiet()],
-                failure_config=tune.FailureConfig(max_failures=-1),
-            ),
-        )
-        return _watch(tuner, board, on_news)
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
-    finally:
-        shutil.rmtree(storage, ignore_errors=True)
-        if ours:
-            ray.shutdown()
-
-
-def _watch(tuner: tune.Tuner, board: Any, on_news: Callable[[list[Event], int], None]) -> bool:
-    """Pass news on until every slot has ended; the first interrupt pauses, a second one leaves."""
-    fit = threading.Thread(target=tuner.fit, daemon=True)
-    fit.start()
-    interrupted = broken = ""
-    while True:
-        alive = fit.is_alive()
+    with asked_to_stop(say) as asked:
+        ours = _connect(address)
+        storage = tempfile.mkdtemp(prefix="nas-tune-")
         try:
-            events, total, broken = ray.get(board.news.remote())
-            on_news(events, total)
-            if not alive:
-                break
-            fit.join(POLL_SECONDS)
-        except KeyboardInterrupt:
-            if interrupted:
-                raise
-            interrupted = "yes"
+            slots, gpus = _slots(config.cpus_per_trial, gpus_per_trial)
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            actor: Any = ray.remote(Board)
+            board = actor.options(num_cpus=0, scheduling_strategy=here).remote()
+            path = directory.path.resolve()
+            on_start(slots, ray.get(board.start.remote(config, tasks, shapes, path)))
+            threads = config.cpus_per_trial
+            function = tune.with_parameters(work, board=board, path=path, threads=threads, share=gpus or 1.0)
+            tuner = tune.Tuner(
+                tune.with_resources(function, {"cpu": threads, "gpu": gpus}),
+                param_space={"slot": tune.grid_search(list(range(slots)))},
+                tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=slots),
+                run_config=tune.RunConfig(
+                    name="slots",
+                    storage_path=storage,
+                    verbose=0,
+                    callbacks=[_Quiet()],
+                    failure_config=tune.FailureConfig(max_failures=MAX_DEATHS),
+                ),
+            )
+            return _watch(tuner, board, on_news, asked)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except ray.exceptions.RayActorError as error:
+            raise RuntimeError(f"the board died: {error}; go on with --resume") from None
+        finally:
+            shutil.rmtree(storage, ignore_errors=True)
+            if ours:
+                ray.shutdown()
+
+
+def _watch(
+    tuner: tune.Tuner, board: Any, on_news: Callable[[list[Event], int], None], asked: threading.Event
+) -> bool:
+    """Pass news on until every slot has ended; pause the board when asked to stop."""
+    failure: list[BaseException] = []
+
+    def fit() -> None:
+        try:
+            failure.extend(tuner.fit().errors)
+        except BaseException as error:  # also SystemExit, which a thread would swallow
+            failure.append(error)
+
+    fitting = threading.Thread(target=fit, daemon=True)
+    fitting.start()
+    paused = False
+    while True:
+        alive = fitting.is_alive()
+        events, ended, total, broken = ray.get(board.news.remote())
+        on_news(events, total)
+        if not alive:
+            break
+        if asked.is_set() and not paused:
+            paused = True
             ray.get(board.pause.remote())
-    if broken:
-        raise RuntimeError(f"no trial can run: {broken}")
-    return not interrupted
+        fitting.join(POLL_SECONDS)
+    if broken or (failure and not paused):
+        raise RuntimeError(
+            f"no trial can run: {broken or repr(failure[0])}; mend that and go on with --resume"
+        )
+    return bool(ended == total)
 
 
 def _connect(address: str | None) -> bool:
     """Attach to Ray, or start it here; whether it is ours to stop."""
     if ray.is_initialized():
         return False
-    local = address is None and "RAY_ADDRESS" not in os.environ
+    if address is None:
+        address = os.environ.get("RAY_ADDRESS", "local")
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:
         ray.init(
             address=address,
-            num_cpus=os.cpu_count() if local else None,
-            include_dashboard=False if local else None,
+            include_dashboard=False if address == "local" else None,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
             configure_logging=True,
@@ -263,6 +278,8 @@ def _slots(cpus: int, gpus: float | None) -> tuple[int, float]:
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     have_cpus, have_gpus = int(there.get("CPU", 0)), there.get("GPU", 0.0)
     share = gpus if gpus is not None else (1.0 if have_gpus else 0.0)
+    if not 0 <= share <= 1:
+        raise ValueError(f"--gpus-per-trial must be between 0 and 1, got {share:g}")
     if share > 0 and have_gpus == 0:
         raise ValueError(
             f"--gpus-per-trial {share:g} asks for accelerators and the cluster has none; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nas.open_space import open_space
 from nas.run_directory import RUNS, open_run
 from search_spaces import SPACES
 from search_spaces.complexity import complexity
-from search_spaces.lookup import absolute, lookup
 from search_spaces.space import TaskShape
 
 BEST = 10
@@ -94,7 +95,7 @@ def trials_table(path: Path) -> RenderableType:
 
 def serve(path: Path, say: Callable[[str], None], port: int = 5000) -> None:
     """Run MLflow's UI over the run's store until it is interrupted."""
-    from nas.running import tracking_address
+    from nas.running import experiment_of, tracking_address
     from nas.tracking import open_ui
 
     directory = open_run(path)
@@ -102,8 +103,13 @@ def serve(path: Path, say: Callable[[str], None], port: int = 5000) -> None:
     if info is None:
         raise ValueError(f"{path} has no run.json, so nothing was shown in MLflow")
     if info.tracking_uri is not None and not info.tracking_uri.startswith("sqlite:"):
-        say(f"the trials are at {info.tracking_uri}, experiment {path.name} {info.id}")
+        say(f"the trials are at {info.tracking_uri}, experiment {experiment_of(directory, info)}")
         return
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise ValueError(
+                f"port {port} of this machine is taken, perhaps by another MLflow; stop that first"
+            )
     process = open_ui(tracking_address(directory, info), directory.path / "mlartifacts", port)
     say(f"MLflow on http://127.0.0.1:{port} (only this machine; not private on a shared one); Ctrl-C ends it")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -130,7 +136,7 @@ def one_task(name: str) -> RenderableType:
     """Shape, classes and splits of a task."""
     from trials.task import describe, open_task
 
-    task = open_task(absolute(name))
+    task = open_task(name)
     table = _table(f"task {task.name}", ("", ""))
     for what, value in describe(task).items():
         table.add_row(what, str(value))
@@ -149,10 +155,9 @@ def space_list() -> RenderableType:
 
 def one_space(name: str) -> RenderableType:
     """Choices, size, and the cost of an example design, for series and images."""
-    make = lookup("space", absolute(name), SPACES)
     tables: list[RenderableType] = []
     for shape in EXAMPLE_SHAPES:
-        space = make(shape)
+        space = open_space(name, shape)
         table = _table(
             f"{space.name} on {shape}: {space.size:,} designs, {space.bits:.1f} bits", ("choice", "options")
         )

@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,12 +38,10 @@ def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
 
 
 def absolute(name: str) -> str:
-    """The name with a path in it made absolute, so that another process finds the same thing."""
+    """``file.py:name`` with its path made absolute, so that another process finds the same thing."""
     source, colon, attribute = name.rpartition(":")
     if colon and source.endswith(".py"):
         return f"{Path(source).expanduser().resolve()}:{attribute}"
-    if Path(name).expanduser().is_dir():
-        return str(Path(name).expanduser().resolve())
     return name
 
 
@@ -54,6 +53,9 @@ def _import_attribute(kind: str, name: str) -> T:  # type: ignore[type-var]
         raise ValueError(f"{kind} {name!r}: {source} cannot be imported: {error}") from error
     except FileNotFoundError as error:
         raise ValueError(f"{kind} {name!r}: there is no file {source}") from error
+    except Exception as error:  # the user's own code
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{kind} {name!r}: {source} fails when it is imported: {what}") from error
     if not hasattr(module, attribute):
         public = [each for each in vars(module) if not each.startswith("_")]
         raise ValueError(f"{kind} {name!r}: {source} has no {attribute!r}; it has {', '.join(public)}")
@@ -65,7 +67,7 @@ def _import_file(path: Path) -> object:
     path = path.expanduser().resolve()
     if not path.is_file():
         raise FileNotFoundError(path)
-    name = f"_user_{abs(hash(str(path))):x}_{path.stem}"
+    name = f"_user_{sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

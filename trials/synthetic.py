@@ -51,6 +51,9 @@ def run_trial(
     path = None if folder is None else folder / CHECKPOINT
     curve = _resume(path, trial)
     status: Status = "completed"
+    for metrics in curve:
+        if report(metrics) == "pause":
+            return None
     for epoch in range(len(curve) + 1, trial.recipe.epochs + 1):
         curve.append(_metrics(trial, task, epoch))
         verdict = report(curve[-1])

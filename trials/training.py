@@ -68,7 +68,8 @@ def run_trial(
     Args:
         trial: what to do. Its recipe is taken as it stands.
         task: the opened task of the trial.
-        report: called after each new epoch; epochs before a resumption are not reported again.
+        report: called after each epoch; a resumed trial reports its earlier epochs again first, and only
+            "pause" counts as an answer to those.
         folder: where the checkpoint is kept, and ``weights.safetensors`` of a completed finalist; None
             keeps nothing. A checkpoint of this trial found there is resumed.
         checkpoint_seconds: a checkpoint is due when the last one is so old.
@@ -133,6 +134,9 @@ def _train(
         progress.phase, progress.since = now
         cost = _cost(trial, task, model)
     progress.multiply_adds = cost.multiply_adds
+    for metrics in progress.curve:  # whoever decides on stopping may not remember them
+        if report(metrics) == "pause":
+            return None
     saved = time.perf_counter()
 
     for epoch in range(len(progress.curve) + 1, recipe.epochs + 1):

@@ -172,7 +172,7 @@ def _with_verdict(
             interval = interval._replace(high=math.inf)
         gain, claim = estimate(interval), _verdict(interval, margin)
         for what, each in (("the single design", of_single), (f"the best of {n}", of_best)):
-            if each.standard_error == 0:
+            if each.standard_error < 1e-12:  # 0 up to rounding
                 notes.append(f"The standard error of {what} is exactly 0: the interval is too narrow.")
     elif math.isfinite(best):
         gain = Estimate(value=float(finished[0] - best), low=None, high=None) if len(finished) else None

@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
+from nas.efficiency import Plan, SpaceComparison, TaskComparison, compare_records
 from search_spaces.architecture import Architecture
 from trials.recipe import STANDARD, Recipe
 from trials.record import EpochMetrics, Kind, Status, Study, TestMetrics, Trial, TrialRecord
 
 ROWS = 400
+PLAN = Plan(single="flexconv", searched=("twin",), defaults=("twin_3x3", "twin_7x7"), budget=20)
+
+
+def around(level: float) -> list[float]:
+    """Errors of five seeds with this mean."""
+    return [level + offset for offset in (-0.002, -0.001, 0.0, 0.001, 0.002)]
+
+
+def spread(low: float, count: int = 100) -> list[float]:
+    """Errors whose expected best of 20 of 100 is close to `low`."""
+    return [low + 0.0002 * i for i in range(count)]
+
+
+def compare_one(
+    records: list[TrialRecord], plan: Plan = PLAN, size: int | None = None
+) -> tuple[TaskComparison, SpaceComparison]:
+    """The only task of a comparison, and its first searched space, of `size` designs."""
+    comparison = compare_records(records, plan, {("digits", "twin"): size} if size else None)
+    assert len(comparison.tasks) == 1
+    return comparison.tasks[0], comparison.tasks[0].spaces[0]
 
 
 def design(number: int, family: str = "twin") -> Architecture:
@@ -35,11 +57,15 @@ def record(
     seconds: float = 10.0,
     multiply_adds: int = 1_000_000,
     kernel_sizes: tuple[tuple[int, ...], ...] = ((3, 3), (5, 5)),
+    first_kernel_sizes: tuple[tuple[int, ...], ...] | None = None,
     recipe: Recipe = STANDARD,
     rows: int = ROWS,
     device: str = "cpu-a",
 ) -> TrialRecord:
-    """A record with one epoch. `error` is that of the select half, and of the report half unless given."""
+    """A record. `error` is that of the select half, and of the report half unless given.
+
+    It has one epoch, or two where the kernel sizes of a first one are given.
+    """
     metrics = EpochMetrics(
         epoch=1,
         train_loss=1.0,
@@ -51,6 +77,7 @@ def record(
         seconds_evaluation=0.0,
         kernel_sizes=kernel_sizes,
     )
+    first = () if first_kernel_sizes is None else (replace(metrics, kernel_sizes=first_kernel_sizes),)
     failed = status == "failed"
     return TrialRecord(
         trial=Trial(
@@ -65,7 +92,7 @@ def record(
         ),
         status=status,
         reason="loss is not finite" if failed else "",
-        curve=() if failed else (metrics,),
+        curve=() if failed else (*first, metrics),
         parameters=10_000,
         multiply_adds=multiply_adds,
         training_multiply_adds=multiply_adds * 1000,

@@ -9,7 +9,7 @@ from nas.config import SearchConfig
 from nas.run_directory import RunDirectory
 from nas.schedule import Schedule, Source
 from search_spaces import SPACES
-from trials.record import Trial
+from trials.record import EpochMetrics, Trial, Verdict
 from trials.synthetic import run_trial
 from trials.task import open_task
 
@@ -35,7 +35,8 @@ TRIALS = 4 + 1 + 5 + 1 + 3 * (2 + 1)
 def schedule_of(config: SearchConfig, path: Path, resume: bool = False) -> Schedule:
     """A schedule over a run directory, without a cluster."""
     directory = RunDirectory(path)
-    directory.start(config, resume)
+    with directory.claimed(config, resume):
+        pass
     tasks, spaces = [], {}
     for source in config.tasks:
         task = open_task(source, config.rows)
@@ -44,16 +45,33 @@ def schedule_of(config: SearchConfig, path: Path, resume: bool = False) -> Sched
     return Schedule(config, tuple(tasks), spaces, directory)
 
 
-def drive(schedule: Schedule, until: Callable[[Trial], bool] = lambda trial: False) -> list[Trial]:
-    """Run trials with closed-form learning curves on one slot; leaves, like a killed driver, at `until`."""
+def drive(
+    schedule: Schedule,
+    until: Callable[[Trial], bool] = lambda trial: False,
+    checkpoints: Path | None = None,
+    pause: tuple[str, int] = ("", 0),
+) -> list[Trial]:
+    """Run trials with closed-form learning curves on one slot.
+
+    Args:
+        until: leave, like a killed driver, when this trial was handed out.
+        checkpoints: where trials keep theirs.
+        pause: leave after this epoch of this trial, whatever the schedule said.
+    """
     handed_out = []
     while (trial := schedule.next(0)) is not None:
         assert isinstance(trial, Trial), "one slot never has to wait for another"
         handed_out.append(trial)
         if until(trial):
             break
-        task = open_task(trial.source, trial.rows)
-        record = run_trial(trial, task, report=lambda metrics, trial=trial: schedule.report(trial, metrics))
-        assert record is not None
+
+        def report(metrics: EpochMetrics, trial: Trial = trial) -> Verdict:
+            told = schedule.report(trial, metrics)
+            return "pause" if (trial.id, metrics.epoch) == pause else told
+
+        folder = checkpoints / trial.id if checkpoints else None
+        record = run_trial(trial, open_task(trial.source, trial.rows), report=report, folder=folder)
+        if record is None:
+            break
         schedule.finish(0, record)
     return handed_out

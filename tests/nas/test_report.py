@@ -9,9 +9,11 @@ from xml.etree import ElementTree
 import pytest
 
 from nas.efficiency import Comparison, Plan, compare_records
+from nas.efficiency.sentences import probability
 from nas.figures import COLOURS, all_figures
 from nas.report import ReportContext, render_html, render_markdown, terminal_table
 from nas.report_page import DARK
+from nas.report_tables import efficiency_table
 from tests.nas.builders import full_run, population, record, seeds
 from trials.record import TrialRecord
 
@@ -138,6 +140,35 @@ def test_figures_are_xml_with_colours_that_the_page_can_replace() -> None:
     page = render_html(comparison, CONTEXT)
     assert "var(--single-mark)" in page and "prefers-color-scheme: dark" in page
     assert page.count('role="img"') == len(figures)
+
+
+def test_a_small_population_has_no_verdict_badge() -> None:
+    page = render_html(compare_records(RUNS["hostile"], PLAN), CONTEXT)
+    badges = set(re.findall(r'class="badge \w+">([^<]+)<', page))
+    assert badges == {"descriptive: N below 100"}
+
+
+def test_a_lost_default_is_a_badge() -> None:
+    runs = seeds([0.1, 0.101, 0.102]) + seeds([0.05, 0.051, 0.052], "twin_3x3")
+    comparison = compare_records(runs, PLAN)
+    page, markdown = render_html(comparison, CONTEXT), render_markdown(comparison, CONTEXT)
+    assert '<span class="badge no">worse than its best default</span>' in page
+    assert "; worse than its best default; development task" in markdown
+
+
+def test_chances_are_given_at_f_and_at_the_margin_with_enough_digits() -> None:
+    designs = population([0.05] + [0.2 + i / 1e3 for i in range(249)])
+    few = compare_records(seeds([0.1, 0.101, 0.102]) + designs, PLAN)
+    table = efficiency_table(few.tasks[0])
+    row = dict(zip(table.head, table.rows[1]))
+    assert row["match f, p"].startswith("1 of 250, p 0.004 [0.000")
+    assert row["match f + margin, p"].startswith("1 of 250, p 0.004")
+    assert [probability(p) for p in (0, 0.004, 0.25, 0.9961, 1)] == ["0", "0.004", "0.25", "0.9961", "1"]
+
+
+def test_kernel_sizes_that_never_changed_are_said_so_in_the_figure() -> None:
+    page = render_html(compare_records(seeds([0.1, 0.11]), PLAN), CONTEXT)
+    assert page.count("No kernel size changed in this run") == 3  # figure, its label, note
 
 
 def test_the_unfinished_run_and_its_provenance_are_named() -> None:

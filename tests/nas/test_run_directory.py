@@ -8,36 +8,43 @@ from pathlib import Path
 
 import pytest
 
+from nas.config import SearchConfig
 from nas.run_directory import RunDirectory, latest_run_path, new_run_path, open_run
 from tests.nas.builders import record
 from tests.nas.runs import SMALL
 
 
+def claim(path: Path, config: SearchConfig = SMALL, resume: bool = False) -> RunDirectory:
+    with RunDirectory(path).claimed(config, resume):
+        return RunDirectory(path)
+
+
 def test_another_configuration_is_refused_by_field(tmp_path: Path) -> None:
-    RunDirectory(tmp_path).start(SMALL, resume=False)
+    claim(tmp_path)
     with pytest.raises(ValueError, match=r"population is 4 there and 9 here"):
-        RunDirectory(tmp_path).start(replace(SMALL, population=9), resume=True)
+        claim(tmp_path, replace(SMALL, population=9), resume=True)
 
 
 def test_resume_starts_when_empty_and_continues_otherwise(tmp_path: Path) -> None:
-    RunDirectory(tmp_path / "new").start(SMALL, resume=True)
-    RunDirectory(tmp_path / "new").start(SMALL, resume=True)
+    claim(tmp_path / "new", resume=True)
+    claim(tmp_path / "new", resume=True)
     with pytest.raises(ValueError, match="--resume"):
-        RunDirectory(tmp_path / "new").start(SMALL, resume=False)
+        claim(tmp_path / "new")
 
 
 def test_a_foreign_directory_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(ValueError, match="holds no run"):
-        RunDirectory(tmp_path).start(SMALL, resume=True)
+        claim(tmp_path, resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(ValueError, match="holds no run"):
         open_run(tmp_path)
+    with pytest.raises(ValueError, match="is a file"):
+        claim(tmp_path / "thesis.tex")
 
 
 def test_records_come_back_and_broken_ones_are_named(tmp_path: Path) -> None:
-    directory = RunDirectory(tmp_path)
-    directory.start(SMALL, resume=False)
+    directory = claim(tmp_path)
     whole = record(number=1)
     for number in (1, 2, 3):
         directory.put_record(record(number=number))
@@ -61,7 +68,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
 
 
 def _hold(path: Path, held: object, release: object) -> None:
-    with RunDirectory(path).held():
+    with RunDirectory(path).claimed(SMALL, resume=False):
         held.set()  # type: ignore[attr-defined]
         release.wait(20)  # type: ignore[attr-defined]
 
@@ -72,12 +79,11 @@ def test_a_second_driver_is_kept_out(tmp_path: Path) -> None:
     other = context.Process(target=_hold, args=(tmp_path, held, release))
     other.start()
     assert held.wait(20)
-    with pytest.raises(ValueError, match="another process"), RunDirectory(tmp_path).held():
-        pass
+    with pytest.raises(ValueError, match="another process"):
+        claim(tmp_path, resume=True)
     release.set()
     other.join()
-    with RunDirectory(tmp_path).held():
-        pass
+    claim(tmp_path, resume=True)
 
 
 def test_default_paths_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,3 +92,7 @@ def test_default_paths_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     new_run_path("smoke").mkdir(parents=True)
     assert new_run_path("smoke") == Path("runs/smoke-2")
     assert latest_run_path("smoke") == Path("runs/smoke")
+    Path("runs/smoke-7").mkdir()
+    Path("runs/smoke-old").mkdir()
+    assert new_run_path("smoke") == Path("runs/smoke-8")
+    assert latest_run_path("smoke") == Path("runs/smoke-7")

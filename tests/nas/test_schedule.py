@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,12 @@ import pytest
 
 from nas.run_directory import RunDirectory
 from nas.schedule import MAX_ATTEMPTS, population
-from search_spaces import SPACES, TaskShape
+from search_spaces import SPACES, Architecture, Choice, Space, TaskShape
+from search_spaces.space import Values
 from tests.nas.runs import SMALL, TRIALS, drive, schedule_of
-from trials.record import Trial
+from trials.record import EpochMetrics, Trial, Verdict
+from trials.synthetic import run_trial
+from trials.task import open_task
 
 SHAPE = TaskShape(extent=(8, 8), channels=1, classes=10)
 
@@ -99,16 +103,77 @@ def test_a_slot_that_comes_back_gets_its_trial_again_and_gives_up_at_last(tmp_pa
 
 def test_paused_hands_out_nothing_and_tells_trials_to_pause(tmp_path: Path) -> None:
     schedule = schedule_of(SMALL, tmp_path)
-    schedule.next(0)
+    trial = schedule.next(0)
+    assert isinstance(trial, Trial)
     schedule.paused = True
     assert schedule.next(1) is None
+    answers: list[str] = []
+
+    def report(metrics: EpochMetrics) -> Verdict:
+        answers.append(schedule.report(trial, metrics))
+        return schedule.report(trial, metrics)
+
+    assert run_trial(trial, open_task(trial.source, trial.rows), report=report, folder=tmp_path / "t") is None
+    assert answers == ["pause"]
+
+
+def test_a_kill_between_two_rungs_changes_no_later_decision(tmp_path: Path) -> None:
+    config = replace(SMALL, spaces=("flexconv", "twin"), epochs=9, search_trials=8, population=1, repeats=0)
+    undisturbed = schedule_of(config, tmp_path / "a")
+    drive(undisturbed)
+    searched = [r for r in undisturbed.records.values() if r.trial.study.kind == "search"]
+    assert {record.status for record in searched} == {"completed", "stopped"}
+
+    for victim in [record.trial.id for record in searched if len(record.curve) > 2]:
+        path = tmp_path / victim
+        schedule = schedule_of(config, path)
+        drive(schedule, checkpoints=path / "checkpoints", pause=(victim, 2))
+        resumed = schedule_of(config, path, resume=True)
+        drive(resumed, checkpoints=path / "checkpoints")
+        assert {name: (r.status, r.curve) for name, r in resumed.records.items()} == {
+            name: (r.status, r.curve) for name, r in undisturbed.records.items()
+        }
+
+
+def test_a_removed_trial_is_run_again_and_a_removed_searched_one_refused(tmp_path: Path) -> None:
+    schedule = schedule_of(SMALL, tmp_path)
+    drive(schedule)
+    shutil.rmtree(tmp_path / "trials" / "digits@200.twin.population.0.0001")
+    resumed = schedule_of(SMALL, tmp_path, resume=True)
+    (again,) = drive(resumed)
+    assert again.id == "digits@200.twin.population.0.0001"
+    assert again == schedule.records[again.id].trial
+    shutil.rmtree(tmp_path / "trials" / "digits@200.twin.search.0.0002")
+    with pytest.raises(ValueError, match=r"trial 2 of digits@200\.twin\.search\.0 is missing"):
+        schedule_of(SMALL, tmp_path, resume=True)
+
+
+def test_a_space_that_merges_values_gives_different_designs_and_ends() -> None:
+    values = tuple(range(40))
+    merging = Space(
+        name="merging",
+        choices=(Choice(name="a", options=values), Choice(name="b", options=values)),
+        assemble=lambda values: Architecture.of("x", half=int(values["a"] or 0) // 20),
+    )
+    assert len(population(merging, 5, seed=0)) == 2
+
+
+def test_values_that_cannot_be_assembled_are_said_before_anything_runs() -> None:
+    def assemble(values: Values) -> Architecture:
+        raise KeyError("width")
+
+    broken = Space(name="broken", choices=(Choice(name="a", options=(1, 2)),), assemble=assemble)
+    with pytest.raises(
+        ValueError, match=r"the space broken cannot assemble \{'a': [12]\}: KeyError: 'width'"
+    ):
+        population(broken, 2, seed=0)
 
 
 def test_a_second_slot_waits_for_the_search_and_then_gets_the_finalist(tmp_path: Path) -> None:
-    schedule = schedule_of(replace(SMALL, spaces=("twin",), defaults=(), population=1, repeats=0), tmp_path)
-    seen = [schedule.next(slot) for slot in range(7)]
+    schedule = schedule_of(replace(SMALL, defaults=(), seeds=1, population=1, repeats=0), tmp_path)
+    seen = [schedule.next(slot) for slot in range(9)]
     assert seen[-1] == "wait"
-    assert all(isinstance(trial, Trial) for trial in seen[:6])
+    assert all(isinstance(trial, Trial) for trial in seen[:8])
 
 
 def test_a_population_has_different_designs_by_the_law_of_the_space() -> None:

@@ -27,18 +27,19 @@ ROOT = Path(__file__).parent.parent.parent
 def run_all(config: SearchConfig, path: Path, resume: bool = False) -> list[Event]:
     """Everything that happened in a run on a cluster of this machine."""
     directory, happened = RunDirectory(path), []
-    directory.start(config, resume)
     tasks = [open_task(source, config.rows) for source in config.tasks]
-    finished = execute(
-        config,
-        tuple(Source(source, task.name) for source, task in zip(config.tasks, tasks)),
-        {task.name: task.shape for task in tasks},
-        directory,
-        address=None,
-        gpus_per_trial=None,
-        on_start=lambda slots, records: None,
-        on_news=lambda events, total: happened.extend(events),
-    )
+    with directory.claimed(config, resume):
+        finished = execute(
+            config,
+            tuple(Source(source, task.name) for source, task in zip(config.tasks, tasks)),
+            {task.name: task.shape for task in tasks},
+            directory,
+            address=None,
+            gpus_per_trial=None,
+            on_start=lambda slots, records: None,
+            on_news=lambda events, total: happened.extend(events),
+            say=lambda line: None,
+        )
     assert finished
     return happened
 
@@ -126,6 +127,13 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, how: str) -> No
     if how == "interrupt":
         assert driver.returncode == 130, output
         assert "Traceback" not in output
+        assert "running trials are saved" in output
+        ended = {record.trial.id for record in before}
+        running = {trial.id for trial in RunDirectory(tmp_path / "run").read_trials()} - ended
+        assert running
+        assert all(
+            (RunDirectory(tmp_path / "run").folder(name) / "checkpoint.pt").exists() for name in running
+        )
     driver = start_driver(tmp_path)
     output, _ = driver.communicate(timeout=240)
     assert driver.returncode == 0, output
