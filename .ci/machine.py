@@ -7,7 +7,8 @@ import os
 import shutil
 import sys
 
-NEEDED_GB = 4  # a CUDA build of torch needs 10
+# The CUDA build of torch, which PyPI gives to Linux, takes several GB more than a build without.
+NEEDED_GB = 4 if os.environ.get("TORCH") or sys.platform == "darwin" else 10
 
 
 def problems():
@@ -24,7 +25,7 @@ def problems():
     if not os.path.exists(".venv/nas"):
         free = shutil.disk_usage(".").free / 1e9
         if free < NEEDED_GB:
-            text = "%d GB of free disk are needed, there are %.1f: free some or clone elsewhere"
+            text = "%d GB of free disk are needed, there are %.1f: free some, or TORCH= a build without CUDA"
             yield text % (NEEDED_GB, free)
 
 

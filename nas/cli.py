@@ -27,7 +27,10 @@ def app() -> None:
 @click.option("--spaces", metavar="x,y", help="Names, module:attribute or file.py:name.")
 @click.option("--address", metavar="ADDR", help="Of a running Ray cluster.  [default: this machine]")
 @click.option(
-    "--gpus-per-trial", metavar="X", type=float, help="Share of an accelerator.  [default: a whole one]"
+    "--gpus-per-trial",
+    metavar="X",
+    type=click.FloatRange(0, 1),
+    help="Share of an accelerator.  [default: a whole one]",
 )
 @click.option(
     "--tracking-uri", metavar="URI", help="MLflow's.  [default: $MLFLOW_TRACKING_URI, else in the run]"

@@ -76,8 +76,6 @@ class SearchConfig:
         _require(bool(self.spaces), "spaces must name at least one space", self.spaces)
         spaces = self.all_spaces
         _require(len(set(spaces)) == len(spaces), "spaces and defaults must differ", spaces)
-        known = self.single in self.spaces
-        _require(known, f"spaces must hold the single design {self.single!r} (or set single)", self.spaces)
         for name in ("population", "seeds", "grace_epochs", "cpus_per_trial"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
         for name in ("repeats", "search_trials", "search_seeds", "finalist_seeds", "seed"):

@@ -132,7 +132,7 @@ class RunDirectory:
         if difference := first_difference(config, self.config()):
             raise ValueError(
                 f"{self.path} holds a run of another configuration: {difference}; "
-                "take another --run-dir, or the same configuration"
+                "take another --run-dir, or the same configuration, or remove the directory"
             )
         if not resume:
             raise ValueError(f"{self.path} already holds this run; continue it with --resume")

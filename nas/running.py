@@ -235,6 +235,11 @@ def _open_spaces(config: SearchConfig, tasks: tuple[RunTask, ...]) -> tuple[RunS
                     f"{reference} has {space.size} designs on {task.name}; "
                     "single and defaults name spaces that have one"
                 )
+    if config.single not in config.spaces:
+        raise ValueError(
+            f"spaces must hold the single design {config.single}, got {', '.join(config.spaces)}; "
+            "add it, or name another with --set single="
+        )
     names = [(space.task, space.name) for space in found]
     if len(set(names)) < len(names):
         raise ValueError(f"two spaces have the same name in records: {', '.join(n for _, n in names)}")

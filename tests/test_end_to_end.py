@@ -92,6 +92,24 @@ def test_resuming_a_finished_run_trains_nothing(folder: Path) -> None:
     assert "rows is 200 there and None here" in refused.stderr
 
 
+def test_damaged_files_are_named_and_the_run_can_go_on(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "run", tmp_path / "run")
+    record = next(tmp_path.glob("run/trials/*twin.population.0.0001/record.json"))
+    record.write_text(record.read_text()[:100])
+    settings = [word for setting in SETTINGS.split() for word in ("--set", setting)]
+    again = ("run", "smoke", "--tasks", "digits", "--run-dir", "run", *settings, "--resume")
+    done = nas(*again, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "twin.population.0.0001/record.json" in done.stderr
+    assert "remove that file and its trial is run again" in done.stderr
+    assert nas("compare", "run", cwd=tmp_path).returncode == 0
+    assert "record.json" in (tmp_path / "run" / "report.md").read_text()
+    record.unlink()
+    done = nas(*again, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{TRIALS}/{TRIALS} trials ended" in done.stdout
+
+
 FRESH = """
 import json, sys, torch
 from safetensors.torch import load_model

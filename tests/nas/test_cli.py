@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import click
 import pytest
 
 from nas.cli import app
@@ -25,23 +25,23 @@ def nas(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     )
 
 
-def documented() -> set[tuple[str, str]]:
-    """(command, flag or argument) of every row of docs/cli.md that exists now."""
-    rows = set()
+def documented() -> dict[str, set[str]]:
+    """The flags and arguments that docs/cli.md says exist now, by command."""
+    rows: dict[str, set[str]] = {}
     for line in (ROOT / "docs" / "cli.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| `nas ") and cells[3] != "later":
-            rows.add((cells[0].strip("`").split()[1], cells[1].strip("`")))
+            rows.setdefault(cells[0].strip("`").split()[1], set()).add(cells[1].strip("`"))
     return rows
 
 
-def test_the_documented_flags_are_those_that_exist() -> None:
-    existing = set()
-    for name, command in app.commands.items():
-        for parameter in command.params:
-            is_flag = isinstance(parameter, click.Option)
-            existing.add((name, parameter.opts[-1] if is_flag else str(parameter.name).upper()))
-    assert documented() == existing
+def test_the_documented_flags_are_those_that_help_shows() -> None:
+    assert set(documented()) == set(app.commands)
+    for command, described in documented().items():
+        text = nas(command, "--help").stdout
+        flags = set(re.findall(r"^  (--[a-z-]+)", text, flags=re.MULTILINE)) - {"--help"}
+        usage = text.splitlines()[0].removeprefix(f"Usage: nas {command} [OPTIONS]")
+        assert described == flags | {word.strip("[]") for word in usage.split()}
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in app.commands)])
@@ -51,6 +51,18 @@ def test_help_answers_at_once(command: tuple[str, ...]) -> None:
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: nas")
     assert time.perf_counter() - began < 5  # under a second on a machine that is not shared
+
+
+MINE = """
+from search_spaces import Architecture, Choice, Space
+def raises(shape): return 1 / 0
+def number(shape): return 3
+def twin(shape):
+    return Space(name="twin", choices=(Choice(name="a", options=(1,)),), assemble=lambda values: None)
+def half(shape):
+    def assemble(values): raise KeyError("width")
+    return Space(name="half", choices=(Choice(name="a", options=(1, 2)),), assemble=assemble)
+"""
 
 
 @pytest.mark.parametrize(
@@ -69,6 +81,19 @@ def test_help_answers_at_once(command: tuple[str, ...]) -> None:
         ),
         (["run", "smoke", "--set", "population=none"], "--set population: expected int, got 'none'"),
         (["run", "smoke", "--gpus-per-trial", "0.5", "--tasks", "digits"], "the cluster has none"),
+        (["run", "smoke", "--gpus-per-trial", "-1"], "0<=x<=1"),
+        (["run", "smoke", "--spaces", "twin"], "spaces must hold the single design flexconv, got twin"),
+        (["run", "smoke", "--set", "name=../elsewhere"], "name must be letters, digits"),
+        (["run", "smoke", "--set", "margin_points=inf"], "margin_points must be finite"),
+        (["run", "smoke", "--run-dir", "a_file"], "a_file is a file"),
+        (
+            ["run", "smoke", "--spaces", "flexconv,mine.py:raises"],
+            "mine.py:raises cannot be made for inputs of",
+        ),
+        (["run", "smoke", "--spaces", "flexconv,twin,mine.py:twin"], "two spaces have the same name"),
+        (["run", "smoke", "--spaces", "flexconv,mine.py:half"], "cannot assemble {'a': "),
+        (["spaces", "mine.py:number"], "mine.py:number must be a function from a TaskShape"),
+        (["spaces", "wrong.py:x"], "wrong.py fails when it is imported: SyntaxError"),
         (["run", "smoke", "--tracking-uri", "http://me:secret@host:5000"], "MLFLOW_TRACKING_USERNAME"),
         (["run", "no_such_module:f"], "no_such_module cannot be imported"),
         (["trian"], "No such command 'trian'. There are: run, compare, show, export, tasks, spaces"),
@@ -80,12 +105,22 @@ def test_help_answers_at_once(command: tuple[str, ...]) -> None:
     ],
 )
 def test_mistakes_get_one_line_and_exit_code_2(arguments: list[str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "a_file").touch()
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "wrong.py").write_text("def x(:")
     done = nas(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
     assert said in done.stderr
     assert "secret" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_folder_does_not_hide_a_registered_name(tmp_path: Path) -> None:
+    for name in ("digits", "twin"):
+        (tmp_path / name).mkdir()
+    assert "1x8x8" in nas("tasks", "digits", cwd=tmp_path).stdout
+    assert "kernel_5" in nas("spaces", "twin", cwd=tmp_path).stdout
 
 
 def test_tasks_and_spaces_are_listed_and_described() -> None:
