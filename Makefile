@@ -4,7 +4,7 @@
 #   RUN_DIR=runs/mine     another run directory for `make compare`; an existing run is continued
 #
 # Disk: about 2 GB with a torch without CUDA, 10 GB with it. Time: 2 to 6 minutes to install, then about
-# 4 minutes each on 2 processor cores (an accelerator does not help networks this small).
+# 4 minutes each on 2 processor cores without an accelerator; with one it has not been measured.
 
 PYTHON ?= python3
 TORCH ?=
