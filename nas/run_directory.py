@@ -176,9 +176,15 @@ class RunDirectory:
         self.put(f"trials/{record.trial.id}/record.json", dumps(record))
         (self.folder(record.trial.id) / "checkpoint.pt").unlink(missing_ok=True)
 
-    def read_trials(self) -> list[Trial]:
-        """Every trial that was ever issued, in the order of their names."""
-        return [from_plain(Trial, self._load(path), str(path)) for path in self._glob("design.json")]
+    def read_trials(self) -> tuple[list[Trial], list[str]]:
+        """Every trial that was ever issued, by name, and one line for each that cannot be read."""
+        trials, unreadable = [], []
+        for path in self._glob("design.json"):
+            try:
+                trials.append(from_plain(Trial, self._load(path), str(path)))
+            except ValueError as error:
+                unreadable.append(str(error))
+        return trials, unreadable
 
     def read_records(self) -> tuple[list[TrialRecord], list[str]]:
         """Every record that can be read, and one line for each that cannot."""

@@ -227,9 +227,12 @@ class Schedule:
         records, unreadable = self.directory.read_records()
         if unreadable:
             raise ValueError(f"{unreadable[0]}; remove that file and its trial is run again")
+        trials, damaged = self.directory.read_trials()
+        if damaged:
+            raise ValueError(f"{damaged[0]}; remove its folder, and a drawn trial is run again")
         ended = {record.trial.id: record for record in records}
         orphans = []
-        for trial in sorted(self.directory.read_trials(), key=lambda trial: trial.number):
+        for trial in sorted(trials, key=lambda trial: trial.number):
             plan = self._plans.get(trial.study)
             if plan is None or trial.number >= plan.total:
                 continue  # trained elsewhere and added by hand: compared, not scheduled

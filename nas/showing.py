@@ -43,7 +43,7 @@ def newest_run() -> Path:
 def state_of(path: Path) -> RenderableType:
     """Trials by task, space and kind: issued, ended, failed."""
     directory = open_run(path)
-    trials, (records, unreadable) = directory.read_trials(), directory.read_records()
+    (trials, damaged), (records, unreadable) = directory.read_trials(), directory.read_records()
     issued = Counter(trial.study for trial in trials)
     ended = {status: Counter(r.trial.study for r in records if r.status == status) for status in STATUSES}
     table = _table(f"{path}: {len(records)} of {len(trials)} issued trials have ended", _STATE)
@@ -54,7 +54,7 @@ def state_of(path: Path) -> RenderableType:
     failures = [
         Text(f"failed: {r.trial.id}: {r.reason.splitlines()[0]}") for r in records if r.status == "failed"
     ]
-    return Group(table, *failures, *(Text(line) for line in unreadable))
+    return Group(table, *failures, *(Text(line) for line in damaged + unreadable))
 
 
 STATUSES = ("completed", "stopped", "failed")

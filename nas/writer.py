@@ -1,6 +1,6 @@
 """The thread that shows trials in MLflow while they run. Nobody ever waits for it.
 
-What could not be sent is not lost: the records hold it, and `close` sends it from them.
+What could not be sent is not lost: the records hold it, and the run hands them all over again before `close`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Writer:
             send(self._store)
         except Exception as error:  # whatever MLflow raises, the run goes on
             if not self._behind:
-                first = (str(error).strip() or type(error).__name__).splitlines()[0]
+                first = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
                 self._say(f"MLflow is behind ({first}); the run goes on")
             self._behind = True
             return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -105,9 +104,18 @@ def test_damaged_files_are_named_and_the_run_can_go_on(folder: Path, tmp_path: P
     assert nas("compare", "run", cwd=tmp_path).returncode == 0
     assert "record.json" in (tmp_path / "run" / "report.md").read_text()
     record.unlink()
+    design = record.with_name("design.json")
+    whole = design.read_text()
+    design.write_text("{")
+    assert "design.json cannot be read" in nas("show", "run", cwd=tmp_path).stdout.replace("\n", " ")
+    done = nas(*again, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "remove its folder" in done.stderr
+    shutil.rmtree(design.parent)
     done = nas(*again, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{TRIALS}/{TRIALS} trials ended" in done.stdout
+    assert design.read_text() == whole
 
 
 FRESH = """
@@ -161,14 +169,13 @@ def test_a_damaged_weight_file_leaves_no_export(folder: Path, tmp_path: Path) ->
 
 def test_a_trial_run_elsewhere_joins_the_comparison(folder: Path, tmp_path: Path) -> None:
     design = next(folder.glob("run/trials/*twin.population.0.0000/design.json"))
-    moved = json.loads(design.read_text())
-    moved["number"] = 99
-    moved["architecture"]["settings"]["kernels"] = [9, 9, 9, 9, 9]
-    (tmp_path / "design.json").write_text(json.dumps(moved))
-    command = [sys.executable, "-m", "trials", "design.json", "--to", "elsewhere"]
+    command = [sys.executable, "-m", "trials", str(design), "--seed", "4242", "--to", "elsewhere"]
     subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    (space,) = compare(folder / "run").tasks[0].spaces
     comparison = compare(folder / "run", tmp_path / "elsewhere")
     assert comparison.records == TRIALS + 1
+    (more,) = comparison.tasks[0].spaces
+    assert (more.designs, more.repeats) == (space.designs, space.repeats + 1)
     compare(folder / "run")  # put the report back
 
 

@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("design", type=Path, help="design.json of a run, or the JSON of an architecture")
     parser.add_argument("--task", help="a task's name, directory or module:attribute (default: the design's)")
     parser.add_argument("--rows", type=int, help="use at most so many rows (default: the design's, else all)")
-    parser.add_argument("--seed", type=int, help="of weights and shuffling (default: the design's, else 0)")
+    parser.add_argument(
+        "--seed", type=int, help="of the training; also numbers the trial (default: the design's)"
+    )
     parser.add_argument("--to", type=Path, required=True, help="run directory to write to")
     options = parser.parse_args(arguments)
     try:
@@ -65,6 +67,7 @@ def _trial(path: Path, source: str | None, rows: int | None, seed: int | None) -
         source=source,
         rows=rows,
         study=dataclasses.replace(trial.study, task=task_name(source, rows)),
+        number=trial.number if seed is None else seed,  # a repeat is a trial of its own
         seed=trial.seed if seed is None else seed,
     )
 

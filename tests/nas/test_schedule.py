@@ -40,7 +40,7 @@ def test_a_run_has_the_planned_trials_and_a_record_for_each(tmp_path: Path) -> N
 def test_a_design_is_on_disk_before_its_trial_starts(tmp_path: Path) -> None:
     schedule = schedule_of(SMALL, tmp_path)
     trial = schedule.next(0)
-    assert RunDirectory(tmp_path).read_trials() == [trial]
+    assert RunDirectory(tmp_path).read_trials() == ([trial], [])
 
 
 def test_finalists_retrain_the_best_completed_design_with_fresh_seeds(tmp_path: Path) -> None:

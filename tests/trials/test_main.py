@@ -79,7 +79,7 @@ def test_a_design_of_a_run_is_trained_as_it_stands(
     found = plain.from_plain(record.TrialRecord, json.loads((folder / "record.json").read_text()))
     assert found.trial == wanted and (folder / "weights.safetensors").is_file()
     assert command.main([str(design), "--seed", "9", "--rows", "300", "--to", str(tmp_path)]) == 0
-    text = (tmp_path / "trials" / "digits@300.twin_3x3.finalist.0.0000" / "record.json").read_text()
+    text = (tmp_path / "trials" / "digits@300.twin_3x3.finalist.0.0009" / "record.json").read_text()
     assert json.loads(text)["trial"]["seed"] == 9
     assert "completed; written to" in capsys.readouterr().out
 
