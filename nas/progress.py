@@ -72,7 +72,8 @@ class Progress:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        self._console.print(self._line(), soft_wrap=True)
+        if self._total:
+            self._console.print(self._line(), soft_wrap=True)
 
     def _note(self, record: TrialRecord) -> None:
         self._records.append(record)

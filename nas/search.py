@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import threading
 import time
@@ -29,6 +30,7 @@ os.environ.update(  # read when Ray is imported
     RAY_AIR_NEW_OUTPUT="0",
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
 )
+os.environ.setdefault("RAY_AUTH_MODE", "token")  # also to a cluster that was started by hand
 
 import ray
 from ray import tune
@@ -256,6 +258,7 @@ def _connect(address: str | None) -> bool:
         return False
     if address is None:
         address = os.environ.get("RAY_ADDRESS", "local")
+    _refuse_dead(address)
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:
         ray.init(
@@ -265,12 +268,23 @@ def _connect(address: str | None) -> bool:
             logging_level=logging.CRITICAL,
             configure_logging=True,
         )
-    except (ConnectionError, RuntimeError) as error:
+    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        raise ValueError(f"no Ray cluster lets us in at {address}: {str(error).splitlines()[0]}") from error
+    return True
+
+
+def _refuse_dead(address: str) -> None:
+    """Ask the port before Ray does, which would wait for a minute."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or "/" in host:
+        return  # "local", "auto", ray://...
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
         raise ValueError(
-            f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}; "
+            f"no Ray cluster answers at {address} ({error.strerror or error}); "
             "start one with `ray start --head`, or leave --address out to run on this machine"
         ) from error
-    return True
 
 
 def _slots(cpus: int, gpus: float | None) -> tuple[int, float]:

@@ -82,6 +82,10 @@ def half(shape):
         (["run", "smoke", "--set", "population=none"], "--set population: expected int, got 'none'"),
         (["run", "smoke", "--gpus-per-trial", "0.5", "--tasks", "digits"], "the cluster has none"),
         (["run", "smoke", "--gpus-per-trial", "-1"], "0<=x<=1"),
+        (
+            ["run", "smoke", "--tasks", "digits", "--address", "127.0.0.1:9"],
+            "no Ray cluster answers at 127.0.0.1:9",
+        ),
         (["run", "smoke", "--spaces", "twin"], "spaces must hold the single design flexconv, got twin"),
         (["run", "smoke", "--set", "name=../elsewhere"], "name must be letters, digits"),
         (["run", "smoke", "--set", "margin_points=inf"], "margin_points must be finite"),
