@@ -62,7 +62,9 @@ class Writer:
         """Send the rest and the report; False if MLflow did not take all of it."""
         self._closing.set()
         self._thread.join()
-        done = self._flush(live=False) and self._try(lambda store: store.finish(time.time(), files, studies))
+        done = self._flush(live=False)
+        if done and files:
+            done = self._try(lambda store: store.finish(time.time(), files, studies))
         if not done:
             self._say("MLflow has not taken everything; the records have: nas run --resume sends the rest")
         return done
