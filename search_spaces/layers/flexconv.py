@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from search_spaces.layers.convolution import Backend, PlainConv, convolve
 from search_spaces.layers.grid import check_size, initial_sigma, step
-from search_spaces.layers.kernel_generators import MAGNet
+from search_spaces.layers.kernel_generators import generator_class
 from search_spaces.layers.masks import GaussianMask
 
 
@@ -29,11 +29,12 @@ class FlexConv(nn.Module):
         size: most taps along each axis, odd; 1 to 3 axes.
         sigma: initial width of the mask on every axis, in units of the [-1, 1] coordinate, positive; None:
             0.075 as published, more on small grids so that 5 taps fit (`grid.initial_sigma`).
-        hidden, layers, frequency: of the generator, see `MAGNet`.
+        generator: its name, see `kernel_generators`.
+        hidden, layers, frequency: of the generator.
         bias: whether a learned (out_channels,) bias is added.
 
     Raises:
-        ValueError: an even or non-positive size, not 1 to 3 axes, sigma not positive.
+        ValueError: an even or non-positive size, not 1 to 3 axes, sigma not positive, an unknown generator.
     """
 
     gain: Tensor
@@ -45,6 +46,7 @@ class FlexConv(nn.Module):
         size: tuple[int, ...],
         *,
         sigma: float | None = None,
+        generator: str = "magnet",
         hidden: int = 32,
         layers: int = 3,
         frequency: float = 0.5,
@@ -57,7 +59,7 @@ class FlexConv(nn.Module):
         self.in_channels, self.out_channels, self.size = in_channels, out_channels, size
         sigmas = tuple(initial_sigma(n) if sigma is None else float(sigma) for n in size)
         self.mask = GaussianMask(size, sigmas)
-        self.generator = MAGNet(
+        self.generator = generator_class(generator)(
             size, sigmas, out_channels * in_channels, hidden=hidden, layers=layers, frequency=frequency
         )
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None

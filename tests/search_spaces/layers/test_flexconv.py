@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from search_spaces.layers.flexconv import FlexConv
+from search_spaces.layers.kernel_generators import GENERATORS
+from search_spaces.network import parameter_groups
 
 LAYERS = [((33,), 0.2), ((17, 9), 0.3), ((9, 5, 7), None)]
 
@@ -143,3 +145,15 @@ def test_a_wrong_size_is_refused(size):
 def test_a_wrong_sigma_is_refused(sigma):
     with pytest.raises(ValueError, match="sigma must be positive"):
         FlexConv(1, 1, (5,), sigma=sigma)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("size", [(785,), (29, 29)])
+def test_every_generator_starts_at_unit_gain_and_learns_as_a_generator(name, size):
+    if name == "steerable_magnet" and len(size) != 2:
+        return
+    layer = FlexConv(4, 4, size, generator=name)
+    assert layer.kernel().square().sum().item() == pytest.approx(4, rel=1e-3)
+    groups = parameter_groups(layer)
+    assert not groups["weights"]
+    assert len(groups["undecayed"]) == len(list(layer.generator.parameters())) + 1
