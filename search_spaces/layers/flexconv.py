@@ -109,23 +109,31 @@ class FlexConv(nn.Module):
             return self.crop
         return self.size if self.mask is None else self.mask.kernel_size()
 
+    def coordinates(self) -> list[Tensor]:
+        """Where the kernel is sampled, (taps,) per axis, in units of the [-1, 1] coordinate."""
+        like, axes = self.gain, []
+        for taps, n in zip(self.kernel_size, self.size, strict=True):
+            if self.causal:
+                whole = torch.linspace(-1, 1, n, dtype=like.dtype, device=like.device)
+                axes.append(whole[n - taps :] if n > 1 else -whole)  # one point: now
+            else:
+                half = taps // 2
+                steps = torch.arange(-half, half + 1, device=like.device).to(like.dtype)
+                axes.append(steps * step(n))
+        return axes
+
     def kernel(self) -> Tensor:
         """The masked, cropped kernel: (out, in, *kernel_size), (1, channels, *kernel_size) if depthwise.
 
         In the precision of the parameters, autocast or not: phases reach hundreds of radians.
         """
-        like, kernel_size = self.gain, self.kernel_size
-        axes = []
-        for taps, n in zip(kernel_size, self.size, strict=True):
-            last = 0 if self.causal else taps // 2
-            steps = torch.arange(last + 1 - taps, last + 1, device=like.device).to(like.dtype)
-            axes.append(1 + steps * step(n) if self.causal else steps * step(n))
+        axes = self.coordinates()
         points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)  # (K, D)
-        with torch.autocast(like.device.type, enabled=False):
+        with torch.autocast(points.device.type, enabled=False):
             scale = self.gain if self.mask is None else self.gain * self.mask(points)
             values: Tensor = self.generator(points) * scale.expand(len(points))[:, None]  # (K, out * in)
         outputs = 1 if self.depthwise else self.out_channels
-        return values.T.reshape(outputs, self.in_channels, *kernel_size)
+        return values.T.reshape(outputs, self.in_channels, *map(len, axes))
 
     def freeze(self) -> PlainConv:
         """The same function with its taps written out: exact, and rid of the generator's cost."""
@@ -180,6 +188,15 @@ class SeparableFlexConv(nn.Module):
         nn.init.kaiming_normal_(self.pointwise.weight, nonlinearity="linear")
         if self.pointwise.bias is not None:
             nn.init.zeros_(self.pointwise.bias)
+
+    @property
+    def kernel_size(self) -> tuple[int, ...]:
+        """Taps along each axis of the depthwise kernel."""
+        return self.depthwise.kernel_size
+
+    def kernel(self) -> Tensor:
+        """The depthwise kernel: (1, in, *kernel_size)."""
+        return self.depthwise.kernel()
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, in, *extent) -> (batch, out, *ceil(extent / stride))."""
