@@ -11,7 +11,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.flexnet import Convolution, FlexNet
 from search_spaces.layers.convolution import PlainConv, plain_conv
 from search_spaces.layers.flexconv import FlexConv
-from search_spaces.layers.kernel_generators import MAGNet
+from search_spaces.layers.kernel_generators import GENERATORS
 from search_spaces.layers.masks import GaussianMask
 from search_spaces.space import TaskShape
 
@@ -54,7 +54,8 @@ def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
         ``weights``: taps and linear maps, to be decayed; ``undecayed``: norms, biases, kernel generators;
         ``masks``: mean and sigma of the masks, which learn at a rate of their own.
     """
-    masks, generators = _parameters_in(model, GaussianMask), _parameters_in(model, MAGNet)
+    masks = _parameters_in(model, GaussianMask)
+    generators = _parameters_in(model, *GENERATORS.values())
     groups: dict[str, list[nn.Parameter]] = {"weights": [], "undecayed": [], "masks": []}
     for parameter in model.parameters():
         if id(parameter) in masks:
@@ -67,8 +68,8 @@ def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     return groups
 
 
-def _parameters_in(model: nn.Module, kind: type[nn.Module]) -> set[int]:
-    return {id(p) for module in model.modules() if isinstance(module, kind) for p in module.parameters()}
+def _parameters_in(model: nn.Module, *kinds: type[nn.Module]) -> set[int]:
+    return {id(p) for module in model.modules() if isinstance(module, kinds) for p in module.parameters()}
 
 
 class _Block(nn.Module):

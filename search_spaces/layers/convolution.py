@@ -1,4 +1,4 @@
-"""Zero-padded "same" cross-correlation in 1 to 3 dimensions, spatially or by FFT: the same numbers."""
+"""Zero-padded cross-correlation in 1 to 3 dimensions, spatially or by FFT: the same numbers."""
 
 from __future__ import annotations
 
@@ -19,16 +19,26 @@ class PlainConv(nn.Module):
     """A convolution with given taps: what a discrete kernel is, and what a FlexConv freezes to.
 
     Args:
-        weight: taps (out, in, *odd kernel size).
+        weight: taps (out, in / groups, *kernel size), odd unless causal.
         bias: (out,) or None.
-        backend: how to convolve, see `convolve`.
+        backend, groups, causal, stride: how to convolve, see `convolve`.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, backend: Backend = "auto") -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        backend: Backend = "auto",
+        *,
+        groups: int = 1,
+        causal: bool = False,
+        stride: int = 1,
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight)
         self.bias = None if bias is None else nn.Parameter(bias)
         self.backend: Backend = backend
+        self.groups, self.causal, self.stride = groups, causal, stride
 
     @property
     def kernel_size(self) -> tuple[int, ...]:
@@ -36,8 +46,16 @@ class PlainConv(nn.Module):
         return tuple(self.weight.shape[2:])
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, in, *extent) -> (batch, out, *extent)."""
-        return convolve(x, self.weight, self.bias, self.backend)
+        """(batch, in, *extent) -> (batch, out, *ceil(extent / stride))."""
+        return convolve(
+            x,
+            self.weight,
+            self.bias,
+            self.backend,
+            groups=self.groups,
+            causal=self.causal,
+            stride=self.stride,
+        )
 
 
 def plain_conv(in_channels: int, out_channels: int, size: tuple[int, ...]) -> PlainConv:
@@ -48,63 +66,122 @@ def plain_conv(in_channels: int, out_channels: int, size: tuple[int, ...]) -> Pl
     return PlainConv(weight)
 
 
-def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None = None, backend: Backend = "auto") -> Tensor:
-    """Cross-correlation with zero padding that keeps the extent, stride 1.
+def convolve(
+    x: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None = None,
+    backend: Backend = "auto",
+    *,
+    groups: int = 1,
+    causal: bool = False,
+    stride: int = 1,
+) -> Tensor:
+    """Cross-correlation with zero padding that keeps the extent, or every `stride`-th position of it.
 
     Args:
-        x: (batch, in, *extent), 1 to 3 axes.
-        kernel: (out, in, *odd size); an axis may be longer than the input's.
+        x: (batch, in, *extent), 1 to 3 axes. In half precision the spatial backend runs in it, FFT in
+            float32; the output is in the type of `x`.
+        kernel: (out, in / groups, *size), odd sizes unless causal; an axis may be longer than the input's.
         bias: (out,) or None.
         backend: ``"auto"`` takes the cheaper one by `cheaper`, which reads shapes only.
+        groups: 1 (dense), or the number of channels, in and out (depthwise).
+        causal: all padding in front, so that the last tap meets the present sample; 1 axis only.
+        stride: of every axis, positive.
 
     Returns:
-        (batch, out, *extent).
+        (batch, out, *ceil(extent / stride)).
+
+    Raises:
+        ValueError: other groups, axes that do not fit, an even size, a stride below 1.
     """
+    _check(x, kernel, groups, causal, stride)
     if backend == "auto":
-        backend = cheaper(tuple(x.shape[2:]), tuple(kernel.shape))
-    return _fft(x, kernel, bias) if backend == "fft" else _spatial(x, kernel, bias)
+        backend = cheaper(tuple(x.shape[2:]), tuple(kernel.shape), groups, causal)
+    # zeros in front of each axis; centred kernels have as many behind
+    front = [n - 1 if causal else n // 2 for n in kernel.shape[2:]]
+    if backend == "fft":
+        return _fft(x, kernel, bias, front, groups, stride)
+    if x.dtype in HALF:
+        kernel, bias = kernel.to(x.dtype), None if bias is None else bias.to(x.dtype)
+    return _spatial(x, kernel, bias, front, groups, causal, stride)
 
 
-def cheaper(extent: tuple[int, ...], kernel: tuple[int, ...]) -> Backend:
-    """The backend that should be quicker for an input of `extent` and a (out, in, *size) kernel.
+def cheaper(
+    extent: tuple[int, ...], kernel: tuple[int, ...], groups: int = 1, causal: bool = False
+) -> Backend:
+    """The backend that should be quicker for an input of `extent` and a (out, in / groups, *size) kernel.
 
-    A rule fitted to forward and backward on one CPU core (torch 2.13, float32), in units of one spatial
-    multiply-add there: its choice is at most 2 times slower than the better one.
+    A rule fitted to forward and backward of dense convolutions on one CPU core (torch 2.13, float32), in
+    units of one spatial multiply-add there: its choice is at most 2 times slower than the better one.
     It reads neither batch nor device, so that a network computes the same numbers wherever it runs.
     """
     outputs, inputs, *size = kernel
     pairs = outputs * inputs
     slow = 6 if max(size) > 15 else 1  # longer kernels have no vectorised spatial code
     spatial = slow * pairs * math.prod(size) * math.prod(extent)
-    points = math.prod(_transform_lengths(extent, size))
+    front = [n - 1 if causal else n // 2 for n in size]
+    points = math.prod(_transform_lengths(extent, size, front))
     uncached = 2 if points > 4096 else 1
-    fft = uncached * points * (14 * (inputs + outputs) * math.log2(points) + 50 * pairs)
+    fft = uncached * points * (14 * (inputs * groups + outputs) * math.log2(points) + 50 * pairs)
     return "fft" if fft < spatial else "spatial"
 
 
-def _spatial(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    padding = [n // 2 for n in kernel.shape[2:]]
-    convolution = (F.conv1d, F.conv2d, F.conv3d)[len(padding) - 1]
-    y: Tensor = convolution(x, kernel, bias, padding=padding)
+HALF = (torch.float16, torch.bfloat16)
+
+
+def _check(x: Tensor, kernel: Tensor, groups: int, causal: bool, stride: int) -> None:
+    shape = tuple(kernel.shape)
+    check_size(shape[2:], causal)
+    if x.ndim != kernel.ndim:
+        raise ValueError(
+            f"a kernel of {kernel.ndim - 2} axes takes (batch, channels, {kernel.ndim - 2} axes), "
+            f"got {tuple(x.shape)}"
+        )
+    if groups not in (1, shape[0]) or x.shape[1] != shape[1] * groups:
+        raise ValueError(
+            f"groups must be 1 or the number of channels, and the kernel (out, channels / groups, ...); "
+            f"got groups {groups}, a kernel {shape} and {x.shape[1]} channels"
+        )
+    if stride < 1:
+        raise ValueError(f"stride must be at least 1, got {stride}")
+
+
+def _spatial(
+    x: Tensor, kernel: Tensor, bias: Tensor | None, front: list[int], groups: int, causal: bool, stride: int
+) -> Tensor:
+    convolution = (F.conv1d, F.conv2d, F.conv3d)[len(front) - 1]
+    if causal:
+        x, front = F.pad(x, (front[0], 0)), [0]
+    y: Tensor = convolution(x, kernel, bias, padding=front, stride=stride, groups=groups)
     return y
 
 
-def _fft(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    extent, size = x.shape[2:], kernel.shape[2:]
+def _fft(
+    x: Tensor, kernel: Tensor, bias: Tensor | None, front: list[int], groups: int, stride: int
+) -> Tensor:
+    extent, size, dtype = x.shape[2:], kernel.shape[2:], x.dtype
+    if dtype in HALF or kernel.dtype in HALF:
+        x, kernel = x.float(), kernel.float()
     axes = tuple(range(2, x.ndim))
     # zeros in front put the first output at index 0; what wraps around meets those zeros again
-    points = _transform_lengths(extent, size)
-    front = [pad for k in reversed(size) for pad in (k // 2, 0)]
-    spectrum = torch.fft.rfftn(F.pad(x, front), points, dim=axes)
+    points = _transform_lengths(extent, size, front)
+    spectrum = torch.fft.rfftn(F.pad(x, [pad for n in reversed(front) for pad in (n, 0)]), points, dim=axes)
     response = torch.fft.rfftn(kernel, points, dim=axes).conj()
-    y: Tensor = torch.fft.irfftn(torch.einsum("bi...,oi...->bo...", spectrum, response), points, dim=axes)
+    if groups == 1:
+        product = torch.einsum("bi...,oi...->bo...", spectrum, response)
+    else:
+        product = spectrum * response[:, 0]
+    y: Tensor = torch.fft.irfftn(product, points, dim=axes)
     for axis, n in zip(axes, extent, strict=True):
         y = y.narrow(axis, 0, n)
-    return y if bias is None else y + bias.view(-1, *[1] * len(axes))
+    if stride > 1:
+        y = y[(slice(None), slice(None), *[slice(None, None, stride) for _ in axes])]
+    y = y if bias is None else y + bias.view(-1, *[1] * len(axes))
+    return y.to(dtype)
 
 
-def _transform_lengths(extent: Sequence[int], size: Sequence[int]) -> list[int]:
-    return [_fast_length(max(n + k // 2, k)) for n, k in zip(extent, size, strict=True)]
+def _transform_lengths(extent: Sequence[int], size: Sequence[int], front: Sequence[int]) -> list[int]:
+    return [_fast_length(max(n + f, k)) for n, k, f in zip(extent, size, front, strict=True)]
 
 
 def _fast_length(n: int) -> int:

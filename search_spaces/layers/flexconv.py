@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from search_spaces.layers.convolution import Backend, PlainConv, convolve
 from search_spaces.layers.grid import check_size, initial_sigma, step
-from search_spaces.layers.kernel_generators import MAGNet
+from search_spaces.layers.kernel_generators import generator_class
 from search_spaces.layers.masks import GaussianMask
 
 
 class FlexConv(nn.Module):
     """`kernel(x) = mask(x) * generator(x)` on the grid of [-1, 1]^D, cropped to where the mask exceeds 0.1.
 
-    Dense, zero-padded, stride 1. The grid is centred for every D (the published 1-D layer is causal).
+    Without a mask the kernel is the whole grid: CKConv (arXiv 2102.02611).
 
     The kernel is multiplied by a constant `gain`, set once, here, so that white noise of variance 1 comes
     out with variance 1, whatever the size: the purpose of Chang et al. (2020), whose factor
@@ -24,16 +25,28 @@ class FlexConv(nn.Module):
     MAGNet's is far below: with that factor outputs start at a sd of 1e-2 to 1e-4 and drown in the epsilon
     of the norm that follows. A constant, and not larger output weights, since those would learn slower.
 
+    The rule of the crop is the one of `grid.taps`. Released codes differ by a tap (CCNN's causal layer keeps
+    one more, below the threshold). `crop`, None by default, holds the number of taps per axis fixed instead:
+    to reproduce theirs, or to differentiate at a fixed size.
+
     Args:
         in_channels, out_channels: of the convolution.
-        size: most taps along each axis, odd; 1 to 3 axes.
-        sigma: initial width of the mask on every axis, in units of the [-1, 1] coordinate, positive; None:
-            0.075 as published, more on small grids so that 5 taps fit (`grid.initial_sigma`).
-        hidden, layers, frequency: of the generator, see `MAGNet`.
-        bias: whether a learned (out_channels,) bias is added.
+        size: most taps along each axis; 1 to 3 axes; odd, or any if causal.
+        sigma: initial width of the mask on every axis, in units of the [-1, 1] coordinate, positive, may
+            exceed 1; None: 0.075 as published, more on small grids so that 5 taps fit
+            (`grid.initial_sigma`).
+        mask: ``"gaussian"``, or None for a kernel that keeps its size.
+        learn_mean: whether the centre of the mask is learned.
+        causal: the last tap is now, the mask starts there, and padding is on the left; 1-D.
+        depthwise: one kernel per channel instead of one per pair; needs out_channels = in_channels.
+        stride: of every axis.
+        generator: its name, see `kernel_generators`.
+        hidden, layers, frequency: of the generator.
+        bias: whether a learned (out_channels,) bias is added, from 0.
 
     Raises:
-        ValueError: an even or non-positive size, not 1 to 3 axes, sigma not positive.
+        ValueError: an even or non-positive size, not 1 to 3 axes (1 if causal), sigma not positive or given
+            without a mask, an unknown mask or generator, depthwise with different channels, a stride below 1.
     """
 
     gain: Tensor
@@ -45,51 +58,156 @@ class FlexConv(nn.Module):
         size: tuple[int, ...],
         *,
         sigma: float | None = None,
+        mask: Literal["gaussian"] | None = "gaussian",
+        learn_mean: bool = True,
+        causal: bool = False,
+        depthwise: bool = False,
+        stride: int = 1,
+        generator: str = "magnet",
         hidden: int = 32,
         layers: int = 3,
         frequency: float = 0.5,
         bias: bool = True,
     ) -> None:
         super().__init__()
-        check_size(size)
-        if sigma is not None and not 0 < sigma < math.inf:
-            raise ValueError(f"sigma must be positive and finite, got {sigma}; use None for the default")
+        check_size(size, causal)
+        _check_mask(mask, sigma)
+        if depthwise and in_channels != out_channels:
+            raise ValueError(
+                f"a depthwise layer keeps its channels, got {in_channels} and {out_channels}; "
+                "use SeparableFlexConv to change them"
+            )
+        if stride < 1:
+            raise ValueError(f"stride must be at least 1, got {stride}")
         self.in_channels, self.out_channels, self.size = in_channels, out_channels, size
-        sigmas = tuple(initial_sigma(n) if sigma is None else float(sigma) for n in size)
-        self.mask = GaussianMask(size, sigmas)
-        self.generator = MAGNet(
-            size, sigmas, out_channels * in_channels, hidden=hidden, layers=layers, frequency=frequency
+        self.causal, self.depthwise, self.stride = causal, depthwise, stride
+        self.mask: GaussianMask | None = None
+        sigmas = (math.inf,) * len(size)
+        if mask is not None:
+            sigmas = tuple(initial_sigma(n, causal) if sigma is None else float(sigma) for n in size)
+            self.mask = GaussianMask(size, sigmas, learn_mean, causal)
+        self.generator = generator_class(generator)(
+            size,
+            sigmas,
+            out_channels if depthwise else out_channels * in_channels,
+            hidden=hidden,
+            layers=layers,
+            frequency=frequency,
+            causal=causal,
         )
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.backend: Backend = "auto"
+        self.crop: tuple[int, ...] | None = None
         self.register_buffer("gain", torch.ones(()))
         with torch.no_grad():
             self.gain.copy_((out_channels / self.kernel().square().sum()).sqrt())
 
     @property
     def kernel_size(self) -> tuple[int, ...]:
-        """Taps along each axis at the present mask."""
-        return tuple(2 * half + 1 for half in self.mask.half_widths())
+        """Taps along each axis, at the present mask unless `crop` holds them."""
+        if self.crop is not None:
+            return self.crop
+        return self.size if self.mask is None else self.mask.kernel_size()
+
+    def coordinates(self) -> list[Tensor]:
+        """Where the kernel is sampled, (taps,) per axis, in units of the [-1, 1] coordinate."""
+        like, axes = self.gain, []
+        for taps, n in zip(self.kernel_size, self.size, strict=True):
+            if self.causal:
+                whole = torch.linspace(-1, 1, n, dtype=like.dtype, device=like.device)
+                axes.append(whole[n - taps :] if n > 1 else -whole)  # one point: now
+            else:
+                half = taps // 2
+                steps = torch.arange(-half, half + 1, device=like.device).to(like.dtype)
+                axes.append(steps * step(n))
+        return axes
 
     def kernel(self) -> Tensor:
-        """The masked, cropped kernel: (out, in, *kernel_size)."""
-        halves = self.mask.half_widths()
-        like = self.mask.sigma
-        axes = [
-            torch.arange(-half, half + 1, device=like.device).to(like.dtype) * step(points)
-            for half, points in zip(halves, self.size, strict=True)
-        ]
-        grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
-        points = grid.flatten(0, -2)  # (K, D)
-        taps: Tensor = self.generator(points) * (self.gain * self.mask(points))[:, None]  # (K, out * in)
-        return taps.T.reshape(self.out_channels, self.in_channels, *grid.shape[:-1])
+        """The masked, cropped kernel: (out, in, *kernel_size), (1, channels, *kernel_size) if depthwise.
+
+        In the precision of the parameters, autocast or not: phases reach hundreds of radians.
+        """
+        axes = self.coordinates()
+        points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)  # (K, D)
+        with torch.autocast(points.device.type, enabled=False):
+            scale = self.gain if self.mask is None else self.gain * self.mask(points)
+            values: Tensor = self.generator(points) * scale.expand(len(points))[:, None]  # (K, out * in)
+        outputs = 1 if self.depthwise else self.out_channels
+        return values.T.reshape(outputs, self.in_channels, *map(len, axes))
 
     def freeze(self) -> PlainConv:
         """The same function with its taps written out: exact, and rid of the generator's cost."""
         bias = None if self.bias is None else self.bias.detach().clone()
-        taps = self.kernel().detach().clone(memory_format=torch.contiguous_format)
-        return PlainConv(taps, bias, self.backend)
+        taps = self._taps().detach().clone(memory_format=torch.contiguous_format)
+        return PlainConv(taps, bias, self.backend, **self._geometry())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, in, *extent) -> (batch, out, *extent)."""
-        return convolve(x, self.kernel(), self.bias, self.backend)
+        """(batch, in, *extent) -> (batch, out, *ceil(extent / stride)).
+
+        Raises:
+            ValueError: `x` has other axes or channels.
+        """
+        return convolve(x, self._taps(), self.bias, self.backend, **self._geometry())
+
+    def _taps(self) -> Tensor:
+        """The kernel as torch lays it out: (out, in / groups, *kernel_size)."""
+        return self.kernel().transpose(0, 1) if self.depthwise else self.kernel()
+
+    def _geometry(self) -> dict[str, Any]:
+        groups = self.in_channels if self.depthwise else 1
+        return {"groups": groups, "causal": self.causal, "stride": self.stride}
+
+
+class SeparableFlexConv(nn.Module):
+    """A depthwise FlexConv, then a 1x1 convolution, as in CCNN (arXiv 2301.10540).
+
+    The 1x1 weights are Kaiming-normal of gain 1, so that noise keeps its scale, their biases 0.
+
+    Args:
+        in_channels, out_channels, size: see `FlexConv`.
+        bias: whether both convolutions add a learned bias.
+        settings: the others of `FlexConv`, but `depthwise`.
+
+    Raises:
+        ValueError: as `FlexConv`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        size: tuple[int, ...],
+        *,
+        bias: bool = True,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        self.depthwise = FlexConv(in_channels, in_channels, size, depthwise=True, bias=bias, **settings)
+        pointwise = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(size) - 1]
+        self.pointwise = pointwise(in_channels, out_channels, 1, bias=bias)
+        nn.init.kaiming_normal_(self.pointwise.weight, nonlinearity="linear")
+        if self.pointwise.bias is not None:
+            nn.init.zeros_(self.pointwise.bias)
+
+    @property
+    def kernel_size(self) -> tuple[int, ...]:
+        """Taps along each axis of the depthwise kernel."""
+        return self.depthwise.kernel_size
+
+    def kernel(self) -> Tensor:
+        """The depthwise kernel: (1, in, *kernel_size)."""
+        return self.depthwise.kernel()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, in, *extent) -> (batch, out, *ceil(extent / stride))."""
+        y: Tensor = self.pointwise(self.depthwise(x))
+        return y
+
+
+def _check_mask(mask: str | None, sigma: float | None) -> None:
+    if mask not in ("gaussian", None):
+        raise ValueError(f"unknown mask {mask!r}; there are: 'gaussian', None")
+    if mask is None and sigma is not None:
+        raise ValueError(f"sigma is the width of a mask and there is none, got {sigma}; leave it None")
+    if sigma is not None and not 0 < sigma < math.inf:
+        raise ValueError(f"sigma must be positive and finite, got {sigma}; use None for the default")

@@ -1,7 +1,8 @@
 """The grid a continuous kernel is sampled on, and how much of it a Gaussian mask keeps. No torch.
 
 Along an axis of `points` (odd) the coordinates are the grid points of [-1, 1], `step(points)` apart and
-with 0 in the middle. FlexConv (arXiv 2110.08059) crops where the mask falls to `THRESHOLD`.
+with 0 in the middle; in a causal kernel (1-D, any number of points) 1 is now and -1 the oldest sample.
+FlexConv (arXiv 2110.08059) crops where the mask falls to `THRESHOLD`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,19 @@ def odd_cover(extent: int) -> int:
     return extent + 1 - extent % 2
 
 
-def check_size(size: tuple[int, ...]) -> None:
-    """Refuse a kernel size that is not odd and positive on each of 1 to 3 axes, with a ValueError."""
+def check_size(size: tuple[int, ...], causal: bool = False) -> None:
+    """Refuse a kernel size that is not odd and positive on each of 1 to 3 axes, with a ValueError.
+
+    A causal kernel has one axis and no middle: any positive size.
+    """
     if not 1 <= len(size) <= 3:
         raise ValueError(f"a kernel has 1 to 3 axes, got {len(size)}: {size}; give one size per axis")
-    if any(n < 1 or n % 2 == 0 for n in size):
+    if causal and len(size) > 1:
+        raise ValueError(f"a causal kernel has 1 axis, time, got {len(size)}: {size}; use causal=False")
+    if any(n < 1 or (n % 2 == 0 and not causal) for n in size):
         odd = tuple(odd_cover(max(1, n)) for n in size)
-        raise ValueError(f"kernel sizes must be odd and positive, got {size}; use {odd}")
+        rule = "positive" if causal else "odd and positive"
+        raise ValueError(f"kernel sizes must be {rule}, got {size}; use {odd}")
 
 
 def step(points: int) -> float:
@@ -33,29 +40,30 @@ def step(points: int) -> float:
     return 2 / (points - 1) if points > 1 else 2.0
 
 
-def initial_sigma(points: int) -> float:
+def initial_sigma(points: int, causal: bool = False) -> float:
     """Starting width of the mask: the published 0.075, but never less than 5 taps (3 where 3 is all)."""
-    return max(0.075, 2.2 * step(points) / ROOT)
+    return max(0.075, (4.2 if causal else 2.2) * step(points) / ROOT)
 
 
 def smallest_sigma(points: int) -> float:
-    """Least width allowed: 3 taps. With one tap, at the mask's top, sigma would have no gradient."""
+    """Least width allowed: neighbours of the mask's top stay. With one tap sigma would have no gradient."""
     return 1.05 * step(points) / ROOT
 
 
-def half_width(points: int, mean: float, sigma: float) -> int:
-    """Taps kept on each side of the centre: those with |x| < |mean| + ROOT sigma, at least one.
+def taps(points: int, mean: float, sigma: float, causal: bool = False) -> int:
+    """Taps kept: those where the mask exceeds `THRESHOLD`, at least 3, at most the grid's.
 
-    The crop is symmetric about 0, so a shifted mean enlarges it. NaN keeps the whole grid: it shall
-    reach the loss, where the trial looks for it.
+    Centred: |x| < |mean| + ROOT sigma, symmetric about 0, so a shifted mean enlarges the kernel. Causal:
+    x > mean - ROOT sigma, the last tap always kept. NaN keeps the whole grid: it shall reach the loss,
+    where the trial looks for it.
     """
-    most = (points - 1) // 2
-    reach = (abs(mean) + ROOT * abs(sigma)) / step(points)
+    distance = 1 - mean if causal else abs(mean)
+    reach = (distance + ROOT * abs(sigma)) / step(points)
     if not math.isfinite(reach):
-        return most
-    return min(most, max(1, math.ceil(reach) - 1))
+        return points
+    return min(points, max(3, math.ceil(reach) if causal else 2 * math.ceil(reach) - 1))
 
 
 def kernel_size(size: tuple[int, ...], sigma: float | None = None) -> tuple[int, ...]:
     """Taps per axis of a centred mask on a grid of `size` points, at the initial sigma if None."""
-    return tuple(2 * half_width(n, 0.0, initial_sigma(n) if sigma is None else sigma) + 1 for n in size)
+    return tuple(taps(n, 0.0, initial_sigma(n) if sigma is None else sigma) for n in size)

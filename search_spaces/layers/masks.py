@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from search_spaces.layers.grid import half_width, smallest_sigma
+from search_spaces.layers.grid import smallest_sigma, taps
 
 
 class GaussianMask(nn.Module):
@@ -17,16 +17,23 @@ class GaussianMask(nn.Module):
     Args:
         size: points of the grid along each axis, odd.
         sigma: initial width along each axis, in units of the [-1, 1] coordinate; may exceed 1.
-        learn_mean: whether the centre is a parameter (as published for images) or stays at 0.
+        learn_mean: whether the centre is a parameter (as published for images) or stays where it starts.
+        causal: whether the centre starts at 1, which is now, instead of 0.
     """
 
     mean: Tensor
     floor: Tensor
 
-    def __init__(self, size: tuple[int, ...], sigma: tuple[float, ...], learn_mean: bool = True) -> None:
+    def __init__(
+        self,
+        size: tuple[int, ...],
+        sigma: tuple[float, ...],
+        learn_mean: bool = True,
+        causal: bool = False,
+    ) -> None:
         super().__init__()
-        self.size = size
-        mean = torch.zeros(len(size))
+        self.size, self.causal = size, causal
+        mean = torch.full((len(size),), 1.0 if causal else 0.0)
         if learn_mean:
             self.mean = nn.Parameter(mean)
         else:
@@ -43,10 +50,10 @@ class GaussianMask(nn.Module):
                 self.sigma.clamp_(min=self.floor)
         return self.sigma.clamp(min=self.floor)
 
-    def half_widths(self) -> tuple[int, ...]:
-        """Taps kept on each side of the centre, per axis, at the present mean and sigma."""
+    def kernel_size(self) -> tuple[int, ...]:
+        """Taps kept per axis at the present mean and sigma, see `grid.taps`."""
         mean, sigma = self.mean.tolist(), self.width().tolist()
-        return tuple(half_width(n, m, s) for n, m, s in zip(self.size, mean, sigma, strict=True))
+        return tuple(taps(n, m, s, self.causal) for n, m, s in zip(self.size, mean, sigma, strict=True))
 
     def forward(self, points: Tensor) -> Tensor:
         """Mask at `points` (K, D) in [-1, 1]: (K,), in (0, 1]."""

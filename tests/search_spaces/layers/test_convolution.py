@@ -8,29 +8,91 @@ from hypothesis import strategies as st
 from search_spaces.layers.convolution import cheaper, convolve, plain_conv
 
 axis = st.tuples(st.integers(1, 13), st.integers(0, 10).map(lambda half: 2 * half + 1))
+series = st.tuples(st.integers(1, 20), st.integers(1, 30))
 
 
-@settings(deadline=None, max_examples=60)
-@given(
-    axes=st.lists(axis, min_size=1, max_size=3),
-    channels=st.tuples(*[st.integers(1, 3)] * 2),
-    bias=st.booleans(),
-)
-def test_fft_equals_spatial_on_any_rectangle(axes, channels, bias):
-    extent, size = zip(*axes)
-    inputs, outputs = channels
+def assert_backends_agree(extent, size, *, inputs, outputs, bias, **geometry):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, inputs, *extent, generator=generator, dtype=torch.float64)
-    kernel = torch.randn(outputs, inputs, *size, generator=generator, dtype=torch.float64)
+    per_group = inputs // geometry["groups"]
+    kernel = torch.randn(outputs, per_group, *size, generator=generator, dtype=torch.float64)
     offset = torch.randn(outputs, generator=generator, dtype=torch.float64) if bias else None
     results = []
     for backend in ("spatial", "fft"):
         leaves = x.clone().requires_grad_(), kernel.clone().requires_grad_()
-        y = convolve(*leaves, offset, backend)
+        y = convolve(*leaves, offset, backend, **geometry)
         results.append((y, *torch.autograd.grad(y.square().sum(), leaves)))
-    assert results[0][0].shape == (2, outputs, *extent)
+    assert results[0][0].shape == (2, outputs, *(-(-n // geometry["stride"]) for n in extent))
     for spatial, fft in zip(*results):
         torch.testing.assert_close(fft, spatial, rtol=1e-9, atol=1e-9)
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    axes=st.lists(axis, min_size=1, max_size=3),
+    channels=st.tuples(*[st.integers(1, 3)] * 2),
+    bias=st.booleans(),
+    depthwise=st.booleans(),
+    stride=st.integers(1, 3),
+)
+def test_fft_equals_spatial_on_any_rectangle(axes, channels, bias, depthwise, stride):
+    inputs, outputs = (channels[0],) * 2 if depthwise else channels
+    groups = inputs if depthwise else 1
+    assert_backends_agree(
+        *zip(*axes), inputs=inputs, outputs=outputs, bias=bias, groups=groups, stride=stride, causal=False
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(shape=series, channels=st.integers(1, 3), depthwise=st.booleans(), stride=st.integers(1, 3))
+def test_fft_equals_spatial_on_any_causal_series(shape, channels, depthwise, stride):
+    extent, size = shape
+    assert_backends_agree(
+        (extent,),
+        (size,),
+        inputs=channels,
+        outputs=channels,
+        bias=True,
+        groups=channels if depthwise else 1,
+        stride=stride,
+        causal=True,
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_half_precision_keeps_its_type_and_the_precision_it_has(dtype, groups):
+    torch.manual_seed(0)
+    x, kernel = torch.randn(2, 4, 50), torch.randn(4, 4 // groups, 31)
+    exact = convolve(x, kernel, torch.ones(4), "spatial", groups=groups)
+    for backend in ("spatial", "fft"):
+        y = convolve(x.to(dtype), kernel, torch.ones(4), backend, groups=groups)
+        assert y.dtype == dtype
+        assert (y.float() - exact).abs().max() < 4 * torch.finfo(dtype).eps * exact.abs().max()
+
+
+def test_causal_padding_shows_no_sample_before_its_time():
+    x = torch.tensor([1.0, 0.0, 0.0, 0.0]).view(1, 1, 4)
+    kernel = torch.tensor([3.0, 2.0, 1.0]).view(1, 1, 3)  # the last tap is now
+    for backend in ("spatial", "fft"):
+        y = convolve(x, kernel, None, backend, causal=True).flatten()
+        torch.testing.assert_close(y, torch.tensor([1.0, 2.0, 3.0, 0.0]), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "kernel", "geometry", "message"),
+    [
+        ((1, 2, 5), (2, 2, 4), {}, "kernel sizes must be odd and positive, got \\(4,\\); use \\(5,\\)"),
+        ((1, 2, 5, 5), (2, 2, 3), {}, "a kernel of 1 axes takes"),
+        ((1, 2, 5, 5), (2, 2, 3, 3), {"causal": True}, "a causal kernel has 1 axis"),
+        ((1, 4, 5), (4, 2, 3), {"groups": 2}, "groups must be 1 or the number of channels"),
+        ((1, 4, 5), (4, 2, 3), {}, "and 4 channels"),
+        ((1, 2, 5), (2, 2, 3), {"stride": 0}, "stride must be at least 1, got 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused(x, kernel, geometry, message):
+    with pytest.raises(ValueError, match=message):
+        convolve(torch.zeros(x), torch.zeros(kernel), **geometry)
 
 
 def test_fft_equals_spatial_in_float32_on_a_long_kernel():

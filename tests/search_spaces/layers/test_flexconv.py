@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from search_spaces.layers.flexconv import FlexConv
+from search_spaces.layers.flexconv import FlexConv, SeparableFlexConv
+from search_spaces.layers.kernel_generators import GENERATORS
+from search_spaces.network import freeze, kernel_sizes, parameter_groups
 
 LAYERS = [((33,), 0.2), ((17, 9), 0.3), ((9, 5, 7), None)]
 
@@ -143,3 +145,169 @@ def test_a_wrong_size_is_refused(size):
 def test_a_wrong_sigma_is_refused(sigma):
     with pytest.raises(ValueError, match="sigma must be positive"):
         FlexConv(1, 1, (5,), sigma=sigma)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("size", [(785,), (29, 29)])
+def test_every_generator_starts_at_unit_gain_and_learns_as_a_generator(name, size):
+    if name == "steerable_magnet" and len(size) != 2:
+        return
+    layer = FlexConv(4, 4, size, generator=name)
+    assert layer.kernel().square().sum().item() == pytest.approx(4, rel=1e-3)
+    groups = parameter_groups(layer)
+    assert not groups["weights"]
+    assert len(groups["undecayed"]) == len(list(layer.generator.parameters())) + 1
+
+
+OPERATORS = {
+    "flexconv_1d": lambda **more: FlexConv(2, 3, (9,), sigma=0.5, **more),
+    "flexconv_2d": lambda **more: FlexConv(2, 3, (7, 5), sigma=0.5, **more),
+    "flexconv_3d": lambda **more: FlexConv(2, 2, (5, 3, 5), sigma=0.5, **more),
+    "causal": lambda **more: FlexConv(2, 3, (8,), sigma=0.5, causal=True, **more),
+    "fixed_mean": lambda **more: FlexConv(2, 3, (9,), sigma=0.5, learn_mean=False, **more),
+    "ckconv": lambda **more: FlexConv(2, 3, (7, 5), mask=None, **more),
+    "causal_ckconv": lambda **more: FlexConv(2, 3, (6,), mask=None, causal=True, **more),
+    "depthwise": lambda **more: FlexConv(3, 3, (7, 5), sigma=0.5, depthwise=True, **more),
+    "separable": lambda **more: SeparableFlexConv(2, 3, (7, 5), sigma=0.5, **more),
+    "causal_separable": lambda **more: SeparableFlexConv(2, 3, (8,), sigma=0.5, causal=True, **more),
+    "strided": lambda **more: FlexConv(2, 3, (7, 5), sigma=0.5, stride=2, **more),
+}
+of_every_operator = pytest.mark.parametrize("name", OPERATORS)
+
+
+def flexible_part(layer):
+    return layer.depthwise if isinstance(layer, SeparableFlexConv) else layer
+
+
+def some_input(layer, batch=1, longer=0):
+    flexible = flexible_part(layer)
+    return torch.randn(batch, flexible.in_channels, *(n + longer for n in flexible.size))
+
+
+@of_every_operator
+def test_gradients_of_every_operator_at_a_fixed_crop(name):
+    layer = OPERATORS[name](hidden=2, layers=1).double()
+    flexible = flexible_part(layer)
+    flexible.crop = flexible.kernel_size
+    x = some_input(layer).double().requires_grad_()
+    names, parameters = zip(*layer.named_parameters())
+
+    def output(x, *replaced):
+        return torch.func.functional_call(layer, dict(zip(names, replaced)), (x,))
+
+    for backend in ("spatial", "fft"):
+        flexible.backend = backend
+        assert torch.autograd.gradcheck(output, (x, *parameters), fast_mode=True)
+
+
+@of_every_operator
+def test_every_operator_freezes_to_the_same_function_and_is_shaped_as_said(name):
+    layer = OPERATORS[name]().eval()
+    x = some_input(layer, batch=2, longer=3)
+    frozen = freeze(layer)
+    assert not any(isinstance(module, FlexConv) for module in frozen.modules())
+    y = frozen(x)
+    torch.testing.assert_close(y, layer(x), rtol=0, atol=1e-6)
+    stride = flexible_part(layer).stride
+    assert y.shape[2:] == tuple(-(-n // stride) for n in x.shape[2:])
+
+
+@of_every_operator
+def test_a_shift_of_the_input_shifts_the_output(name):
+    layer = OPERATORS[name]().double()
+    flexible = flexible_part(layer)
+    axes = len(flexible.size)
+    x = torch.zeros(1, flexible.in_channels, *[40] * axes, dtype=torch.float64)
+    x[(..., *[slice(16, 22)] * axes)] = torch.randn(1, flexible.in_channels, *[6] * axes)
+    shift = 2 * flexible.stride
+    moved = layer(x.roll([shift] * axes, list(range(2, 2 + axes))))
+    expected = layer(x).roll([2] * axes, list(range(2, 2 + axes)))
+    torch.testing.assert_close(moved, expected)
+
+
+@pytest.mark.parametrize("backend", ["spatial", "fft"])
+@pytest.mark.parametrize("name", ["causal", "causal_ckconv", "causal_separable"])
+def test_no_output_of_a_causal_layer_knows_what_comes_later(name, backend):
+    layer = OPERATORS[name]().double()
+    flexible_part(layer).backend = backend
+    x = torch.randn(1, 2, 30, dtype=torch.float64)
+    later = x.clone()
+    later[..., 17:] += 1
+    before, after = layer(x), layer(later)
+    torch.testing.assert_close(after[..., :17], before[..., :17], rtol=0, atol=1e-12)
+    assert ((after - before)[..., 17:].abs().amax((0, 1)) > 1e-9).all()
+
+
+@pytest.mark.parametrize(("points", "sigma", "kept"), [(1024, 0.075, 83), (1024, 0.25, 275), (9, 9.0, 9)])
+def test_taps_of_a_causal_mask(points, sigma, kept):
+    layer = FlexConv(1, 1, (points,), sigma=sigma, causal=True)
+    assert layer.kernel_size == (kept,)
+    mask = layer.mask(1 - torch.arange(kept)[:, None] * 2 / (points - 1))
+    assert mask[0] == 1
+    assert (mask > 0.1).all()
+
+
+@pytest.mark.parametrize("points", [3, 4, 9, 28, 785, 4001])
+def test_a_causal_layer_starts_with_five_taps_and_never_has_fewer_than_three(points):
+    layer = FlexConv(1, 1, (points,), causal=True)
+    assert layer.kernel_size[0] >= min(5, points)
+    with torch.no_grad():
+        layer.mask.sigma.zero_()
+    assert layer.kernel_size == (3,)
+    y = layer(torch.randn(1, 1, 10))
+    y.square().sum().backward()
+    assert y.isfinite().all()
+    assert all(p.grad.isfinite().all() and p.grad.any() for p in layer.parameters())
+
+
+def test_without_a_mask_the_kernel_is_the_generator_on_the_whole_grid():
+    layer = FlexConv(2, 3, (7, 5), mask=None)
+    points = torch.cartesian_prod(torch.linspace(-1, 1, 7), torch.linspace(-1, 1, 5))
+    expected = layer.gain * layer.generator(points).T.reshape(3, 2, 7, 5)
+    torch.testing.assert_close(layer.kernel(), expected)
+    assert not parameter_groups(layer)["masks"]
+
+
+def test_a_mean_that_is_not_learned_is_saved_all_the_same():
+    layer = FlexConv(1, 1, (9,), causal=True, learn_mean=False)
+    assert "mask.mean" not in dict(layer.named_parameters())
+    assert layer.state_dict()["mask.mean"].tolist() == [1.0]
+
+
+def test_a_separable_layer_keeps_the_scale_of_noise_and_counts_one_kernel():
+    layer = SeparableFlexConv(256, 256, (33,))
+    y = layer(torch.randn(4, 256, 200))
+    assert y.std().item() == pytest.approx(1, abs=0.1)
+    assert layer.depthwise.kernel().shape == (1, 256, 5)
+    assert kernel_sizes(layer) == ((5,),) == kernel_sizes(freeze(layer))
+
+
+def test_kernels_are_generated_in_full_precision_under_autocast():
+    layer = FlexConv(2, 2, (785,))
+    expected = layer.kernel()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer.kernel(), expected)
+        assert layer(torch.randn(1, 2, 30)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"generator": "mlp"}, "unknown generator 'mlp'"),
+        ({"mask": "hann"}, "unknown mask 'hann'"),
+        ({"mask": None, "sigma": 0.1}, "leave it None"),
+        ({"depthwise": True}, "use SeparableFlexConv"),
+        ({"stride": 0}, "stride must be at least 1"),
+        ({"causal": True}, "a causal kernel has 1 axis"),
+    ],
+)
+def test_a_wrong_setting_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        FlexConv(2, 3, (9, 9), **settings)
+
+
+def test_an_input_of_other_axes_or_channels_is_refused():
+    layer = FlexConv(2, 3, (9,))
+    for shape in ((1, 2, 5, 5), (1, 3, 5)):
+        with pytest.raises(ValueError, match=r"takes \(batch|3 channels"):
+            layer(torch.zeros(shape))

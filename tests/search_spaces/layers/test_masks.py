@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from search_spaces.layers.grid import half_width, initial_sigma, kernel_size, odd_cover, smallest_sigma
+from search_spaces.layers.grid import initial_sigma, kernel_size, odd_cover, smallest_sigma, taps
 from search_spaces.layers.masks import GaussianMask
 
 
 @pytest.mark.parametrize(
-    ("points", "sigma", "taps"),
+    ("points", "sigma", "kept"),
     [
         (33, 0.075, 5),
         (33, 0.125, 9),
@@ -21,19 +21,19 @@ from search_spaces.layers.masks import GaussianMask
         (1, 1.0, 1),
     ],
 )
-def test_size_of_a_centred_mask(points, sigma, taps):
-    assert kernel_size((points,), sigma) == (taps,)
+def test_size_of_a_centred_mask(points, sigma, kept):
+    assert kernel_size((points,), sigma) == (kept,)
 
 
 def test_a_tap_on_the_threshold_is_dropped():
     at_four_steps = 4 * 0.0625 / math.sqrt(-2 * math.log(0.1))
-    assert half_width(33, 0.0, at_four_steps * (1 - 1e-12)) == 3
-    assert half_width(33, 0.0, at_four_steps * (1 + 1e-12)) == 4
+    assert taps(33, 0.0, at_four_steps * (1 - 1e-12)) == 7
+    assert taps(33, 0.0, at_four_steps * (1 + 1e-12)) == 9
 
 
 def test_a_shifted_mean_enlarges_the_crop_on_both_sides():
-    centred, right, left = (half_width(33, mean, 0.125) for mean in (0.0, 0.25, -0.25))
-    assert right == left == centred + 4
+    centred, right, left = (taps(33, mean, 0.125) for mean in (0.0, 0.25, -0.25))
+    assert right == left == centred + 8
 
 
 @pytest.mark.parametrize("points", [5, 9, 29, 33, 65, 785, 4001])
@@ -62,7 +62,7 @@ def test_no_sigma_gives_nan_or_fewer_than_three_taps(sigma, training):
     value.sum().backward()
     assert value.isfinite().all()
     assert mask.sigma.grad.isfinite().all()
-    assert mask.half_widths()[0] >= 1
+    assert mask.kernel_size()[0] >= 3
 
 
 def test_sigma_is_projected_in_training_and_left_alone_in_evaluation():
@@ -78,8 +78,8 @@ def test_sigma_is_projected_in_training_and_left_alone_in_evaluation():
 
 def test_at_the_floor_sigma_still_has_a_gradient():
     mask = GaussianMask((17,), (1e-3,))
-    (half,) = mask.half_widths()
-    assert half == 1
+    (kept,) = mask.kernel_size()
+    assert kept == 3
     mask(torch.tensor([[-0.125], [0.0], [0.125]])).sum().backward()
     assert mask.sigma.grad.item() > 0.1
 
