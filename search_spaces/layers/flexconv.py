@@ -109,6 +109,19 @@ class FlexConv(nn.Module):
             return self.crop
         return self.size if self.mask is None else self.mask.kernel_size()
 
+    def set_size(self, size: tuple[int, ...]) -> None:
+        """Sample the same function on another grid, see `resolution.at_rate`; a held crop is released.
+
+        Raises:
+            ValueError: not as many axes, or a size that `FlexConv` refuses.
+        """
+        check_size(size, self.causal)
+        if len(size) != len(self.size):
+            raise ValueError(f"a layer of {len(self.size)} axes takes as many sizes, got {size}")
+        self.size, self.crop = size, None
+        if self.mask is not None:
+            self.mask.set_size(size)
+
     def coordinates(self) -> list[Tensor]:
         """Where the kernel is sampled, (taps,) per axis, in units of the [-1, 1] coordinate."""
         like, axes = self.gain, []

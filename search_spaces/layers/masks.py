@@ -32,15 +32,20 @@ class GaussianMask(nn.Module):
         causal: bool = False,
     ) -> None:
         super().__init__()
-        self.size, self.causal = size, causal
+        self.causal = causal
         mean = torch.full((len(size),), 1.0 if causal else 0.0)
         if learn_mean:
             self.mean = nn.Parameter(mean)
         else:
             self.register_buffer("mean", mean)
         self.sigma = nn.Parameter(torch.tensor(sigma))
-        floor = torch.tensor([smallest_sigma(points) for points in size])
-        self.register_buffer("floor", floor, persistent=False)
+        self.register_buffer("floor", torch.zeros(len(size)), persistent=False)
+        self.set_size(size)
+
+    def set_size(self, size: tuple[int, ...]) -> None:
+        """Take another grid; mean and sigma stay."""
+        self.size = size
+        self.floor.copy_(torch.tensor([smallest_sigma(points) for points in size]))
 
     def width(self) -> Tensor:
         """Sigma per axis (D,), not below its floor; projects the parameter in training."""
