@@ -7,8 +7,8 @@ import os
 import shutil
 import sys
 
-# The CUDA build of torch, which PyPI gives to Linux, takes several GB more than a build without.
-NEEDED_GB = 4 if os.environ.get("TORCH") or sys.platform == "darwin" else 10
+NEEDED_GB = 3
+CUDA_GB = 10  # with the CUDA build of torch, which PyPI gives to Linux
 
 
 def problems():
@@ -22,14 +22,20 @@ def problems():
     except ImportError:
         name = "python%d.%d-venv" % sys.version_info[:2]
         yield "Python's venv module is missing: install it (Debian, Ubuntu: apt install %s)" % name
-    if not os.path.exists(".venv/nas"):
-        free = shutil.disk_usage(".").free / 1e9
-        if free < NEEDED_GB:
-            text = "%d GB of free disk are needed, there are %.1f: free some, or TORCH= a build without CUDA"
-            yield text % (NEEDED_GB, free)
+    if free_gb() < NEEDED_GB:
+        text = "%d GB of free disk are needed, there are %.1f: free some or clone elsewhere"
+        yield text % (NEEDED_GB, free_gb())
+
+
+def free_gb():
+    """Free disk here; what is installed already is not asked for again."""
+    return float("inf") if os.path.exists(".venv/nas") else shutil.disk_usage(".").free / 1e9
 
 
 found = list(problems())
 for line in found:
     sys.stderr.write(line + "\n")
+if not found and free_gb() < CUDA_GB and sys.platform == "linux" and not os.environ.get("TORCH"):
+    text = "note: %.1f GB of disk are free; PyPI's CUDA build of torch wants %d, TORCH= takes another build\n"
+    sys.stderr.write(text % (free_gb(), CUDA_GB))
 sys.exit(1 if found else 0)
