@@ -68,15 +68,20 @@ def best_of_figure(task: TaskComparison) -> str:
             banded = [b for b in solid if b.error.low is not None and b.error.high is not None]
             axes.plot(*_line(known), color=colour, alpha=0.35)
             axes.plot(
-                *_line(solid), color=colour, marker="o" if len(solid) < 3 else None, markersize=4,
+                *_line(solid),
+                color=colour,
+                marker="o" if len(solid) < 3 else None,
+                markersize=4,
                 label=f"best of n {_population(space)}" if known else None,
-            )  # fmt: skip
+            )
             axes.fill_between(
                 [b.n for b in banded],
                 [100 * (b.error.low or 0.0) for b in banded],
                 [100 * (b.error.high or 0.0) for b in banded],
-                color=colour, alpha=0.18, linewidth=0,
-            )  # fmt: skip
+                color=colour,
+                alpha=0.18,
+                linewidth=0,
+            )
             if space.n is not None:
                 axes.axvline(space.n, color=INK, linewidth=0.8, linestyle=(0, (1, 3)))
         for level, colour, dash in _fixed(task):
@@ -106,15 +111,26 @@ def anytime_figure(task: TaskComparison) -> str:
             text = f"{label(search.space)} search ({count} seed{'s' * (count > 1)})"
             seconds, errors = zip(*search.curve)
             axes.step(
-                [*seconds, search.seconds], [100 * e for e in (*errors, errors[-1])], where="post",
-                color=SEARCHED[position % len(SEARCHED)], alpha=0.8, label=None if text in named else text,
-            )  # fmt: skip
+                [*seconds, search.seconds],
+                [100 * e for e in (*errors, errors[-1])],
+                where="post",
+                color=SEARCHED[position % len(SEARCHED)],
+                alpha=0.8,
+                label=None if text in named else text,
+            )
             named.add(text)
         for level, colour, dash in _fixed(task):
             if level.select_error is not None:
                 axes.axhline(100 * level.select_error, color=colour, linestyle=dash, linewidth=0.9)
-                axes.plot(level.seconds, 100 * level.select_error, color=colour, marker="D", markersize=5,
-                    linestyle="none", label=_name(level))  # fmt: skip
+                axes.plot(
+                    level.seconds,
+                    100 * level.select_error,
+                    color=colour,
+                    marker="D",
+                    markersize=5,
+                    linestyle="none",
+                    label=_name(level),
+                )
         axes.set(xlabel="device-seconds spent", ylabel="best select error so far (%)")
         _logarithmic(axes)
 
@@ -131,8 +147,14 @@ def kernel_sizes_figure(task: TaskComparison) -> str:
             colour = SEARCHED[spaces.index(sizes.space) % len(SEARCHED)] if searched else SINGLE
             means = [sum(layer) / max(len(layer), 1) for layer in sizes.layers]
             of = "best design" if searched else sizes.of
-            axes.plot(range(1, len(means) + 1), means, color=colour, marker="s" if searched else "o",
-                markersize=5, label=f"{label(sizes.space)} ({of})")  # fmt: skip
+            axes.plot(
+                range(1, len(means) + 1),
+                means,
+                color=colour,
+                marker="s" if searched else "o",
+                markersize=5,
+                label=f"{label(sizes.space)} ({of})",
+            )
         axes.set(xlabel="layer", ylabel="kernel size (taps)")
         axes.set_ylim(0, 1.15 * max(axes.dataLim.y1, 1.0))
         axes.locator_params(axis="x", integer=True)
@@ -146,16 +168,25 @@ def pareto_figure(task: TaskComparison) -> str:
     def draw(axes: Axes) -> None:
         for i, space in enumerate(task.spaces):
             axes.scatter(
-                [point.multiply_adds for point in space.points], [100 * p.report_error for p in space.points],
-                color=SEARCHED[i % len(SEARCHED)], s=14, alpha=0.55, linewidths=0,
+                [point.multiply_adds for point in space.points],
+                [100 * p.report_error for p in space.points],
+                color=SEARCHED[i % len(SEARCHED)],
+                s=14,
+                alpha=0.55,
+                linewidths=0,
                 label=_population(space),
-            )  # fmt: skip
+            )
         for (level, colour, _), marker in zip(_fixed(task), "DsPX"):
             if level.report_error is not None:
                 axes.plot(
-                    level.multiply_adds, 100 * level.report_error, color=colour, marker=marker, markersize=8,
-                    linestyle="none", label=_name(level),
-                )  # fmt: skip
+                    level.multiply_adds,
+                    100 * level.report_error,
+                    color=colour,
+                    marker=marker,
+                    markersize=8,
+                    linestyle="none",
+                    label=_name(level),
+                )
         axes.set(xlabel="multiply-adds of one forward pass", ylabel="report error (%)")
         _logarithmic(axes)
 

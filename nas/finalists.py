@@ -43,10 +43,10 @@ def test(trial: Trial, task: Task, weights: Path) -> TestMetrics:
     from safetensors.torch import load_model
 
     from search_spaces.network import build
-    from trials.evaluation import score, to_tensors
+    from trials.evaluation import evaluate
 
     model = build(trial.architecture, task.shape)
     load_model(model, weights)
     rows = open_test(trial.source, trial.rows)
-    scored = score(model, to_tensors(rows, task, next(model.parameters()).device))
+    scored = evaluate(model, rows, task)
     return TestMetrics(error=scored.error, loss=scored.loss, rows=len(rows))

@@ -58,7 +58,7 @@ CAPTIONS = {
         "Learned taps per layer, mean over seeds and axes, beside those of the best discrete design by "
         "select error.",
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

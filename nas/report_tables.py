@@ -46,9 +46,19 @@ class Table(NamedTuple):
 def efficiency_table(task: TaskComparison) -> Table:
     """The single design, the searched spaces and the defaults: error, chance, cost, size."""
     head = (
-        "space", "report error", "test error (n)", "match f, p", "match f + margin, p", "p_run",
-        "designs to match", "cost to match", "factor", "parameters", "multiply-adds", "s per trial",
-    )  # fmt: skip
+        "space",
+        "report error",
+        "test error (n)",
+        "match f, p",
+        "match f + margin, p",
+        "p_run",
+        "designs to match",
+        "cost to match",
+        "factor",
+        "parameters",
+        "multiply-adds",
+        "s per trial",
+    )
     rows = [_level_row(task, task.single)] if task.single else []
     rows += [_space_row(task, space) for space in task.spaces if space.designs]
     rows += [_level_row(task, default) for default in task.defaults]
@@ -104,10 +114,19 @@ def _space_row(task: TaskComparison, space: SpaceComparison) -> tuple[str, ...]:
             else _bounded(ratio) + ("" if seconds else unit)
         )
     return (
-        f"{label(space.space)} (N = {space.designs})", report, _test(task, space.space),
-        _matches(chance), _matches(space.chance_margin), run, designs, cost, factor,
-        number(space.parameters), number(space.multiply_adds), number(space.seconds),
-    )  # fmt: skip
+        f"{label(space.space)} (N = {space.designs})",
+        report,
+        _test(task, space.space),
+        _matches(chance),
+        _matches(space.chance_margin),
+        run,
+        designs,
+        cost,
+        factor,
+        number(space.parameters),
+        number(space.multiply_adds),
+        number(space.seconds),
+    )
 
 
 def _matches(chance: Chance | None) -> str:
@@ -149,22 +168,30 @@ def search_table(task: TaskComparison) -> Table | None:
         ended = f"{search.completed} / {search.stopped} / {search.failed}"
         rows.append(
             (
-                f"{label(search.space)}, seed {search.seed}", ended, number(search.seconds),
+                f"{label(search.space)}, seed {search.seed}",
+                ended,
+                number(search.seconds),
                 percent(search.curve[-1][1]) if search.curve else "–",
                 _time(search.target, search.to_single, search.seconds),
                 _time(search.target, search.to_margin, search.seconds),
                 *_curse(curse),
             )
-        )  # fmt: skip
+        )
     caption = (
         "Searches choose and stop trials by select error, so no statement about a distribution rests on "
         "them. A time after > is censored: the target was not reached within it. Winner's curse: test "
         "error of the selected design, retrained, minus the select error its search saw."
     )
     head = (
-        "search", "completed / stopped / failed", "device-seconds", "best select error", "s to f",
-        "s to f + margin", "select → test", "winner's curse",
-    )  # fmt: skip
+        "search",
+        "completed / stopped / failed",
+        "device-seconds",
+        "best select error",
+        "s to f",
+        "s to f + margin",
+        "select → test",
+        "winner's curse",
+    )
     return Table(caption, head, tuple(rows))
 
 

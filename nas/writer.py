@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from operator import methodcaller
 from pathlib import Path
 from typing import Protocol
 
@@ -64,7 +65,7 @@ class Writer:
         self._thread.join()
         done = self._flush(live=False)
         if done and files:
-            done = self._try(lambda store: store.finish(time.time(), files, studies))
+            done = self._try(methodcaller("finish", time.time(), files, studies))
         if not done:
             self._say("MLflow has not taken everything; the records have: nas run --resume sends the rest")
         return done
@@ -80,13 +81,12 @@ class Writer:
             for trial, _ in curves:
                 self._curves[trial.id] = (trial, [])
         for position, record in enumerate(records):
-            if not self._try(lambda store, record=record: store.end(record)):  # type: ignore[misc]
+            if not self._try(methodcaller("end", record)):
                 with self._lock:
                     self._records = records[position:] + self._records
                 return False
         for trial, curve in curves:
-            at = self._started[trial.id]
-            if not self._try(lambda store, t=trial, c=curve, at=at: store.add(t, c, at)):  # type: ignore[misc]
+            if not self._try(methodcaller("add", trial, curve, self._started[trial.id])):
                 return False  # the record will bring these epochs
         return True
 

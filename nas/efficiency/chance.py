@@ -130,11 +130,14 @@ def match(
             most = 1 / number if census else 1 - (1 - LEVEL) ** (1 / number)
             most = max(most, float(np.quantile(chances, LEVEL)))
             return Match(
-                0, float(scale), Interval(0.0, 0.0, most),
-                _at_least(1 / most), _at_least(float(_even(np.array(most)))),
+                0,
+                float(scale),
+                Interval(0.0, 0.0, most),
+                _at_least(1 / most),
+                _at_least(float(_even(np.array(most)))),
                 tuple(_at_least(float(cost) / most) for cost in costs.mean(axis=0)),
                 tuple(_at_least(float(each) / most) for each in factor),
-            )  # fmt: skip
+            )
         share = count / number
         return Match(
             count,

@@ -93,12 +93,18 @@ def _compare_task(
             defaults.append(_against(default, _of(random, space), _of(random, plan.single)))
     spaces = tuple(
         compare_space(
-            space, _of(random, space), _of(random, plan.single), single, plan, margin,
-            size=sizes.get((task, space)), one_device=one_device,
+            space,
+            _of(random, space),
+            _of(random, plan.single),
+            single,
+            plan,
+            margin,
+            size=sizes.get((task, space)),
+            one_device=one_device,
             rng=np.random.default_rng([plan.seed, zlib.crc32(f"{task}/{space}".encode())]),
         )
         for space in plan.searched
-    )  # fmt: skip
+    )
     searches = search_curves(records, single.select_error if single else None, margin)
     ended = [record for record in records if record.status != "failed"]
     rows_report = ended[0].rows_report if ended else 0

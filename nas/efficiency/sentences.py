@@ -89,7 +89,9 @@ def of_task(task: TaskComparison, plan: Plan) -> tuple[str, ...]:
         beside = f" Trained so far: {', '.join(found)}." if found else ""
         return (f"{missing}: nothing can be concluded about {task.task} yet.{beside}",)
     verdicts = [_verdict_sentence(space, task, single) for space in task.spaces]
-    verdicts = verdicts or [f"{single} reaches {level_text(task.single)}; no space to search was planned."]  # type: ignore[arg-type]
+    if not verdicts:
+        assert task.single is not None  # or something would be missing
+        verdicts = [f"{single} reaches {level_text(task.single)}; no space to search was planned."]
     verdicts[0] += " " + _against_default(task.defaults, single, plan)
     chances = [_chance(space, single) for space in task.spaces if space.chance]
     of_single = next((f for f in task.finalists if f.space == plan.single), None)

@@ -114,7 +114,7 @@ def record(
 def population(errors: Iterable[float], space: str = "twin", **more: object) -> list[TrialRecord]:
     """Distinct designs with the given errors; infinity is a failed trial."""
     return [
-        record(space, i, float(e), status="completed" if np.isfinite(e) else "failed", **more)  # type: ignore[arg-type]
+        record(space, i, float(e), status="completed" if np.isfinite(e) else "failed", **more)
         for i, e in enumerate(errors)
     ]
 
@@ -129,7 +129,7 @@ def seeds(errors: Iterable[float], space: str = "flexconv", **more: object) -> l
             architecture=design(0, space),
             status="completed" if np.isfinite(e) else "failed",
             **more,
-        )  # type: ignore[arg-type]
+        )
         for i, e in enumerate(errors)
     ]
 

@@ -31,7 +31,7 @@ from trials.record import TrialRecord
 @pytest.mark.parametrize("kind", ["search", "finalist"])
 def test_adaptive_trials_are_refused_as_a_population(kind: str) -> None:
     with pytest.raises(ValueError, match=f"is of kind {kind}"):
-        population_of([record(kind=kind)])  # type: ignore[arg-type]
+        population_of([record(kind=kind)])
 
 
 def test_stopped_trials_are_refused_in_a_population() -> None:
@@ -75,7 +75,7 @@ def test_learning_rate_and_weight_decay_may_differ_between_spaces_only() -> None
     ],
 )
 def test_records_of_different_data_are_refused(field: str, values: tuple[object, object]) -> None:
-    one, other = (dataclasses.replace(record("twin", i), **{field: v}) for i, v in enumerate(values))  # type: ignore[arg-type]
+    one, other = (dataclasses.replace(record("twin", i), **{field: v}) for i, v in enumerate(values))
     failed = record("twin", 2, status="failed")
     with pytest.raises(
         ValueError, match=f"{field} must be the same in one task, got {values[0]!r} .*{values[1]!r}"

@@ -167,18 +167,27 @@ def finalists(twin: dict[int, list[float]], single: list[float]) -> tuple[TaskCo
     for trial, errors in zip(found, twin.values()):
         records += [
             record(
-                "twin", i, kind="finalist", study_seed=trial.trial.study.seed, test_error=error,
-                selected_from=trial.trial.id, status="failed" if math.isinf(error) else "completed",
+                "twin",
+                i,
+                kind="finalist",
+                study_seed=trial.trial.study.seed,
+                test_error=error,
+                selected_from=trial.trial.id,
+                status="failed" if math.isinf(error) else "completed",
             )
             for i, error in enumerate(errors)
-        ]  # fmt: skip
+        ]
     records += [
         record(
-            "flexconv", i, kind="finalist", test_error=error, architecture=design(0, "flexconv"),
+            "flexconv",
+            i,
+            kind="finalist",
+            test_error=error,
+            architecture=design(0, "flexconv"),
             status="failed" if math.isinf(error) else "completed",
         )
         for i, error in enumerate(single)
-    ]  # fmt: skip
+    ]
     task = compare_records(records, PLAN).tasks[0]
     return task, {s.split()[2]: s for s in task.sentences if s.startswith("On test, ")}
 

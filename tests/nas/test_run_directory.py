@@ -69,8 +69,8 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
 
 def _hold(path: Path, held: object, release: object) -> None:
     with RunDirectory(path).claimed(SMALL, resume=False):
-        held.set()  # type: ignore[attr-defined]
-        release.wait(20)  # type: ignore[attr-defined]
+        held.set()
+        release.wait(20)
 
 
 def test_a_second_driver_is_kept_out(tmp_path: Path) -> None:

@@ -86,5 +86,5 @@ def test_failures_and_nan_are_never_results() -> None:
     ):
         made.ask()
         made.report(number, 1, 0.3)
-        made.tell(number, status, value)  # type: ignore[arg-type]
+        made.tell(number, status, value)
     assert [trial.state.name for trial in made._study.trials] == ["FAIL", "FAIL", "PRUNED", "COMPLETE"]

@@ -43,4 +43,4 @@ def test_a_space_gets_its_own_two_numbers_and_nothing_else() -> None:
 )
 def test_a_recipe_out_of_range_is_refused(fields: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        recipe.Recipe(**fields)  # type: ignore[arg-type]
+        recipe.Recipe(**fields)

@@ -166,7 +166,7 @@ def test_a_users_own_function_is_a_task(tmp_path: Path) -> None:
 
 def test_arrays_of_the_wrong_type_or_length_are_refused() -> None:
     with pytest.raises(ValueError, match="inputs must be float32"):
-        dataset.ArrayPart(np.zeros((4, 1, 3)), np.zeros(4, dtype=np.int64))  # type: ignore[arg-type]
+        dataset.ArrayPart(np.zeros((4, 1, 3)), np.zeros(4, dtype=np.int64))
     with pytest.raises(ValueError, match="one a row"):
         dataset.ArrayPart(np.zeros((4, 1, 3), dtype=np.float32), np.zeros(3, dtype=np.int64))
 
