@@ -95,7 +95,7 @@ class Schedule:
                 plan.issued += 1
                 self.directory.put_trial(proposed)
                 return self._hand_out(slot, proposed)
-        return "wait" if self._running or any(p.ended < p.total for p in self._plans.values()) else None
+        return "wait" if self.ended < self.total else None
 
     def report(self, trial: Trial, metrics: EpochMetrics) -> Verdict:
         """Take an epoch's result: what the trial should do now."""
