@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import copy
+import statistics
+import time
+import warnings
 from collections.abc import Callable
+from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
@@ -30,21 +35,64 @@ def build(architecture: Architecture, shape: TaskShape) -> nn.Module:
     return FAMILIES[architecture.family](architecture, shape)
 
 
-def freeze(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode with the taps of every FlexConv written out: same function, plain network."""
-    frozen = copy.deepcopy(model).eval()
-    if isinstance(frozen, FlexConv):
-        return frozen.freeze().eval()
-    for module in list(frozen.modules()):
+def freeze(model: nn.Module, *, portable: bool = False, example: Tensor | None = None) -> nn.Module:
+    """A copy in evaluation mode with the taps of every FlexConv written out: same function, plain network.
+
+    Args:
+        model: any module, also one layer; stays as it is.
+        portable: make every convolution torch's own, direct one, for exports to where ours does not exist.
+        example: an input (batch, channels, *extent) on which a portable copy is timed against one whose
+            backends are chosen; a warning says how much slower it is, if it is by more than a tenth.
+    """
+    frozen = _replaced(copy.deepcopy(model), FlexConv, FlexConv.freeze).eval()
+    if not portable:
+        return frozen
+    direct = _replaced(copy.deepcopy(frozen), PlainConv, PlainConv.portable).eval()
+    if example is not None and (slower := _seconds(direct, example) / _seconds(frozen, example)) > 1.1:
+        warnings.warn(
+            f"the portable form takes {slower:.1f} times as long on inputs {tuple(example.shape)}: it has "
+            "direct convolution alone; use freeze(model) where FFT is at hand",
+            stacklevel=2,
+        )
+    return direct
+
+
+Kind = TypeVar("Kind", bound=nn.Module)
+
+
+def _replaced(model: nn.Module, kind: type[Kind], by: Callable[[Kind], nn.Module]) -> nn.Module:
+    if isinstance(model, kind):
+        return by(model)
+    for module in list(model.modules()):
         for name, child in module.named_children():
-            if isinstance(child, FlexConv):
-                setattr(module, name, child.freeze())
-    return frozen
+            if isinstance(child, kind):
+                setattr(module, name, by(child))
+    return model
 
 
-def kernel_sizes(model: nn.Module) -> tuple[tuple[int, ...], ...]:
-    """Taps along each axis of every convolution but 1x1 shortcuts, in the order they act, as they stand."""
-    return tuple(m.kernel_size for m in model.modules() if isinstance(m, FlexConv | PlainConv))
+@torch.no_grad()
+def _seconds(model: nn.Module, example: Tensor) -> float:
+    """Median time of a forward pass."""
+    times = []
+    for _ in range(6):
+        began = time.perf_counter()
+        model(example)
+        if example.is_cuda:
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])  # the first one warms up
+
+
+def kernel_sizes(model: nn.Module, *, sampled: bool = False) -> tuple[tuple[int, ...], ...]:
+    """Taps along each axis of every convolution but 1x1 shortcuts, in the order they act, as they stand.
+
+    `sampled`: as a training step computes them, with the room that a FlexConv leaves for growth.
+    """
+    return tuple(
+        m.sampled_size if sampled and isinstance(m, FlexConv) else m.kernel_size
+        for m in model.modules()
+        if isinstance(m, FlexConv | PlainConv)
+    )
 
 
 def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:

@@ -69,10 +69,10 @@ def load_reference(npz_path: Path | str) -> tuple[FlexConv | SeparableFlexConv, 
     return layer, arrays
 
 
-def _linspace(layer: FlexConv) -> list[torch.Tensor]:
+def _linspace(layer: FlexConv, kernel_size: tuple[int, ...]) -> list[torch.Tensor]:
     like = layer.gain
     whole = [torch.linspace(-1, 1, n, dtype=like.dtype, device=like.device) for n in layer.size]
-    return [x[(len(x) - k) // 2 :][:k] for x, k in zip(whole, layer.kernel_size, strict=True)]
+    return [x[(len(x) - k) // 2 :][:k] for x, k in zip(whole, kernel_size, strict=True)]
 
 
 def reference_values(arrays: Arrays, kind: str, layer: nn.Module) -> Arrays:

@@ -142,6 +142,7 @@ def _train(
     for epoch in range(len(progress.curve) + 1, recipe.epochs + 1):
         progress.enter("training")
         model.train()
+        step_cost = _cost(trial, task, model, sampled=True)
         losses = torch.zeros((), device=device)
         order = torch.randperm(len(task.train), generator=shuffling).to(device)
         for step in range(steps_per_epoch):
@@ -159,7 +160,7 @@ def _train(
                 group["lr"] = rate * group["factor"]
             optimizer.step()
             losses += loss.detach()
-            progress.training_multiply_adds += 3 * (batch * cost.multiply_adds + cost.generation)
+            progress.training_multiply_adds += 3 * (batch * step_cost.multiply_adds + step_cost.generation)
         train_loss = float(losses) / steps_per_epoch  # waits for the device, so that the clock is right
         if not math.isfinite(train_loss):
             raise _diverged("training", train_loss, epoch)
@@ -224,8 +225,8 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warming) / (steps - warming)))
 
 
-def _cost(trial: Trial, task: Task, model: nn.Module) -> Complexity:
-    return complexity(trial.architecture, task.shape, kernel_sizes=kernel_sizes(model))
+def _cost(trial: Trial, task: Task, model: nn.Module, sampled: bool = False) -> Complexity:
+    return complexity(trial.architecture, task.shape, kernel_sizes=kernel_sizes(model, sampled=sampled))
 
 
 def _diverged(what: str, loss: float, epoch: int) -> ArithmeticError:

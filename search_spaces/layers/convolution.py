@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +55,27 @@ class PlainConv(nn.Module):
             groups=self.groups,
             causal=self.causal,
             stride=self.stride,
+        )
+
+    def portable(self) -> nn.Module:
+        """The same function as torch's own layer, `nn.Conv1d` to `nn.Conv3d`; padded apart if causal."""
+        kind: Any = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(self.kernel_size) - 1]
+        same: Any = kind(
+            self.weight.shape[1] * self.groups,
+            self.weight.shape[0],
+            self.kernel_size,
+            stride=self.stride,
+            padding=0 if self.causal else tuple(n // 2 for n in self.kernel_size),
+            groups=self.groups,
+            bias=self.bias is not None,
+            device="meta",
+        )
+        same.weight, same.bias = self.weight, self.bias
+        layer: nn.Module = same
+        return (
+            nn.Sequential(nn.ConstantPad1d((self.kernel_size[0] - 1, 0), 0.0), layer)
+            if self.causal
+            else layer
         )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from search_spaces.layers.convolution import Backend, PlainConv, convolve
 from search_spaces.layers.grid import check_size, initial_sigma, step
+from search_spaces.layers.kernel_cache import KernelCache
 from search_spaces.layers.kernel_generators import generator_class
 from search_spaces.layers.masks import GaussianMask
 
@@ -28,6 +29,13 @@ class FlexConv(nn.Module):
     The rule of the crop is the one of `grid.taps`. Released codes differ by a tap (CCNN's causal layer keeps
     one more, below the threshold). `crop`, None by default, holds the number of taps per axis fixed instead:
     to reproduce theirs, or to differentiate at a fixed size.
+
+    Reading the mask would make a GPU wait at every step. In training it is read at the forwards 0, `REFRESH`,
+    2 `REFRESH`, ... alone; taps are sampled for a mask `GROWTH` times as wide, and those that the mask of the
+    moment would crop are multiplied by 0: the same function as in evaluation until the mask outgrows that.
+    The taps and the count of forwards are saved with the weights, so that a training that is resumed takes
+    the same steps. In evaluation without gradients the kernel is generated once and used until a parameter
+    changes.
 
     Args:
         in_channels, out_channels: of the convolution.
@@ -97,10 +105,32 @@ class FlexConv(nn.Module):
         )
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.backend: Backend = "auto"
-        self.crop: tuple[int, ...] | None = None
+        self._crop: tuple[int, ...] | None = None
+        self._cache = KernelCache()
         self.register_buffer("gain", torch.ones(()))
         with torch.no_grad():
             self.gain.copy_((out_channels / self.kernel().square().sum()).sqrt())
+        self._sampled, self._forwards = self._room(), 0
+
+    @property
+    def crop(self) -> tuple[int, ...] | None:
+        """Taps along each axis that are held whatever the mask, or None.
+
+        Raises:
+            ValueError: set to sizes that a kernel cannot have, or that exceed the grid's.
+        """
+        return self._crop
+
+    @crop.setter
+    def crop(self, taps: tuple[int, ...] | None) -> None:
+        if taps is not None:
+            check_size(taps, self.causal)
+            if len(taps) != len(self.size) or any(k > n for k, n in zip(taps, self.size, strict=True)):
+                raise ValueError(
+                    f"a crop must be at most the grid's {self.size} on each axis, got {taps}; "
+                    "make the layer with a larger size"
+                )
+        self._crop = taps
 
     @property
     def kernel_size(self) -> tuple[int, ...]:
@@ -108,6 +138,11 @@ class FlexConv(nn.Module):
         if self.crop is not None:
             return self.crop
         return self.size if self.mask is None else self.mask.kernel_size()
+
+    @property
+    def sampled_size(self) -> tuple[int, ...]:
+        """Taps along each axis that a training step computes: `kernel_size` and its room to grow."""
+        return self._sampled if self.crop is None else self.crop
 
     def set_size(self, size: tuple[int, ...]) -> None:
         """Sample the same function on another grid, see `resolution.at_rate`; a held crop is released.
@@ -121,11 +156,28 @@ class FlexConv(nn.Module):
         self.size, self.crop = size, None
         if self.mask is not None:
             self.mask.set_size(size)
+        self._sampled = self._room()
+        self._cache.clear()
 
-    def coordinates(self) -> list[Tensor]:
-        """Where the kernel is sampled, (taps,) per axis, in units of the [-1, 1] coordinate."""
+    def get_extra_state(self) -> Tensor:
+        """Part of `state_dict`: the count of training forwards, then the taps that they sample, per axis."""
+        return torch.tensor([self._forwards, *self._sampled])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Go on as the layer whose state it was."""
+        self._forwards, *sampled = state.tolist()
+        self._sampled = tuple(sampled)
+        self._cache.clear()
+
+    def train(self, mode: bool = True) -> FlexConv:
+        """As of any module; a kernel kept for evaluation is forgotten."""
+        self._cache.clear()
+        return super().train(mode)
+
+    def coordinates(self, kernel_size: tuple[int, ...]) -> list[Tensor]:
+        """Where a kernel of that size is sampled, (taps,) per axis, in units of the [-1, 1] coordinate."""
         like, axes = self.gain, []
-        for taps, n in zip(self.kernel_size, self.size, strict=True):
+        for taps, n in zip(kernel_size, self.size, strict=True):
             if self.causal:
                 whole = torch.linspace(-1, 1, n, dtype=like.dtype, device=like.device)
                 axes.append(whole[n - taps :] if n > 1 else -whole)  # one point: now
@@ -140,18 +192,12 @@ class FlexConv(nn.Module):
 
         In the precision of the parameters, autocast or not: phases reach hundreds of radians.
         """
-        axes = self.coordinates()
-        points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)  # (K, D)
-        with torch.autocast(points.device.type, enabled=False):
-            scale = self.gain if self.mask is None else self.gain * self.mask(points)
-            values: Tensor = self.generator(points) * scale.expand(len(points))[:, None]  # (K, out * in)
-        outputs = 1 if self.depthwise else self.out_channels
-        return values.T.reshape(outputs, self.in_channels, *map(len, axes))
+        return self._sample(self.kernel_size)
 
     def freeze(self) -> PlainConv:
-        """The same function with its taps written out: exact, and rid of the generator's cost."""
+        """The layer of evaluation with its taps written out: exact, and rid of the generator's cost."""
         bias = None if self.bias is None else self.bias.detach().clone()
-        taps = self._taps().detach().clone(memory_format=torch.contiguous_format)
+        taps = self._laid_out(self.kernel()).detach().clone(memory_format=torch.contiguous_format)
         return PlainConv(taps, bias, self.backend, **self._geometry())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -160,11 +206,44 @@ class FlexConv(nn.Module):
         Raises:
             ValueError: `x` has other axes or channels.
         """
-        return convolve(x, self._taps(), self.bias, self.backend, **self._geometry())
+        if self.training and self.mask is not None and self.crop is None:
+            self._count(self.mask)
+            kernel = self._sample(self._sampled, cropped=True)
+        elif torch.is_grad_enabled() or torch.compiler.is_compiling():
+            self._cache.clear()  # a step may follow, and a fused one leaves no trace
+            kernel = self.kernel()
+        else:
+            kernel = self._cache.get(self.crop, (*self.parameters(), *self.buffers()), self.kernel)
+        return convolve(x, self._laid_out(kernel), self.bias, self.backend, **self._geometry())
 
-    def _taps(self) -> Tensor:
-        """The kernel as torch lays it out: (out, in / groups, *kernel_size)."""
-        return self.kernel().transpose(0, 1) if self.depthwise else self.kernel()
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _count(self, mask: GaussianMask) -> None:
+        """Count a training forward, and look at the mask if it is time."""
+        if self._forwards % REFRESH == 0:
+            mask.project()
+            self._sampled = self._room()
+        self._forwards += 1
+
+    def _room(self) -> tuple[int, ...]:
+        return self.kernel_size if self.mask is None else self.mask.kernel_size(GROWTH)
+
+    def _sample(self, taps: tuple[int, ...], cropped: bool = False) -> Tensor:
+        """The kernel at so many taps; with zeros, if `cropped`, for those that the present mask drops."""
+        axes = self.coordinates(taps)
+        points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)  # (K, D)
+        with torch.autocast(points.device.type, enabled=False):
+            scale = self.gain
+            if self.mask is not None:
+                scale = scale * self.mask(points)
+                if cropped:
+                    scale = scale * self.mask.inside(points)
+            values: Tensor = self.generator(points) * scale.expand(len(points))[:, None]  # (K, out * in)
+        outputs = 1 if self.depthwise else self.out_channels
+        return values.T.reshape(outputs, self.in_channels, *taps)
+
+    def _laid_out(self, kernel: Tensor) -> Tensor:
+        """A kernel as torch takes it: (out, in / groups, *kernel_size)."""
+        return kernel.transpose(0, 1) if self.depthwise else kernel
 
     def _geometry(self) -> dict[str, Any]:
         groups = self.in_channels if self.depthwise else 1
@@ -215,6 +294,13 @@ class SeparableFlexConv(nn.Module):
         """(batch, in, *extent) -> (batch, out, *ceil(extent / stride))."""
         y: Tensor = self.pointwise(self.depthwise(x))
         return y
+
+
+REFRESH = 8
+"""Training forwards from one look at the mask to the next."""
+GROWTH = 1.1
+"""Room that taps leave for a mask that grows in between: `REFRESH` steps at a rate of 0.001 widen one of
+0.075 by a tenth."""
 
 
 def _check_mask(mask: str | None, sigma: float | None) -> None:

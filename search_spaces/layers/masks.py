@@ -5,14 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from search_spaces.layers.grid import smallest_sigma, taps
+from search_spaces.layers.grid import ROOT, smallest_sigma, step, taps
 
 
 class GaussianMask(nn.Module):
     """`exp(-1/2 sum_d ((x_d - mean_d) / sigma_d)^2)`, one mean and one sigma per axis.
 
-    Sigma is kept positive by projection: whenever the mask is evaluated in training, values below
-    `smallest_sigma` are set to it, in place. In evaluation the parameter is read as if it were.
+    A sigma below `smallest_sigma` is read as if it were that; `project` sets it to it.
 
     Args:
         size: points of the grid along each axis, odd.
@@ -23,6 +22,7 @@ class GaussianMask(nn.Module):
 
     mean: Tensor
     floor: Tensor
+    least: Tensor
 
     def __init__(
         self,
@@ -40,25 +40,38 @@ class GaussianMask(nn.Module):
             self.register_buffer("mean", mean)
         self.sigma = nn.Parameter(torch.tensor(sigma))
         self.register_buffer("floor", torch.zeros(len(size)), persistent=False)
+        self.register_buffer("least", torch.zeros(len(size)), persistent=False)
         self.set_size(size)
 
     def set_size(self, size: tuple[int, ...]) -> None:
         """Take another grid; mean and sigma stay."""
         self.size = size
+        beside_mean = 2.5 if self.causal else 1.5  # 3 taps
         self.floor.copy_(torch.tensor([smallest_sigma(points) for points in size]))
+        self.least.copy_(torch.tensor([beside_mean * step(points) for points in size]))
 
     def width(self) -> Tensor:
-        """Sigma per axis (D,), not below its floor; projects the parameter in training."""
-        # only when needed: a write would invalidate an earlier forward whose backward is still to come
-        if self.training and bool((self.sigma < self.floor).any()):
-            with torch.no_grad():
-                self.sigma.clamp_(min=self.floor)
+        """Sigma per axis (D,), not below its floor."""
         return self.sigma.clamp(min=self.floor)
 
-    def kernel_size(self) -> tuple[int, ...]:
-        """Taps kept per axis at the present mean and sigma, see `grid.taps`."""
-        mean, sigma = self.mean.tolist(), self.width().tolist()
-        return tuple(taps(n, m, s, self.causal) for n, m, s in zip(self.size, mean, sigma, strict=True))
+    def project(self) -> None:
+        """Set every sigma below its floor to it, where it has a gradient again."""
+        # past autograd: an earlier forward may still wait for its backward
+        self.sigma.data.clamp_(min=self.floor)
+
+    def kernel_size(self, growth: float = 1.0) -> tuple[int, ...]:
+        """Taps kept per axis at the present mean and sigma, see `grid.taps`; waits for the device."""
+        mean, sigma = torch.stack((self.mean, self.width())).tolist()
+        return tuple(
+            taps(n, m, s, self.causal, growth) for n, m, s in zip(self.size, mean, sigma, strict=True)
+        )
+
+    def inside(self, points: Tensor) -> Tensor:
+        """Whether the present crop keeps `points` (K, D): bool (K,), found without waiting for the device."""
+        with torch.no_grad():
+            centre = 1 - self.mean if self.causal else self.mean.abs()
+            distance = 1 - points if self.causal else points.abs()
+            return (distance < torch.maximum(centre + ROOT * self.width(), self.least)).all(-1)
 
     def forward(self, points: Tensor) -> Tensor:
         """Mask at `points` (K, D) in [-1, 1]: (K,), in (0, 1]."""

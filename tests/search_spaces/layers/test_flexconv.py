@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from search_spaces.layers.flexconv import FlexConv, SeparableFlexConv
 from search_spaces.layers.kernel_generators import GENERATORS
@@ -208,8 +209,35 @@ def test_every_operator_freezes_to_the_same_function_and_is_shaped_as_said(name)
     assert not any(isinstance(module, FlexConv) for module in frozen.modules())
     y = frozen(x)
     torch.testing.assert_close(y, layer(x), rtol=0, atol=1e-6)
+    direct = freeze(layer, portable=True)
+    kinds = {type(module) for module in direct.modules()} - {nn.Sequential, nn.ConstantPad1d}
+    assert kinds <= {SeparableFlexConv, nn.Conv1d, nn.Conv2d, nn.Conv3d}
+    torch.testing.assert_close(direct(x), y, rtol=0, atol=1e-5)
     stride = flexible_part(layer).stride
     assert y.shape[2:] == tuple(-(-n // stride) for n in x.shape[2:])
+
+
+@pytest.mark.parametrize("portable", [False, True])
+@pytest.mark.parametrize("name", ["flexconv_2d", "causal_separable", "strided"])
+def test_frozen_operators_compile_in_one_graph_and_export(name, portable):
+    layer = OPERATORS[name]()
+    flexible_part(layer).backend = "fft"
+    frozen = freeze(layer, portable=portable)
+    x = some_input(layer, batch=2)
+    with torch.no_grad():
+        expected = frozen(x)
+        compiled = torch.compile(frozen, fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(x), expected, rtol=0, atol=1e-6)
+        program = torch.export.export(frozen, (x,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+        wider = torch.cat((x, x, x))
+        torch.testing.assert_close(program.module()(wider), frozen(wider), rtol=0, atol=1e-6)
+
+
+def test_a_portable_form_says_how_much_slower_it_is():
+    layer = FlexConv(16, 16, (1023,), sigma=1.0)
+    x = torch.randn(4, 16, 1023)
+    with pytest.warns(UserWarning, match=r"takes \d+\.\d times as long"):
+        freeze(layer, portable=True, example=x)
 
 
 @of_every_operator

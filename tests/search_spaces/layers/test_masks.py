@@ -65,29 +65,32 @@ def test_no_sigma_gives_nan_or_fewer_than_three_taps(sigma, training):
     assert mask.kernel_size()[0] >= 3
 
 
-def test_sigma_is_projected_in_training_and_left_alone_in_evaluation():
+def test_sigma_is_read_at_its_floor_and_left_alone_until_it_is_projected():
     mask = GaussianMask((17, 5), (0.2, 0.6))
     with torch.no_grad():
         mask.sigma.copy_(torch.tensor([-1.0, 0.0]))
     floor = torch.tensor([smallest_sigma(17), smallest_sigma(5)])
-    torch.testing.assert_close(mask.eval().width(), floor)
+    torch.testing.assert_close(mask.width(), floor)
     assert mask.sigma.tolist() == [-1.0, 0.0]
-    mask.train().width()
+    mask.project()
     torch.testing.assert_close(mask.sigma.detach(), floor)
 
 
 def test_at_the_floor_sigma_still_has_a_gradient():
     mask = GaussianMask((17,), (1e-3,))
+    mask.project()
     (kept,) = mask.kernel_size()
     assert kept == 3
     mask(torch.tensor([[-0.125], [0.0], [0.125]])).sum().backward()
     assert mask.sigma.grad.item() > 0.1
 
 
-def test_two_forwards_before_a_backward():
+def test_a_projection_between_a_forward_and_its_backward():
     mask = GaussianMask((17,), (1e-3,))
     points = torch.linspace(-1, 1, 17)[:, None]
-    (mask(points).sum() + mask(points).sum()).backward()
+    first = mask(points).sum()
+    mask.project()
+    (first + mask(points).sum()).backward()
     assert mask.sigma.grad.isfinite().all()
 
 
