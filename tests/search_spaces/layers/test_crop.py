@@ -162,3 +162,14 @@ def test_a_kernel_made_for_evaluation_stays_out_of_copies_gradients_and_exports(
     program = torch.export.export(freeze(layer), (x,))
     torch.testing.assert_close(program.module()(x), layer(x))
     assert file.tell() < 60_000
+
+
+@pytest.mark.parametrize(
+    ("taps", "message"),
+    [((11, 3), "at most the grid's"), ((3,), "at most the grid's"), ((4, 3), "odd"), ((0, 3), "positive")],
+)
+def test_a_crop_that_no_kernel_can_have_is_refused(taps, message):
+    layer = FlexConv(1, 1, (9, 9))
+    with pytest.raises(ValueError, match=message):
+        layer.crop = taps
+    assert layer.crop is None
