@@ -135,13 +135,15 @@ class PointFlexConv(nn.Module):
         if causal:
             inside = inside & (offsets[..., 0] <= 0)
         features = self._features(offsets.masked_fill(~inside[..., None], 0), inside)
-        x = x if weights is None else x * weights[:, None]
-        given = _pick(x.transpose(1, 2).to(features.dtype), neighbours.index)  # (batch, queries, k, in)
+        given = x.transpose(1, 2).to(features.dtype)
+        if weights is not None:
+            given = given * weights[..., None].to(features.dtype)
+        given = _pick(given, neighbours.index)  # (batch, queries, k, in)
         y = self._output(torch.einsum("bqkh,bqki->bqhi", features, given)).to(x.dtype)
         return y if valid is None or queries is not None else y.masked_fill(~valid[:, None], 0)
 
     def _features(self, offsets: Tensor, inside: Tensor) -> Tensor:
-        """`gain mask (h, 1)`, or 0 if not inside: offsets (batch, queries, k, D) -> (batch, queries, k, H + 1)."""
+        """`gain mask (h, 1)`, or 0 if not inside: (batch, queries, k, D) -> (batch, queries, k, H + 1)."""
         layer = self.regular
         points = offsets / offsets.new_tensor(self.reach)
         points = (2 * points + 1 if layer.causal else points).flatten(0, 2).to(layer.gain.dtype)
@@ -175,9 +177,11 @@ class PointFlexConv(nn.Module):
         batch, _, points = x.shape
         _one_of("positions", positions, (batch, points, axes), (1, points, axes))
         if queries is not None:
-            _one_of("queries", queries, (positions.shape[0], queries.shape[1], axes))
+            _one_of("queries", queries, (len(positions), *queries.shape[1:2], axes))
         if valid is not None:
             _one_of("valid", valid, (batch, points), (1, points))
+            if valid.dtype != torch.bool:
+                raise ValueError(f"valid must be bool, got {valid.dtype}; use valid > 0")
         if weights is not None:
             _one_of("weights", weights, (batch, points), (1, points))
 
@@ -188,7 +192,7 @@ def _one_of(name: str, tensor: Tensor, *shapes: tuple[int, ...]) -> None:
 
 
 def _hidden(generator: nn.Module, points: Tensor) -> Tensor:
-    """Last hidden features (K, H) at `points` (K, D): what a generator gives if its last map does nothing."""
+    """Last hidden features (K, H) at `points` (K, D): what is left if the last map does nothing."""
     last = _last(generator)
     nothing = {
         "output.weight": torch.eye(last.in_features, dtype=points.dtype, device=points.device),

@@ -52,16 +52,17 @@ def find_neighbours(
     Raises:
         ValueError: shapes or types that do not fit, no points, no limit, or one that is none.
     """
-    queries = positions if queries is None else queries
-    radii = _check(positions, queries, radius, nearest, causal)
+    radii = _check(positions, positions if queries is None else queries, radius, nearest, causal)
     if valid is None:
         valid = positions.new_ones(positions.shape[:2], dtype=torch.bool)
     elif valid.dtype != torch.bool or valid.shape != positions.shape[:2]:
         raise ValueError(
             f"valid must be bool {tuple(positions.shape[:2])}, got {valid.dtype} {tuple(valid.shape)}"
         )
-    if not positions[valid].isfinite().all():
-        raise ValueError("positions must be finite, some are NaN or infinite; mark them in `valid` as False")
+    positions = positions.masked_fill(~valid[..., None], 0)
+    queries = positions if queries is None else queries
+    if not (positions.isfinite().all() and queries.isfinite().all()):
+        raise ValueError("positions and queries must be finite, got NaN or infinity; mark padding in `valid`")
     if len(radii) == 1:
         line = positions[..., 0].masked_fill(~valid, math.inf)
         return _on_a_line(line, queries[..., 0].contiguous(), radii[0], nearest, causal)
