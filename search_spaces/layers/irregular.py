@@ -30,7 +30,8 @@ class PointFlexConv(nn.Module):
     Cost, with N queries of k neighbours and H hidden features of the generator: its layers at N k points,
     and N k H in + N H in out products. The kernel, N k in out values, is never made: it is linear in the
     last hidden features h, `kernel = W h + b`, so that `sum_p kernel_p x_p = W (sum_p h_p x_p) + b sum_p x_p`
-    exactly. Memory is linear in N k (H + in) too. With positions of batch 1 the generator runs once for all.
+    exactly. Memory: N k (H + in) + N H in, some tens of times the first with what the generator's layers keep
+    for backward. With positions of batch 1 the generator runs once for the whole batch.
 
     Scale: the gain stays the regular layer's, which keeps the variance of noise where the points are about
     as dense as its grid; with n times as many in the window it is n times larger. `weights` make the sum an

@@ -2,12 +2,10 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from search_spaces.layers.flexconv import FlexConv
@@ -16,6 +14,7 @@ from search_spaces.layers.kernel_generators import GENERATORS
 from search_spaces.layers.neighbours import Neighbours, find_neighbours
 from search_spaces.layers.resolution import at_rate
 from search_spaces.network import parameter_groups
+from tests.search_spaces.layers.points import Elements, series
 
 
 @pytest.fixture(autouse=True)
@@ -43,12 +42,6 @@ def layer_and_grid(grid, channels=(2, 3), **more):
     layer = PointFlexConv(regular, [0.7 + axis for axis in range(len(size))])
     axes = [torch.arange(n, dtype=torch.float64) * h for n, h in zip(extent, layer.spacing)]
     return layer, torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)[None]
-
-
-def series(batch=2, points=20, channels=2, axes=1):
-    """Random points, about five to a unit on each axis."""
-    positions = torch.rand(batch, points, axes, dtype=torch.float64) * (points / 5) ** (1 / axes)
-    return torch.randn(batch, channels, points, dtype=torch.float64), positions
 
 
 def some_layer(axes=1, reach=1.0, channels=(2, 3), nearest=None, **more):
@@ -249,6 +242,19 @@ def test_weighted_by_their_spacings_points_of_any_density_sum_to_the_integral(po
     assert (unweighted[0, 0] - expected).abs().max() > 0.4 * response
 
 
+@pytest.mark.parametrize(("causal", "count"), [(False, 10), (True, 9)])
+def test_a_query_midway_between_points_of_a_grid_keeps_those_on_the_rim(causal, count):
+    layer = PointFlexConv(FlexConv(1, 1, (9,), mask=None, causal=causal), 0.7)
+    with torch.no_grad():
+        layer.regular.gain.fill_(1.0)
+        layer.regular.generator.output.weight.zero_()
+        layer.regular.generator.output.bias.fill_(1.0)
+    positions = torch.arange(200)[None, :, None] * layer.spacing[0] + 0.1  # rounded, each its own way
+    queries = positions[:, 20:-20] + layer.spacing[0] / 2
+    y = layer(torch.ones(1, 1, 200), positions, queries=queries)
+    torch.testing.assert_close(y, torch.full_like(y, count))
+
+
 def test_weights_of_a_grid_are_one():
     layer, positions = layer_and_grid("3d", sigma=0.5)
     x = torch.randn(1, 2, positions.shape[1], dtype=torch.float64)
@@ -260,75 +266,6 @@ def test_noise_keeps_its_scale_where_points_are_as_dense_as_the_grid():
     layer = PointFlexConv(FlexConv(16, 16, (33,), sigma=0.3), 16.0)  # spacing 1
     y = layer(torch.randn(4, 16, 1000), torch.rand(4, 1000, 1) * 1000)
     assert y.square().mean().item() == pytest.approx(1, abs=0.2)
-
-
-def sets(neighbours):
-    found = neighbours.found
-    return [[set(row[some].tolist()) for row, some in zip(*each)] for each in zip(neighbours.index, found)]
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.integers(1, 3),
-    st.none() | st.floats(0, 2),
-    st.none() | st.integers(1, 30),
-    st.booleans(),
-    st.booleans(),
-    st.integers(0, 9),
-)
-def test_neighbours_are_those_of_brute_force(axes, radius, nearest, causal, others, seed):
-    if (radius is None and nearest is None) or (causal and axes > 1):
-        return
-    torch.manual_seed(seed)
-    _, positions = series(points=17, axes=axes)
-    _, queries = series(points=9, axes=axes) if others else (None, positions)
-    valid = torch.rand(2, 17) < 0.8
-    found = find_neighbours(
-        positions, queries if others else None, radius=radius, nearest=nearest, causal=causal, valid=valid
-    )
-    expected = []
-    for points, some, real in zip(positions.numpy(), queries.numpy(), valid.numpy()):
-        rows = []
-        for query in np.where(real[:, None], some, 0) if not others else some:
-            offset = points - query
-            near = real & (np.abs(offset).max(-1) <= (math.inf if radius is None else radius))
-            near &= (offset[:, 0] <= 0) | (not causal)
-            order = sorted(np.flatnonzero(near), key=lambda p: np.linalg.norm(offset[p]))
-            rows.append({int(p) for p in order[:nearest]})
-        expected.append(rows)
-    assert sets(found) == expected
-    most = max(len(row) for rows in expected for row in rows)
-    assert found.index.shape[-1] == max(1, most)
-
-
-def test_simultaneous_points_are_all_neighbours():
-    times = torch.tensor([3.0, 1.0, 3.0, 3.0, 2.0])[None, :, None]
-    for causal in (False, True):
-        found = find_neighbours(times, radius=0.5, causal=causal)
-        assert sets(found)[0] == [{0, 2, 3}, {1}, {0, 2, 3}, {0, 2, 3}, {4}]
-        near = find_neighbours(times, nearest=2, causal=causal)
-        assert all(row <= {0, 2, 3} for row in (sets(near)[0][n] for n in (0, 2, 3)))
-
-
-def test_neighbours_are_the_same_however_many_pairs_are_held(monkeypatch):
-    _, positions = series(points=50, axes=2)
-    whole = find_neighbours(positions, radius=0.7)
-    monkeypatch.setattr("search_spaces.layers.neighbours.PAIRS", 300)
-    assert sets(find_neighbours(positions, radius=0.7)) == sets(whole)
-
-
-class Elements(TorchDispatchMode):
-    """Counts the elements of everything computed, and of the largest."""
-
-    total = largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for each in out if isinstance(out, (tuple, list)) else [out]:
-            if isinstance(each, torch.Tensor):
-                self.total += each.numel()
-                self.largest = max(self.largest, each.numel())
-        return out
 
 
 @pytest.mark.parametrize("depthwise", [False, True])
@@ -348,16 +285,6 @@ def test_products_and_memory_are_linear_in_points_and_hold_no_kernel_per_pair(de
         assert counts[2] - counts[1] == pytest.approx(2 * (counts[1] - counts[0]), rel=0.01)
     assert largest[2] <= 800 * k * 8 * 3  # hidden features of every pair, one per axis
     assert depthwise or largest[2] < 800 * k * channels**2 / 4
-
-
-def test_neighbours_on_a_line_take_memory_linear_in_points():
-    totals = []
-    for points in (1000, 2000, 4000):
-        _, positions = series(batch=1, points=points)
-        with Elements() as seen:
-            find_neighbours(positions, nearest=10)
-        totals.append(seen.total)
-    assert totals[2] - totals[1] == pytest.approx(2 * (totals[1] - totals[0]), rel=0.01)
 
 
 def test_kernels_are_in_full_precision_for_inputs_in_half_and_large_time_stamps():
@@ -410,19 +337,3 @@ def test_a_wrong_input_is_refused(wrong, message):
     arguments = {"x": torch.zeros(2, 2, 20), "positions": torch.rand(2, 20, 1), **wrong}
     with pytest.raises(ValueError, match=message):
         layer(**arguments)
-
-
-@pytest.mark.parametrize(
-    ("limits", "message"),
-    [
-        ({}, "give a radius, nearest, or both"),
-        ({"nearest": 0}, "nearest must be at least 1, got 0"),
-        ({"radius": -1.0}, "none negative"),
-        ({"radius": math.nan}, "none negative"),
-        ({"radius": (1.0,)}, "radius must be a number or 2 of them"),
-        ({"radius": 1.0, "causal": True}, "use causal=False"),
-    ],
-)
-def test_wrong_limits_of_a_neighbourhood_are_refused(limits, message):
-    with pytest.raises(ValueError, match=message):
-        find_neighbours(torch.zeros(1, 4, 2), **limits)
