@@ -119,6 +119,8 @@ def test_no_output_of_a_causal_layer_knows_what_comes_later():
     later = positions[:, None, :, 0] > now
     y, changed = layer(x, positions), layer(torch.where(later, x + 1, x), positions)
     moved = layer(x, torch.where(later.transpose(1, 2), positions + 9, positions))
+    on_both_sides = find_neighbours(positions, radius=layer.radius())
+    torch.testing.assert_close(layer(x, positions, neighbours=on_both_sides), y)
     for other in (changed, moved):
         torch.testing.assert_close(other.masked_fill(later, 0), y.masked_fill(later, 0))
     assert ((changed - y).abs().amax(1) > 1e-9).equal(later[:, 0])
