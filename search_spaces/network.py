@@ -11,7 +11,6 @@ from search_spaces.architecture import Architecture
 from search_spaces.flexnet import Convolution, FlexNet
 from search_spaces.layers.convolution import PlainConv, plain_conv
 from search_spaces.layers.flexconv import FlexConv
-from search_spaces.layers.kernel_generators import GENERATORS
 from search_spaces.layers.masks import GaussianMask
 from search_spaces.space import TaskShape
 
@@ -55,7 +54,8 @@ def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
         ``masks``: mean and sigma of the masks, which learn at a rate of their own.
     """
     masks = _parameters_in(model, GaussianMask)
-    generators = _parameters_in(model, *GENERATORS.values())
+    layers = (module for module in model.modules() if isinstance(module, FlexConv))
+    generators = {id(p) for layer in layers for p in layer.generator.parameters()}
     groups: dict[str, list[nn.Parameter]] = {"weights": [], "undecayed": [], "masks": []}
     for parameter in model.parameters():
         if id(parameter) in masks:

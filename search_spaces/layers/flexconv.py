@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.layers.convolution import Backend, PlainConv, convolve
+from search_spaces.layers.filters import GeneratorSettings
 from search_spaces.layers.grid import check_size, initial_sigma, step
-from search_spaces.layers.kernel_generators import generator_class
+from search_spaces.layers.kernel_generators import make_generator
 from search_spaces.layers.masks import GaussianMask
 
 
@@ -86,15 +87,16 @@ class FlexConv(nn.Module):
         if mask is not None:
             sigmas = tuple(initial_sigma(n, causal) if sigma is None else float(sigma) for n in size)
             self.mask = GaussianMask(size, sigmas, learn_mean, causal)
-        self.generator = generator_class(generator)(
-            size,
-            sigmas,
-            out_channels if depthwise else out_channels * in_channels,
+        settings = GeneratorSettings(
+            size=size,
+            sigma=sigmas,
+            out_features=out_channels if depthwise else out_channels * in_channels,
             hidden=hidden,
             layers=layers,
             frequency=frequency,
             causal=causal,
         )
+        self.generator = make_generator(generator, settings)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.backend: Backend = "auto"
         self.crop: tuple[int, ...] | None = None
@@ -144,9 +146,9 @@ class FlexConv(nn.Module):
         points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)  # (K, D)
         with torch.autocast(points.device.type, enabled=False):
             scale = self.gain if self.mask is None else self.gain * self.mask(points)
-            values: Tensor = self.generator(points) * scale.expand(len(points))[:, None]  # (K, out * in)
+            values: Tensor = self.generator(points) * scale  # (out * in, K)
         outputs = 1 if self.depthwise else self.out_channels
-        return values.T.reshape(outputs, self.in_channels, *map(len, axes))
+        return values.reshape(outputs, self.in_channels, *map(len, axes))
 
     def freeze(self) -> PlainConv:
         """The same function with its taps written out: exact, and rid of the generator's cost."""
