@@ -147,7 +147,7 @@ class _Gabor(torch.autograd.Function):
             exponent.addcmul_(each, each)
         envelope = exponent.mul_(-0.5).exp_()
         phase = mapped(weight.flatten(0, 1), bias.flatten(), points).view_as(envelope)
-        values: Tensor = envelope * torch.sin(phase)
+        values = torch.sin(phase).mul_(envelope)
         ctx.save_for_backward(points, gamma, theta, values, envelope.mul_(phase.cos_()), *distances)
         return values
 
