@@ -4,12 +4,12 @@
     python benchmarks/operators.py --device cuda --channels 64 --batch 64 [--dtype bfloat16]
 
 A step is forward and backward as in training, the mask wide enough for the case's taps and the grid as large
-as the input. Both layers run in turn in one process; times are medians, ratios medians over neighbours, since
-the machine may be shared. `memory` is the peak of a step above what was there before the layer and its input,
-as a ratio: of the resident memory of a fresh child process on a CPU, of the allocator's on a GPU; `chunked` the
-same with backend "fft". `frozen` compares a frozen layer in evaluation with a bare call of its backend,
-`portable` is how much longer torch's own convolution takes then. On a GPU `waits` counts how often a step waits
-for the device, and `compiled` is the time of a step under torch.compile over that without.
+as the input. Both layers run in turn in one process; times are medians, ratios medians over neighbours,
+since the machine may be shared. `memory` is the peak of a step above what was there before the layer and its
+input, as a ratio: of the resident memory of a fresh child process on a CPU, of the allocator's on a GPU;
+`chunked` is the same with backend "fft_chunked". `frozen` compares a frozen layer in evaluation with a bare
+call of its backend, `portable` is how much longer torch's own convolution takes then. On a GPU `waits` counts
+how often a step waits for the device, and `compiled` is its time under torch.compile over that without.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.flexnet import Convolution, FlexNet
 from search_spaces.layers.convolution import PlainConv, plain_conv
 from search_spaces.layers.flexconv import FlexConv
-from search_spaces.layers.kernel_generators import GENERATORS
+from search_spaces.layers.irregular import PointFlexConv
 from search_spaces.layers.masks import GaussianMask
 from search_spaces.space import TaskShape
 
@@ -37,6 +37,8 @@ def build(architecture: Architecture, shape: TaskShape) -> nn.Module:
 
 def freeze(model: nn.Module, *, portable: bool = False, example: Tensor | None = None) -> nn.Module:
     """A copy in evaluation mode with the taps of every FlexConv written out: same function, plain network.
+
+    The kernel of a `PointFlexConv` is sampled where the points are, so it stays a function.
 
     Args:
         model: any module, also one layer; stays as it is.
@@ -65,7 +67,7 @@ def _replaced(model: nn.Module, kind: type[Kind], by: Callable[[Kind], nn.Module
         return by(model)
     for module in list(model.modules()):
         for name, child in module.named_children():
-            if isinstance(child, kind):
+            if isinstance(child, kind) and not isinstance(module, PointFlexConv):
                 setattr(module, name, by(child))
     return model
 
@@ -103,7 +105,8 @@ def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
         ``masks``: mean and sigma of the masks, which learn at a rate of their own.
     """
     masks = _parameters_in(model, GaussianMask)
-    generators = _parameters_in(model, *GENERATORS.values())
+    layers = (module for module in model.modules() if isinstance(module, FlexConv))
+    generators = {id(p) for layer in layers for p in layer.generator.parameters()}
     groups: dict[str, list[nn.Parameter]] = {"weights": [], "undecayed": [], "masks": []}
     for parameter in model.parameters():
         if id(parameter) in masks:

@@ -76,7 +76,10 @@ def _linspace(layer: FlexConv, kernel_size: tuple[int, ...]) -> list[torch.Tenso
 
 
 def reference_values(arrays: Arrays, kind: str, layer: nn.Module) -> Arrays:
-    """The reference's parameters (kind ``"param"``) or their gradients (``"grad"``) under our names."""
+    """The reference's parameters (kind ``"param"``) or their gradients (``"grad"``) under our names.
+
+    Ours hold the filters, and the linear maps between them, each in one tensor.
+    """
     flexible = "depthwise." if isinstance(layer, SeparableFlexConv) else ""
     names = {f"{flexible}{ours}": theirs for ours, theirs in _generator_names(arrays).items()}
     names[f"{flexible}bias"] = "bias"
@@ -84,6 +87,11 @@ def reference_values(arrays: Arrays, kind: str, layer: nn.Module) -> Arrays:
     values = {
         ours: arrays[f"{kind}/{theirs}"] for ours, theirs in names.items() if f"{kind}/{theirs}" in arrays
     }
+    if not _sines(arrays):
+        stacked = {f"{flexible}generator.{ours}": each for ours, each in _stacked_names(arrays).items()}
+        values |= {
+            ours: np.stack([arrays[f"{kind}/{theirs}"] for theirs in each]) for ours, each in stacked.items()
+        }
     mask = _mask_values(arrays, kind)
     return values | {f"{flexible}mask.{name}": value for name, value in mask.items()}
 
@@ -101,27 +109,32 @@ def _mask_values(arrays: Arrays, kind: str) -> Arrays:
 
 
 def _generator_names(arrays: Arrays) -> dict[str, str]:
-    """Our names of the generator's tensors, and the reference's."""
-    names = {}
+    """Our names of the generator's tensors, and the reference's, where they are one to one."""
+    names, output = {}, "Kernel.output_linear"
     if sines := _sines(arrays):
         for i, sine in enumerate(sines):
             names |= {f"generator.sines.{i}.{end}": f"{sine}.{end}" for end in ("weight", "bias")}
             names[f"generator.sines.{i}.omega"] = f"{sine}.omega_0"
         # FLEX ends the sequence with the linear map, CCNN has it apart
         last = max(_numbers(arrays, "Kernel.kernel_net"))
-        output = "Kernel.output_linear"
         if f"param/{output}.weight" not in arrays:
             output = f"Kernel.kernel_net.{last}"
-    else:
-        linear = "Kernel.linears" if "param/Kernel.linears.0.weight" in arrays else "Kernel.linear"
-        for i in _numbers(arrays, linear):
-            names |= {f"generator.linears.{i}.{end}": f"{linear}.{i}.{end}" for end in ("weight", "bias")}
-        for i in _numbers(arrays, "Kernel.filters"):
-            ours, theirs = f"generator.filters.{i}", f"Kernel.filters.{i}"
-            names |= {f"{ours}.{end}": f"{theirs}.{end}" for end in ("mu", "gamma")}
-            names |= {f"{ours}.{end}": f"{theirs}.linear.{end}" for end in ("weight", "bias")}
-        output = "Kernel.output_linear"
     return names | {f"generator.output.{end}": f"{output}.{end}" for end in ("weight", "bias")}
+
+
+def _stacked_names(arrays: Arrays) -> dict[str, list[str]]:
+    """Our names of the tensors of a MAGNet that hold several of the reference's, in order."""
+    linear = "Kernel.linears" if "param/Kernel.linears.0.weight" in arrays else "Kernel.linear"
+    linears = [f"{linear}.{i}" for i in _numbers(arrays, linear)]
+    filters = [f"Kernel.filters.{i}" for i in _numbers(arrays, "Kernel.filters")]
+    names = {
+        "weights": [f"{each}.weight" for each in linears],
+        "biases": [f"{each}.bias" for each in linears],
+    }
+    names |= {f"filters.{end}": [f"{each}.{end}" for each in filters] for end in ("mu", "gamma")}
+    return names | {
+        f"filters.{end}": [f"{each}.linear.{end}" for each in filters] for end in ("weight", "bias")
+    }
 
 
 def _hidden(arrays: Arrays) -> tuple[int, int]:

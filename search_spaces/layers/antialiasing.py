@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from search_spaces.layers.filters import nyquist
 from search_spaces.layers.flexconv import FlexConv
+from search_spaces.layers.kernel_generators import FilterNetwork
 
 DEVIATIONS = 2.0
 """Standard deviations at which the spectrum of a Gaussian is taken to end, as published."""
@@ -43,22 +44,16 @@ def aliasing_penalty(network: nn.Module, target: Literal["gabor", "gabor+mask"] 
 
 
 def _layer_penalty(layer: FlexConv, with_mask: bool) -> Tensor:
-    filters = getattr(layer.generator, "filters", None)
-    if filters is None:
+    if not isinstance(layer.generator, FilterNetwork):
         raise ValueError(
             f"the regulariser needs a generator of filters, got {type(layer.generator).__name__}; "
             "use 'magnet', 'steerable_magnet', 'gabor' or 'fourier'"
         )
-    share = nyquist(layer.size).to(layer.gain) / len(filters)  # (D,)
+    filters = layer.generator.filters
+    share = nyquist(layer.size).to(layer.gain) / len(filters.weight)  # (D,)
     if with_mask and layer.mask is not None:
-        share = share - DEVIATIONS / (2 * math.pi) / layer.mask.width().abs().min() / len(filters)
-    excess = [(_highest(each) - share).max().relu().square() for each in filters]
-    return torch.stack(excess).sum()
-
-
-def _highest(each: nn.Module) -> Tensor:
-    """Highest frequency of every channel along every axis (channels, D)."""
-    wave: Tensor = each.weight.abs()  # type: ignore[operator]
-    if hasattr(each, "gamma"):
-        wave = wave + DEVIATIONS * each.gamma.abs()  # type: ignore[operator]
-    return wave / (2 * math.pi)
+        share = share - DEVIATIONS / (2 * math.pi) / layer.mask.width().abs().min() / len(filters.weight)
+    highest = filters.weight.abs()  # (filters, channels, D)
+    if filters.gamma is not None:
+        highest = highest + DEVIATIONS * filters.gamma.abs()
+    return (highest / (2 * math.pi) - share).amax((1, 2)).relu().square().sum()

@@ -1,6 +1,6 @@
 """Generators that compose: sines of linear maps (SIREN), and linear maps of random Fourier features (RFF).
 
-Arguments and the frequency rule: see `kernel_generators`.
+The rule of frequencies: see `kernel_generators`. `sigma` and `causal` change nothing here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from search_spaces.layers.filters import linear_map, nyquist
+from search_spaces.layers.filters import GeneratorSettings, LinearMap, columns, mapped, nyquist
 
 
 class SIREN(nn.Module):
@@ -21,36 +21,26 @@ class SIREN(nn.Module):
     uniform: with zero biases the kernel would be an odd function.
 
     Frequency: the omega of the first layer is `frequency max_d(Nyquist_d) 4 pi D`, so that the mean of
-    omega |W_d| / (2 pi) is `frequency` Nyquist_d. `sigma` and `causal` change nothing.
+    omega |W_d| / (2 pi) is `frequency` Nyquist_d.
     """
 
-    def __init__(
-        self,
-        size: tuple[int, ...],
-        sigma: tuple[float, ...],
-        out_features: int,
-        *,
-        hidden: int = 32,
-        layers: int = 3,
-        frequency: float = 0.5,
-        causal: bool = False,
-    ) -> None:
+    def __init__(self, settings: GeneratorSettings) -> None:
         super().__init__()
-        axes, limits = len(size), nyquist(size)
+        axes, hidden, limits = len(settings.size), settings.hidden, nyquist(settings.size)
         highest = max(float(limits.max()), 0.25)  # an axis of one point has none
-        omega = frequency * highest * 4 * math.pi * axes
+        omega = settings.frequency * highest * 4 * math.pi * axes
         inner = math.sqrt(6 / hidden) / HIDDEN_OMEGA
         first = _Sine(axes, hidden, omega, 1 / axes)
         with torch.no_grad():
             first.weight.mul_(limits / highest)
             first.bias.uniform_(-math.pi / omega, math.pi / omega)
         self.sines = nn.ModuleList([first])
-        self.sines.extend(_Sine(hidden, hidden, HIDDEN_OMEGA, inner) for _ in range(layers))
-        self.output = linear_map(hidden, out_features)
+        self.sines.extend(_Sine(hidden, hidden, HIDDEN_OMEGA, inner) for _ in range(settings.layers))
+        self.output = LinearMap(hidden, settings.out_features)
 
     def forward(self, points: Tensor) -> Tensor:
-        """Values (K, out_features) at `points` (K, D)."""
-        value = points
+        """Values (out_features, K) at `points` (K, D)."""
+        value = columns(points)
         for sine in self.sines:
             value = sine(value)
         out: Tensor = self.output(value)
@@ -67,44 +57,34 @@ class RFF(nn.Module):
     `h_0 = [cos(B x + b), sin(B x + b)]`, B and b learned, b starting at 0; hidden W are Kaiming-uniform.
 
     Frequency: B_d ~ N(0, s_d^2) with `s_d = frequency Nyquist_d 2 pi sqrt(pi / 2)`, so that the mean of
-    |B_d| / (2 pi) is `frequency` Nyquist_d. `sigma` and `causal` change nothing.
+    |B_d| / (2 pi) is `frequency` Nyquist_d.
     """
 
-    def __init__(
-        self,
-        size: tuple[int, ...],
-        sigma: tuple[float, ...],
-        out_features: int,
-        *,
-        hidden: int = 32,
-        layers: int = 3,
-        frequency: float = 0.5,
-        causal: bool = False,
-    ) -> None:
+    def __init__(self, settings: GeneratorSettings) -> None:
         super().__init__()
-        waves = (hidden + 1) // 2
-        scale = frequency * nyquist(size) * 2 * math.pi * math.sqrt(math.pi / 2)
-        self.weight = nn.Parameter(torch.randn(waves, len(size)) * scale)
+        waves = (settings.hidden + 1) // 2
+        scale = settings.frequency * nyquist(settings.size) * 2 * math.pi * math.sqrt(math.pi / 2)
+        self.weight = nn.Parameter(torch.randn(waves, len(settings.size)) * scale)
         self.bias = nn.Parameter(torch.zeros(waves))
-        inputs = [2 * waves] + [hidden] * layers
-        linears = [linear_map(n, hidden) for n in inputs[:-1]]
+        inputs = [2 * waves] + [settings.hidden] * settings.layers
+        linears = [LinearMap(n, settings.hidden) for n in inputs[:-1]]
         for linear in linears:
             nn.init.kaiming_uniform_(linear.weight, nonlinearity="relu")
         self.linears = nn.ModuleList(linears)
-        self.output = linear_map(inputs[-1], out_features)
+        self.output = LinearMap(inputs[-1], settings.out_features)
 
     def forward(self, points: Tensor) -> Tensor:
-        """Values (K, out_features) at `points` (K, D)."""
-        phase = nn.functional.linear(points, self.weight, self.bias)
-        value = torch.cat((torch.cos(phase), torch.sin(phase)), dim=-1)
+        """Values (out_features, K) at `points` (K, D)."""
+        phase = mapped(self.weight, self.bias, columns(points))
+        value = torch.cat((torch.cos(phase), torch.sin(phase)))
         for linear in self.linears:
-            value = linear(value).relu()
+            value = linear(value).relu_()
         out: Tensor = self.output(value)
         return out
 
 
 class _Sine(nn.Module):
-    """`sin(omega (W x + b))`, W ~ U(-bound, bound), b = 0; omega is saved with the weights."""
+    """`sin(omega (W x + b))` of columns, W ~ U(-bound, bound), b = 0; omega is saved with the weights."""
 
     omega: Tensor
 
@@ -115,4 +95,4 @@ class _Sine(nn.Module):
         self.register_buffer("omega", torch.tensor(omega))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.sin(self.omega * nn.functional.linear(x, self.weight, self.bias))
+        return torch.sin(self.omega * mapped(self.weight, self.bias, x))

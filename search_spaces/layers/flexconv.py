@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.layers.convolution import Backend, PlainConv, convolve
+from search_spaces.layers.filters import GeneratorSettings
 from search_spaces.layers.grid import check_size, initial_sigma, step
 from search_spaces.layers.kernel_cache import KernelCache
-from search_spaces.layers.kernel_generators import generator_class
+from search_spaces.layers.kernel_generators import make_generator
 from search_spaces.layers.masks import GaussianMask
 
 
@@ -94,15 +95,16 @@ class FlexConv(nn.Module):
         if mask is not None:
             sigmas = tuple(initial_sigma(n, causal) if sigma is None else float(sigma) for n in size)
             self.mask = GaussianMask(size, sigmas, learn_mean, causal)
-        self.generator = generator_class(generator)(
-            size,
-            sigmas,
-            out_channels if depthwise else out_channels * in_channels,
+        settings = GeneratorSettings(
+            size=size,
+            sigma=sigmas,
+            out_features=out_channels if depthwise else out_channels * in_channels,
             hidden=hidden,
             layers=layers,
             frequency=frequency,
             causal=causal,
         )
+        self.generator = make_generator(generator, settings)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.backend: Backend = "auto"
         self._crop: tuple[int, ...] | None = None
@@ -237,9 +239,9 @@ class FlexConv(nn.Module):
                 scale = scale * self.mask(points)
                 if cropped:
                     scale = scale * self.mask.inside(points)
-            values: Tensor = self.generator(points) * scale.expand(len(points))[:, None]  # (K, out * in)
+            values: Tensor = self.generator(points) * scale  # (out * in, K)
         outputs = 1 if self.depthwise else self.out_channels
-        return values.T.reshape(outputs, self.in_channels, *taps)
+        return values.view(outputs, self.in_channels, *taps)
 
     def _laid_out(self, kernel: Tensor) -> Tensor:
         """A kernel as torch takes it: (out, in / groups, *kernel_size)."""

@@ -200,7 +200,7 @@ def _hidden(generator: nn.Module, points: Tensor) -> Tensor:
         "output.bias": points.new_zeros(last.in_features),
     }
     hidden: Tensor = torch.func.functional_call(generator, nothing, (points,))
-    return hidden
+    return hidden.T
 
 
 def _last(generator: nn.Module) -> nn.Linear:

@@ -5,12 +5,15 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import search_spaces
 from search_spaces import Architecture, TaskShape, build, complexity, freeze
+from search_spaces.layers.convolution import PlainConv
 from search_spaces.layers.flexconv import FlexConv
 from search_spaces.layers.grid import odd_cover
+from search_spaces.layers.irregular import PointFlexConv
 from search_spaces.network import kernel_sizes, parameter_groups
 
 SHAPE = TaskShape(extent=(28, 5), channels=3, classes=4)
@@ -139,3 +142,11 @@ def test_generating_kernels_is_counted_and_discrete_kernels_cost_nothing():
     products = counter.get_total_flops() // 2  # matrix products only
     elementwise = taps * (3 * 8 * (2 * 2 + 1) + 3 * 6)  # filters' envelopes and products, the mask
     assert complexity(design, SHAPE).generation == products + elementwise
+
+
+def test_freezing_a_network_leaves_the_kernels_of_points_alone():
+    network = nn.ModuleList([PointFlexConv(FlexConv(2, 2, (9,)), 1.0), FlexConv(2, 2, (9,))])
+    frozen = freeze(network)
+    assert isinstance(frozen[0].regular, FlexConv) and isinstance(frozen[1], PlainConv)
+    x, positions = torch.randn(1, 2, 20), torch.rand(1, 20, 1)
+    torch.testing.assert_close(frozen[0](x, positions), network[0](x, positions))

@@ -16,11 +16,11 @@ def layer_of(size, cycles, gamma, **settings):
     """A layer whose filters all have these frequencies (cycles per unit) and envelopes, per axis."""
     layer = FlexConv(1, 1, size, hidden=2, layers=1, **settings)
     with torch.no_grad():
-        for each in layer.generator.filters:
-            each.weight.copy_(TURN * torch.tensor(cycles).expand(2, -1))
-            each.weight[1] /= -2  # the first channel has the highest
-            if hasattr(each, "gamma"):
-                each.gamma.copy_(torch.tensor(gamma).expand(2, -1))
+        filters = layer.generator.filters
+        filters.weight.copy_(TURN * torch.tensor(cycles).expand(2, 2, -1))
+        filters.weight[:, 1] /= -2  # the first channel has the highest
+        if filters.gamma is not None:
+            filters.gamma.copy_(torch.tensor(gamma).expand(2, 2, -1))
     return layer
 
 

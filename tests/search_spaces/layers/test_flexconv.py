@@ -291,7 +291,7 @@ def test_a_causal_layer_starts_with_five_taps_and_never_has_fewer_than_three(poi
 def test_without_a_mask_the_kernel_is_the_generator_on_the_whole_grid():
     layer = FlexConv(2, 3, (7, 5), mask=None)
     points = torch.cartesian_prod(torch.linspace(-1, 1, 7), torch.linspace(-1, 1, 5))
-    expected = layer.gain * layer.generator(points).T.reshape(3, 2, 7, 5)
+    expected = layer.gain * layer.generator(points).reshape(3, 2, 7, 5)
     torch.testing.assert_close(layer.kernel(), expected)
     assert not parameter_groups(layer)["masks"]
 

@@ -285,7 +285,7 @@ def test_products_and_memory_are_linear_in_points_and_hold_no_kernel_per_pair(de
         largest.append(seen.largest)
     for counts in (products, elements, largest):
         assert counts[2] - counts[1] == pytest.approx(2 * (counts[1] - counts[0]), rel=0.01)
-    assert largest[2] <= 800 * k * 8 * 3  # hidden features of every pair, one per axis
+    assert largest[2] <= 800 * k * 8 * 4  # hidden features of every pair, of four filters
     assert depthwise or largest[2] < 800 * k * channels**2 / 4
 
 

@@ -68,9 +68,8 @@ def test_a_network_of_smooth_kernels_answers_alike_at_twice_the_rate():
         if isinstance(module, FlexConv):
             with torch.no_grad():
                 module.mask.sigma.fill_(0.4)
-                for filter in module.generator.filters:
-                    filter.weight *= 0.1
-                    filter.gamma.clamp_(max=3)
+                module.generator.filters.weight *= 0.1
+                module.generator.filters.gamma.clamp_(max=3)
     network.eval()
     times = torch.linspace(0, 1, 65)[:64]
     x, fine = (torch.sin(20 * t).view(1, 1, -1) for t in (times, torch.linspace(0, 1, 129)[:128]))
