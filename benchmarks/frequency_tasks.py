@@ -171,9 +171,9 @@ SOURCES: dict[str, Recorded] = {
     "digits_sequence": Recorded(
         partial(shipped, embedded.digits, 700, series=True), 20, "8x8 row after row, 64 steps"
     ),
-    "mnist5k": Recorded(partial(shipped, embedded.mnist5k, 1600), 8, "28x28"),
+    "mnist5k": Recorded(partial(shipped, embedded.mnist5k, 1600), 6, "28x28"),
     "mnist5k_sequence": Recorded(
-        partial(shipped, embedded.mnist5k, 1600, series=True), 8, "28x28 row after row, 784 steps"
+        partial(shipped, embedded.mnist5k, 1600, series=True), 6, "28x28 row after row, 784 steps"
     ),
     "mnist5k_small": Recorded(partial(shipped, embedded.mnist5k, 1600, coarser=2), 10, "2x2 means, 14x14"),
     "tones": Recorded(tones, 10, "generated: the frequency of a tone in noise, 128 steps"),

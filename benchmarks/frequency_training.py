@@ -163,8 +163,8 @@ def bandwidth(network: nn.Module) -> float:
     """Sum over filters of the mean frequency |w| / 2 pi, as a share of Nyquist; mean over layers."""
     sums = []
     for layer in _flexconvs(network):
-        means = [f.weight.detach().abs().mean(0) for f in layer.generator.filters]
-        sums.append(float((torch.stack(means).sum(0) / (2 * math.pi) / nyquist(layer.size)).mean()))
+        means = layer.generator.filters.weight.detach().abs().mean(1)  # (filters, D)
+        sums.append(float((means.sum(0) / (2 * math.pi) / nyquist(layer.size)).mean()))
     return statistics.mean(sums)
 
 
