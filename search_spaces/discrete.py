@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces.flexnet import CONVOLUTIONS, design
+from search_spaces.families.flexnet import CONVOLUTIONS, design
 from search_spaces.layers.grid import odd_cover
 from search_spaces.space import Choice, Space, TaskShape
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces.flexnet import CONVOLUTIONS, FLEX, design
+from search_spaces.families.flexnet import CONVOLUTIONS, FLEX, design
 from search_spaces.space import Choice, Space, TaskShape
 
 

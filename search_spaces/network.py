@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
-from search_spaces.flexnet import Convolution, FlexNet
-from search_spaces.layers.convolution import PlainConv, plain_conv
+from search_spaces.families.flexnet import FlexNet
+from search_spaces.layers.convolution import PlainConv
 from search_spaces.layers.flexconv import FlexConv
 from search_spaces.layers.irregular import PointFlexConv
 from search_spaces.layers.masks import GaussianMask
+from search_spaces.networks.flexnet import flexnet
 from search_spaces.space import TaskShape
 
 
@@ -123,67 +124,7 @@ def _parameters_in(model: nn.Module, *kinds: type[nn.Module]) -> set[int]:
     return {id(p) for module in model.modules() if isinstance(module, kinds) for p in module.parameters()}
 
 
-class _Block(nn.Module):
-    """conv, norm, ReLU, conv, norm, plus the input (through a 1x1 convolution if channels change), ReLU."""
-
-    def __init__(self, net: FlexNet, first: Convolution, second: Convolution) -> None:
-        super().__init__()
-        axes = len(first.size)
-        self.body = nn.Sequential(
-            _convolution(net, first),
-            _NORMS[axes](first.outputs),
-            nn.ReLU(),
-            _convolution(net, second),
-            _NORMS[axes](second.outputs),
-        )
-        same = first.inputs == second.outputs
-        self.shortcut = (
-            nn.Identity() if same else _POINTWISE[axes](first.inputs, second.outputs, 1, bias=False)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.body(x) + self.shortcut(x)
-        return out.relu()
-
-
-class _FlexNet(nn.Module):
-    def __init__(self, net: FlexNet, shape: TaskShape) -> None:
-        super().__init__()
-        stem, *rest = net.convolutions(shape)
-        self.stem = nn.Sequential(_convolution(net, stem), _NORMS[shape.dimensions](stem.outputs), nn.ReLU())
-        pairs = zip(rest[::2], rest[1::2], strict=True)
-        self.blocks = nn.Sequential(*(_Block(net, first, second) for first, second in pairs))
-        self.head = nn.Linear(net.widths[-1], shape.classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = self.blocks(self.stem(x))
-        logits: Tensor = self.head(features.flatten(2).mean(2))
-        return logits
-
-
-_NORMS: dict[int, type[nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-_POINTWISE: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-
-
-def _convolution(net: FlexNet, plan: Convolution) -> nn.Module:
-    # no bias: a norm follows every convolution
-    if not plan.flexible:
-        return plain_conv(plan.inputs, plan.outputs, plan.size)
-    return FlexConv(
-        plan.inputs,
-        plan.outputs,
-        plan.size,
-        sigma=net.sigma,
-        hidden=net.hidden,
-        layers=net.layers,
-        frequency=net.frequency,
-        bias=False,
-    )
-
-
-def _flexnet(architecture: Architecture, shape: TaskShape) -> nn.Module:
-    return _FlexNet(FlexNet.read(architecture), shape)
-
-
-FAMILIES: dict[str, Callable[[Architecture, TaskShape], nn.Module]] = {"flexnet": _flexnet}
+FAMILIES: dict[str, Callable[[Architecture, TaskShape], nn.Module]] = {
+    "flexnet": lambda architecture, shape: flexnet(FlexNet.read(architecture), shape),
+}
 """What builds each family's networks."""

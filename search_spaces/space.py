@@ -74,6 +74,19 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Merging:
+    """Values that stand for one design, in a space where that happens; every choice is always asked there.
+
+    Attributes:
+        designs: different designs of the space.
+        alike: values -> how many assignments stand for the same design, themselves included.
+    """
+
+    designs: int
+    alike: Callable[[Values], int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Space:
     """A set of designs.
 
@@ -82,12 +95,14 @@ class Space:
         choices: in the order they are asked; a condition may only name an earlier choice.
         assemble: the values of the active choices -> the design.
         summary: one line for `nas spaces`.
+        merging: given if different values can stand for one design.
     """
 
     name: str
     choices: tuple[Choice, ...]
     assemble: Callable[[Values], Architecture]
     summary: str = ""
+    merging: Merging | None = None
 
     def __post_init__(self) -> None:
         seen: dict[str, Choice] = {}
@@ -102,14 +117,33 @@ class Space:
 
     @property
     def size(self) -> int:
-        """Number of different value assignments (designs, unless `assemble` merges some)."""
-        if all(choice.when is None for choice in self.choices):
-            return math.prod(len(choice.options) for choice in self.choices)
-        return sum(1 for _ in self.enumerate())
+        """Number of different designs."""
+        if self.merging is not None:
+            return self.merging.designs
+        parents = {choice.when[0] for choice in self.choices if choice.when is not None}
+        last_asked = {c.when[0]: i for i, c in enumerate(self.choices) if c.when is not None}
+        counted: dict[object, int] = {}
+
+        def count(index: int, values: Values) -> int:
+            """Assignments of the choices from `index` on; only parents of later ones matter."""
+            if index == len(self.choices):
+                return 1
+            key = index, *((n, v) for n, v in values.items() if last_asked[n] >= index)
+            if key not in counted:
+                choice = self.choices[index]
+                if not choice.active(values):
+                    counted[key] = count(index + 1, values)
+                elif choice.name in parents:
+                    counted[key] = sum(count(index + 1, {**values, choice.name: o}) for o in choice.options)
+                else:
+                    counted[key] = len(choice.options) * count(index + 1, values)
+            return counted[key]
+
+        return count(0, {})
 
     @property
     def bits(self) -> float:
-        """log2 of `size`: the information a design costs."""
+        """log2 of `size`: the information that a design costs."""
         return math.log2(self.size)
 
     @property
@@ -124,6 +158,15 @@ class Space:
             if choice.active(values):
                 values[choice.name] = choice.options[int(rng.integers(len(choice.options)))]
         return values
+
+    def weight(self, values: Mapping[str, Option]) -> float:
+        """Probability of a sample under the uniform law over designs, over that under the population's law.
+
+        Its mean over the population law is 1, so weighted means of samples are means over designs.
+        """
+        options = math.prod(len(choice.options) for choice in self.choices if choice.name in values)
+        alike = 1 if self.merging is None else self.merging.alike(dict(values))
+        return options / (alike * self.size)
 
     def enumerate(self) -> Iterator[Values]:
         """Every assignment once, in the order of choices and options."""

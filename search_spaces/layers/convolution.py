@@ -21,7 +21,7 @@ class PlainConv(nn.Module):
     Args:
         weight: taps (out, in / groups, *kernel size), odd unless causal.
         bias: (out,) or None.
-        backend, groups, causal, stride: how to convolve, see `convolve`.
+        backend, groups, causal, stride, dilation: how to convolve, see `convolve`.
     """
 
     def __init__(
@@ -33,12 +33,13 @@ class PlainConv(nn.Module):
         groups: int = 1,
         causal: bool = False,
         stride: int = 1,
+        dilation: int = 1,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight)
         self.bias = None if bias is None else nn.Parameter(bias)
         self.backend: Backend = backend
-        self.groups, self.causal, self.stride = groups, causal, stride
+        self.groups, self.causal, self.stride, self.dilation = groups, causal, stride, dilation
 
     @property
     def kernel_size(self) -> tuple[int, ...]:
@@ -55,6 +56,7 @@ class PlainConv(nn.Module):
             groups=self.groups,
             causal=self.causal,
             stride=self.stride,
+            dilation=self.dilation,
         )
 
     def portable(self) -> nn.Module:
@@ -65,7 +67,8 @@ class PlainConv(nn.Module):
             self.weight.shape[0],
             self.kernel_size,
             stride=self.stride,
-            padding=0 if self.causal else tuple(n // 2 for n in self.kernel_size),
+            padding=0 if self.causal else tuple(self.dilation * (n // 2) for n in self.kernel_size),
+            dilation=self.dilation,
             groups=self.groups,
             bias=self.bias is not None,
             device="meta",
@@ -73,18 +76,31 @@ class PlainConv(nn.Module):
         same.weight, same.bias = self.weight, self.bias
         layer: nn.Module = same
         return (
-            nn.Sequential(nn.ConstantPad1d((self.kernel_size[0] - 1, 0), 0.0), layer)
+            nn.Sequential(nn.ConstantPad1d((self.dilation * (self.kernel_size[0] - 1), 0), 0.0), layer)
             if self.causal
             else layer
         )
 
 
-def plain_conv(in_channels: int, out_channels: int, size: tuple[int, ...]) -> PlainConv:
-    """A convolution of odd `size` per axis without bias, initialised as torch initialises its own."""
-    check_size(size)
-    weight = torch.empty(out_channels, in_channels, *size)
+def plain_conv(
+    in_channels: int, out_channels: int, size: tuple[int, ...], *, bias: bool = False, **geometry: Any
+) -> PlainConv:
+    """A convolution of `size` per axis, initialised as torch initialises its own.
+
+    Args:
+        in_channels, out_channels: of the convolution.
+        size: taps along each axis, odd unless causal.
+        bias: whether outputs have one.
+        geometry: groups, causal, stride, dilation, see `convolve`.
+    """
+    check_size(size, geometry.get("causal", False))
+    weight = torch.empty(out_channels, in_channels // geometry.get("groups", 1), *size)
     nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
-    return PlainConv(weight)
+    offset = None
+    if bias:
+        bound = 1 / math.sqrt(weight[0].numel())
+        offset = torch.empty(out_channels).uniform_(-bound, bound)
+    return PlainConv(weight, offset, **geometry)
 
 
 def convolve(
@@ -96,6 +112,7 @@ def convolve(
     groups: int = 1,
     causal: bool = False,
     stride: int = 1,
+    dilation: int = 1,
 ) -> Tensor:
     """Cross-correlation with zero padding that keeps the extent, or every `stride`-th position of it.
 
@@ -108,6 +125,7 @@ def convolve(
         groups: 1 (dense), or the number of channels, in and out (depthwise).
         causal: all padding in front, so that the last tap meets the present sample; 1 axis only.
         stride: of every axis, positive.
+        dilation: distance between taps on every axis, in samples, positive.
 
     Returns:
         (batch, out, *ceil(extent / stride)).
@@ -115,7 +133,9 @@ def convolve(
     Raises:
         ValueError: other groups, axes that do not fit, an even size, a stride below 1.
     """
-    _check(x, kernel, groups, causal, stride)
+    _check(x, kernel, groups, causal, stride, dilation)
+    if dilation > 1:  # the taps between are zeros
+        kernel = _spread(kernel, dilation)
     if backend == "auto":
         backend = cheaper(tuple(x.shape[2:]), tuple(kernel.shape), groups, causal)
     # zeros in front of each axis; centred kernels have as many behind
@@ -151,7 +171,14 @@ def cheaper(
 HALF = (torch.float16, torch.bfloat16)
 
 
-def _check(x: Tensor, kernel: Tensor, groups: int, causal: bool, stride: int) -> None:
+def _spread(kernel: Tensor, dilation: int) -> Tensor:
+    wide = kernel.new_zeros(*kernel.shape[:2], *(dilation * (n - 1) + 1 for n in kernel.shape[2:]))
+    index = (slice(None),) * 2 + (slice(None, None, dilation),) * (kernel.ndim - 2)
+    wide[index] = kernel
+    return wide
+
+
+def _check(x: Tensor, kernel: Tensor, groups: int, causal: bool, stride: int, dilation: int) -> None:
     shape = tuple(kernel.shape)
     check_size(shape[2:], causal)
     if x.ndim != kernel.ndim:
@@ -164,8 +191,9 @@ def _check(x: Tensor, kernel: Tensor, groups: int, causal: bool, stride: int) ->
             f"groups must be 1 or the number of channels, and the kernel (out, channels / groups, ...); "
             f"got groups {groups}, a kernel {shape} and {x.shape[1]} channels"
         )
-    if stride < 1:
-        raise ValueError(f"stride must be at least 1, got {stride}")
+    for name, value in (("stride", stride), ("dilation", dilation)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 def _spatial(

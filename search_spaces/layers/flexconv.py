@@ -45,7 +45,7 @@ class FlexConv(nn.Module):
             exceed 1; None: 0.075 as published, more on small grids so that 5 taps fit
             (`grid.initial_sigma`).
         mask: ``"gaussian"``, or None for a kernel that keeps its size.
-        learn_mean: whether the centre of the mask is learned.
+        learn_mean, learn_size: whether the centre and the width of the mask are learned.
         causal: the last tap is now, the mask starts there, and padding is on the left; 1-D.
         depthwise: one kernel per channel instead of one per pair; needs out_channels = in_channels.
         stride: of every axis.
@@ -69,6 +69,7 @@ class FlexConv(nn.Module):
         sigma: float | None = None,
         mask: Literal["gaussian"] | None = "gaussian",
         learn_mean: bool = True,
+        learn_size: bool = True,
         causal: bool = False,
         depthwise: bool = False,
         stride: int = 1,
@@ -94,7 +95,7 @@ class FlexConv(nn.Module):
         sigmas = (math.inf,) * len(size)
         if mask is not None:
             sigmas = tuple(initial_sigma(n, causal) if sigma is None else float(sigma) for n in size)
-            self.mask = GaussianMask(size, sigmas, learn_mean, causal)
+            self.mask = GaussianMask(size, sigmas, learn_mean, causal, learn_size)
         settings = GeneratorSettings(
             size=size,
             sigma=sigmas,

@@ -64,6 +64,7 @@ def taps(points: int, mean: float, sigma: float, causal: bool = False, growth: f
     return min(points, max(3, math.ceil(reach) if causal else 2 * math.ceil(reach) - 1))
 
 
-def kernel_size(size: tuple[int, ...], sigma: float | None = None) -> tuple[int, ...]:
-    """Taps per axis of a centred mask on a grid of `size` points, at the initial sigma if None."""
-    return tuple(taps(n, 0.0, initial_sigma(n) if sigma is None else sigma) for n in size)
+def kernel_size(size: tuple[int, ...], sigma: float | None = None, causal: bool = False) -> tuple[int, ...]:
+    """Taps per axis of a mask where it starts, on a grid of `size` points, at the initial sigma if None."""
+    mean = 1.0 if causal else 0.0
+    return tuple(taps(n, mean, initial_sigma(n, causal) if sigma is None else sigma, causal) for n in size)

@@ -17,10 +17,12 @@ class GaussianMask(nn.Module):
         size: points of the grid along each axis, odd.
         sigma: initial width along each axis, in units of the [-1, 1] coordinate; may exceed 1.
         learn_mean: whether the centre is a parameter (as published for images) or stays where it starts.
+        learn_size: whether the width is.
         causal: whether the centre starts at 1, which is now, instead of 0.
     """
 
     mean: Tensor
+    sigma: Tensor
     floor: Tensor
     least: Tensor
 
@@ -30,15 +32,18 @@ class GaussianMask(nn.Module):
         sigma: tuple[float, ...],
         learn_mean: bool = True,
         causal: bool = False,
+        learn_size: bool = True,
     ) -> None:
         super().__init__()
         self.causal = causal
-        mean = torch.full((len(size),), 1.0 if causal else 0.0)
-        if learn_mean:
-            self.mean = nn.Parameter(mean)
-        else:
-            self.register_buffer("mean", mean)
-        self.sigma = nn.Parameter(torch.tensor(sigma))
+        for name, value, learned in (
+            ("mean", torch.full((len(size),), 1.0 if causal else 0.0), learn_mean),
+            ("sigma", torch.tensor(sigma), learn_size),
+        ):
+            if learned:
+                self.register_parameter(name, nn.Parameter(value))
+            else:
+                self.register_buffer(name, value)
         self.register_buffer("floor", torch.zeros(len(size)), persistent=False)
         self.register_buffer("least", torch.zeros(len(size)), persistent=False)
         self.set_size(size)

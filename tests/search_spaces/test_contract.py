@@ -1,7 +1,6 @@
 """What every space must do, on every kind of task."""
 
 import io
-import itertools
 import json
 import math
 import subprocess
@@ -21,8 +20,19 @@ SHAPES = [
     for channels, extent, classes in [(1, (64,), 10), (3, (257,), 2), (1, (28, 28), 10), (3, (32, 48), 5)]
 ] + [TaskShape(extent=(16, 16, 16), channels=1, classes=3)]
 
-on_every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
-of_every_space = pytest.mark.parametrize("name", SPACES)
+
+def serves(name, shape):
+    try:
+        SPACES[name](shape)
+    except ValueError:
+        return False
+    return True
+
+
+CASES = [(name, shape) for name in SPACES for shape in SHAPES if serves(name, shape)]
+of_every_space_on_every_shape = pytest.mark.parametrize(
+    ("name", "shape"), CASES, ids=[f"{name}-{shape}" for name, shape in CASES]
+)
 
 
 def draw(name, shape, seed=0):
@@ -36,8 +46,7 @@ def network(name, shape):
     return build(draw(name, shape), shape)
 
 
-@on_every_shape
-@of_every_space
+@of_every_space_on_every_shape
 def test_samples_are_designs_that_survive_json(name, shape):
     space = SPACES[name](shape)
     assert space.name == name
@@ -50,16 +59,13 @@ def test_samples_are_designs_that_survive_json(name, shape):
         assert space.decode(json.loads(json.dumps(values))) == design
 
 
-@on_every_shape
-@of_every_space
+@of_every_space_on_every_shape
 def test_size_is_the_number_of_different_designs(name, shape):
     space = SPACES[name](shape)
     if space.size >= 5000:
         pytest.skip("too many to count one by one")
-    every = itertools.product(*(choice.options for choice in space.choices))
-    names = [choice.name for choice in space.choices]
-    designs = {space.decode(dict(zip(names, options))).id for options in every}
-    assert len(designs) == space.size == sum(1 for _ in space.enumerate())
+    designs = {space.decode(values).id for values in space.enumerate()}
+    assert len(designs) == space.size
     assert space.bits == pytest.approx(math.log2(len(designs)))
     assert space.single == (len(designs) == 1)
 
@@ -76,17 +82,21 @@ def test_the_same_seed_draws_the_same_designs_in_another_process():
         "from search_spaces import SPACES, TaskShape\n"
         "shape = TaskShape(extent=(28, 28), channels=1, classes=10)\n"
         "for name in SPACES:\n"
-        "    space = SPACES[name](shape)\n"
+        "    try:\n"
+        "        space = SPACES[name](shape)\n"
+        "    except ValueError:\n"
+        "        continue\n"
         "    for seed in range(3):\n"
         "        print(space.decode(space.sample(np.random.default_rng(seed))).id)\n"
         "assert 'torch' not in sys.modules\n"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.split() == [draw(name, SHAPES[2], seed).id for name in SPACES for seed in range(3)]
+    assert out.split() == [
+        draw(name, shape, seed).id for name, shape in CASES if shape == SHAPES[2] for seed in range(3)
+    ]
 
 
-@on_every_shape
-@of_every_space
+@of_every_space_on_every_shape
 def test_a_network_classifies_and_every_parameter_learns(network, name, shape):
     logits = network(torch.randn(2, shape.channels, *shape.extent))
     assert logits.shape == (2, shape.classes)
@@ -95,8 +105,7 @@ def test_a_network_classifies_and_every_parameter_learns(network, name, shape):
         assert tensor.grad is not None and tensor.grad.isfinite().all() and tensor.grad.any(), parameter
 
 
-@on_every_shape
-@of_every_space
+@of_every_space_on_every_shape
 def test_every_parameter_is_in_one_group(network, name, shape):
     groups = parameter_groups(network)
     assert list(groups) == ["weights", "undecayed", "masks"]
@@ -108,8 +117,7 @@ def test_every_parameter_is_in_one_group(network, name, shape):
     assert all(p.ndim > 1 for p in groups["weights"])
 
 
-@on_every_shape
-@of_every_space
+@of_every_space_on_every_shape
 def test_arithmetic_cost_is_the_counted_cost(network, name, shape):
     design = draw(name, shape)
     cost = complexity(design, shape)
@@ -129,7 +137,7 @@ def counted(network, shape):
     return counter.get_total_flops() // 2
 
 
-@on_every_shape
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_cost_at_learned_sizes_is_the_counted_cost(shape):
     torch.manual_seed(0)
     design = draw("flexconv", shape)
@@ -142,8 +150,7 @@ def test_cost_at_learned_sizes_is_the_counted_cost(shape):
     assert complexity(design, shape, kernel_sizes(network)).multiply_adds == counted(network, shape)
 
 
-@on_every_shape
-@of_every_space
+@of_every_space_on_every_shape
 def test_frozen_is_the_same_network(network, name, shape):
     x = torch.randn(2, shape.channels, *shape.extent)
     network(x)  # statistics of the norms

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from search_spaces import Architecture, Choice, Space, TaskShape
+from search_spaces.space import Merging
 
 SPACE = Space(
     name="trees",
@@ -39,6 +40,36 @@ def test_a_sample_is_uniform_from_the_top_down():
         chance *= 1 / 2  # width
         sd = math.sqrt(chance * (1 - chance) / n)
         assert drawn[SPACE.decode(values).id] / n == pytest.approx(chance, abs=5 * sd)
+
+
+def test_weights_turn_the_law_of_samples_into_the_uniform_law():
+    rng = np.random.default_rng(1)
+    n = 6000
+    weight, squared = Counter(), Counter()
+    for _ in range(n):
+        values = SPACE.sample(rng)
+        name = SPACE.decode(values).id
+        weight[name] += SPACE.weight(values) / n
+        squared[name] += (SPACE.weight(values) / n) ** 2
+    # each weighted share against 1 / size, in units of its own sampling error
+    chi_square = sum((weight[name] - 1 / 12) ** 2 / squared[name] for name in weight)
+    assert len(weight) == 12 and chi_square < 31.3  # 0.1 % of a chi-square law of 11 degrees
+    assert sum(weight.values()) == pytest.approx(1, abs=0.05)
+
+
+def test_values_that_merge_share_the_weight_of_their_design():
+    choices = (Choice(name="a", options=(1, 2)), Choice(name="b", options=(1, 2)))
+    unordered = Space(
+        name="unordered",
+        choices=choices,
+        assemble=lambda values: Architecture.of("unordered", both=tuple(sorted(values.values()))),
+        merging=Merging(designs=3, alike=lambda values: 1 if values["a"] == values["b"] else 2),
+    )
+    assert unordered.size == 3 and unordered.bits == math.log2(3)
+    chance = Counter()
+    for values in unordered.enumerate():
+        chance[unordered.decode(values).id] += unordered.weight(values) / 4
+    assert list(chance.values()) == pytest.approx([1 / 3] * 3)
 
 
 def test_neighbours_are_valid_and_differ_in_one_decision():

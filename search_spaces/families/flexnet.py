@@ -1,0 +1,148 @@
+"""The FlexNet skeleton as plain numbers. No torch.
+
+Stem convolution, residual blocks of two convolutions, global average, linear; no stride, no pooling
+(FlexConv, arXiv 2110.08059).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from search_spaces.architecture import Architecture
+from search_spaces.families.reading import read_settings
+from search_spaces.layers.grid import odd_cover
+from search_spaces.parts import Affine, Convolution, KernelFunction, Linear, Part
+from search_spaces.space import TaskShape, Values
+
+FLEX = "flex"
+"""Stands for a FlexConv where a number stands for the taps of a discrete kernel."""
+
+Kernel = int | str | tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlexNet:
+    """The settings of family ``"flexnet"``.
+
+    Attributes:
+        width: channels of the stem.
+        factors: channels of each block as a multiple of `width`.
+        kernels: one per convolution, the stem's, then two per block: odd taps of every axis, or of each, cut
+            to the axis's extent; or ``"flex"``, a FlexConv as large as the input. No extent of a task is ever
+            named, so a design is the same on every task.
+        hidden, layers, frequency, learn_mean, learn_size: of the FlexConvs (see `parts.KernelFunction`);
+            given only if there are any.
+        sigma: of their masks at the start: of all, or one per convolution; None: the default.
+    """
+
+    width: int
+    factors: tuple[float, ...]
+    kernels: tuple[Kernel, ...]
+    hidden: int = 32
+    layers: int = 3
+    frequency: float = 0.5
+    learn_mean: bool = True
+    learn_size: bool = True
+    sigma: float | tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.width, int) or self.width < 1:
+            raise ValueError(f"width must be a positive whole number, got {self.width!r}")
+        if not isinstance(self.factors, tuple) or not isinstance(self.kernels, tuple):
+            raise ValueError(f"factors and kernels must be lists, got {self.factors!r} and {self.kernels!r}")
+        if len(self.kernels) != 2 * len(self.factors) + 1:
+            raise ValueError(
+                f"{len(self.factors)} blocks need {2 * len(self.factors) + 1} kernels (the stem's and two "
+                f"per block), got {len(self.kernels)}: {self.kernels}"
+            )
+        for kernel in self.kernels:
+            taps = kernel if isinstance(kernel, tuple) else (kernel,)
+            if kernel != FLEX and not all(isinstance(k, int) and k > 0 and k % 2 for k in taps):
+                raise ValueError(f"a kernel must be a positive odd number or {FLEX!r}, got {kernel!r}")
+        if min(self.widths) < 1:
+            raise ValueError(f"every block's width must be positive, got {self.widths}")
+        if isinstance(self.sigma, tuple) and len(self.sigma) != len(self.kernels):
+            raise ValueError(f"sigma must be one number or one per kernel, got {self.sigma}")
+        self.functions()
+
+    @classmethod
+    def read(cls, architecture: Architecture) -> FlexNet:
+        """The settings of a design.
+
+        Raises:
+            ValueError: a setting is missing, unknown or out of range.
+        """
+        return read_settings(cls, architecture)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the stem, then of each block."""
+        return self.width, *(round(self.width * factor) for factor in self.factors)
+
+    def functions(self) -> tuple[KernelFunction, ...]:
+        """What a FlexConv in the place of each convolution would be."""
+        sigmas = self.sigma if isinstance(self.sigma, tuple) else (self.sigma,) * len(self.kernels)
+        shared = KernelFunction(
+            hidden=self.hidden,
+            layers=self.layers,
+            frequency=self.frequency,
+            learn_mean=self.learn_mean,
+            learn_size=self.learn_size,
+        )
+        return tuple(replace(shared, sigma=sigma) for sigma in sigmas)
+
+    def convolutions(self, shape: TaskShape) -> tuple[Convolution, ...]:
+        """Every convolution wider than 1 on a task of this shape, in the order they act."""
+        cover = tuple(odd_cover(n) for n in shape.extent)
+        channels = [shape.channels, self.width]
+        for width in self.widths[1:]:
+            channels += [width, width]
+        # no bias: a norm follows every convolution
+        return tuple(
+            Convolution(
+                inputs=inputs,
+                outputs=outputs,
+                extent=shape.extent,
+                size=_size(kernel, cover),
+                function=function if kernel == FLEX else None,
+            )
+            for inputs, outputs, kernel, function in zip(
+                channels, channels[1:], self.kernels, self.functions(), strict=False
+            )
+        )
+
+    def parts(self, shape: TaskShape) -> tuple[Part, ...]:
+        """Everything with parameters on a task of this shape."""
+        convolutions = self.convolutions(shape)
+        norms = tuple(Affine(channels=each.outputs) for each in convolutions)
+        positions = math.prod(shape.extent)
+        shortcuts = tuple(
+            Linear(inputs=a, outputs=b, positions=positions, bias=False)
+            for a, b in zip(self.widths, self.widths[1:], strict=False)
+            if a != b
+        )
+        return *convolutions, *norms, *shortcuts, Linear(inputs=self.widths[-1], outputs=shape.classes)
+
+
+def _size(kernel: Kernel, cover: tuple[int, ...]) -> tuple[int, ...]:
+    if isinstance(kernel, str):
+        return cover
+    taps = kernel if isinstance(kernel, tuple) else (kernel,) * len(cover)
+    if len(taps) != len(cover):
+        raise ValueError(f"a kernel of {len(taps)} axes on an input of {len(cover)}: {kernel}")
+    return tuple(min(k, n) for k, n in zip(taps, cover, strict=True))
+
+
+CONVOLUTIONS = 5
+"""Of the skeleton that the spaces below share: a stem and two blocks."""
+
+
+def design(values: Values) -> Architecture:
+    """The shared skeleton, 16 channels everywhere, with the kernels ``kernel_1`` to ``kernel_5``."""
+    kernels = tuple(values[f"kernel_{i}"] for i in range(1, CONVOLUTIONS + 1))
+    architecture = Architecture.of("flexnet", width=16, factors=(1.0, 1.0), kernels=kernels)
+    if FLEX not in kernels:
+        return architecture
+    generator = {"hidden": 32, "layers": 3, "frequency": 0.5, "sigma": None}
+    return Architecture.of("flexnet", **dict(architecture.settings), **generator)
