@@ -84,10 +84,10 @@ def convolve(
             float32; the output is in the type of `x`.
         kernel: (out, in / groups, *size), odd sizes unless causal; an axis may be longer than the input's.
         bias: (out,) or None.
-        backend: ``"auto"`` takes the cheaper of the first two by `costs.cheaper`, which reads shapes, the
-            type of device and whether gradients are wanted, and measures nothing; ``"spatial"``; ``"fft"``;
-            ``"fft_chunked"``, never taken by itself: with the memory of a spatial one and several times
-            the time of the FFT.
+        backend: ``"spatial"``; ``"fft"``; ``"fft_chunked"``, with about the memory of a spatial convolution
+            and up to 10 times the time of an FFT; ``"auto"``: the first or the second, never the third, by
+            `costs.cheaper`, which reads shapes, the type of device and whether gradients are wanted. A
+            smaller batch may go by the other one, with the same numbers up to rounding.
         groups: 1 (dense), or the number of channels, in and out (depthwise).
         causal: all padding in front, so that the last tap meets the present sample; 1 axis only.
         stride: of every axis, positive.
@@ -100,8 +100,10 @@ def convolve(
     """
     _check(x, kernel, groups, causal, stride)
     if backend == "auto":
+        # a graph serves all batches: where one is traced, a usual one stands for them
+        batch = 16 if torch.compiler.is_compiling() else len(x)
         backend = cheaper(
-            tuple(x.shape),
+            (batch, *x.shape[1:]),
             tuple(kernel.shape),
             groups=groups,
             causal=causal,

@@ -43,12 +43,14 @@ def correlate(x: Tensor, kernel: Tensor, front: Sequence[int], groups: int, chun
         behind = min(kernel.shape[2 + axis] - 1 - front[axis], n - 1)
         kernel = kernel.narrow(2 + axis, front[axis] - before, before + 1 + behind)
     front = [min(f, n - 1) for f, n in zip(front, x.shape[2:], strict=True)]
+    traced = torch.compiler.is_compiling()  # a graph of plain operations, whole, so that any batch fits
+    # an empty batch, which torch.fft refuses, has no pieces
+    chunked = not traced and (chunked or x.numel() == 0)
     plan = Plan(tuple(x.shape[2:]), tuple(kernel.shape[2:]), tuple(front), groups == 1, chunked)
-    gradients = torch.is_grad_enabled() and (x.requires_grad or kernel.requires_grad)
-    if gradients and not torch.compiler.is_compiling():
-        y: Tensor = _Correlation.apply(x, kernel, plan)  # type: ignore[no-untyped-call]
-        return y
-    return plan.forward(x, kernel)
+    if traced or not (torch.is_grad_enabled() and (x.requires_grad or kernel.requires_grad)):
+        return plan.forward(x, kernel)
+    y: Tensor = _Correlation.apply(x, kernel, plan)  # type: ignore[no-untyped-call]
+    return y
 
 
 def transform_lengths(extent: Sequence[int], front: Sequence[int]) -> list[int]:
@@ -126,8 +128,9 @@ class Plan:
 
     def output(self, x: Tensor, response: Tensor) -> Tensor:
         """(batch, out, *extent) from both spectra."""
-        y = x @ response.mH if self.dense else x * response[:, 0].conj()
-        return self._signal(y, (0,) * len(self.extent))
+        product = torch.matmul if self.dense else torch.mul
+        kernel = response.mH if self.dense else response[:, 0].conj()
+        return self._signal(product(x, kernel), (0,) * len(self.extent), self.extent)
 
     def gradient(self, y: Tensor) -> Tensor:
         """Spectrum of the gradient of the output."""
@@ -135,7 +138,7 @@ class Plan:
 
     def input_gradient(self, y: Tensor, response: Tensor) -> Tensor:
         """(batch, in, *extent) from the spectra of the output's gradient and of the kernel."""
-        return self._signal(y @ response if self.dense else y * response[:, 0], self.front)
+        return self._signal(y @ response if self.dense else y * response[:, 0], self.front, self.extent)
 
     def kernel_gradient(self, y: Tensor, x: Tensor) -> Tensor:
         """Spectrum of the kernel's gradient from those of the output's gradient and of the input."""
@@ -144,7 +147,7 @@ class Plan:
     def kernel(self, response: Tensor) -> Tensor:
         """(out, in / groups, *size): what `response` transforms."""
         if not self.dense:
-            return self._crop(response, (0,) * len(self.size), self.size)
+            return self._signal(response, (0,) * len(self.size), self.size)
         k = response
         for axis, matrix in enumerate(self._matrices(response.real)):
             k = k.reshape(*self.size[:axis], self.points[axis], -1)
@@ -170,12 +173,10 @@ class Plan:
             x = transform(_embed(x, 2 + axis, front[axis], self.points[axis]), dim=2 + axis)
         return x.flatten(2).permute(2, 0, 1).contiguous() if self.dense else x
 
-    def _signal(self, y: Tensor, front: Sequence[int]) -> Tensor:
+    def _signal(self, y: Tensor, front: Sequence[int], length: Sequence[int]) -> Tensor:
+        # every step takes the name of the one before, for as long as a name holds it, memory does
         if self.dense:
             y = y.permute(1, 2, 0).reshape(*y.shape[1:], *self.frequencies)
-        return self._crop(y, front, self.extent)
-
-    def _crop(self, y: Tensor, front: Sequence[int], length: Sequence[int]) -> Tensor:
         last = len(front) - 1
         for axis in range(last):
             y = torch.fft.ifft(y, dim=2 + axis).narrow(2 + axis, front[axis], length[axis])
@@ -223,7 +224,7 @@ def _chunked_gradients(
     plan: Plan, x: Tensor, kernel: Tensor, y: Tensor, needs_x: bool, needs_kernel: bool
 ) -> tuple[Tensor | None, Tensor | None]:
     dx = torch.zeros_like(x) if needs_x else None
-    dkernel = torch.empty_like(kernel) if needs_kernel else None
+    dkernel = torch.zeros_like(kernel) if needs_kernel else None
     for outputs in plan.pieces(len(kernel), x, kernel):
         inputs = slice(None) if plan.dense else outputs
         response = plan.response(kernel[outputs]) if needs_x else None

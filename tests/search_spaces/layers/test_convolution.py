@@ -124,6 +124,15 @@ def test_a_second_derivative_by_fft_is_refused():
         torch.autograd.grad(y, kernel, create_graph=True)
 
 
+@pytest.mark.parametrize("backend", ["auto", "fft", "fft_chunked"])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_an_exported_convolution_serves_every_batch(backend, groups):
+    layer = PlainConv(torch.randn(4, 4 // groups, 9), None, backend, groups=groups).eval()
+    x = torch.randn(5, 4, 20)
+    program = torch.export.export(layer, (x[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.testing.assert_close(program.module()(x), layer(x))
+
+
 @pytest.mark.parametrize("backend", ["fft", "fft_chunked"])
 @pytest.mark.parametrize("groups", [1, 4])
 def test_export_and_a_whole_compiled_graph_compute_the_same(backend, groups):
