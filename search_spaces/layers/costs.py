@@ -38,7 +38,7 @@ class Costs:
 WIDE = 14
 
 # By (type of device, with the backward pass). Those of the CPU: one core of an AMD EPYC with AVX-512, torch
-# 2.13. Measured again, the choice cost more than 10 % with 19 of 572 shapes, 6 forward only; most of all,
+# 2.13. Measured again, the choice cost more than 10 % with 19 of 572 shapes, forward only with 6; most,
 # twice alike, with 5x5x5 depthwise at batch 64 (1.6 times the better one) and 7x7 on 16x16 (1.3 times).
 COSTS = {
     ("cpu", True): Costs(
