@@ -184,7 +184,7 @@ def row(case: Case, batch: int, device: str, dtype: torch.dtype, repeats: int) -
     shape = (batch, case.channels, *case.extent)
     needs = [
         peak(build, shape, device, dtype)
-        for build in (partial(Plain, case), partial(flexible, case), partial(flexible, case, "fft"))
+        for build in (partial(Plain, case), partial(flexible, case), partial(flexible, case, "fft_chunked"))
     ]
     torch.manual_seed(0)
     x = torch.randn(shape, device=device, requires_grad=True)

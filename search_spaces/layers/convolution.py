@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from search_spaces.layers import fourier
+from search_spaces.layers.costs import cheaper
 from search_spaces.layers.grid import check_size
 
-Backend = Literal["auto", "spatial", "fft"]
+Backend = Literal["auto", "spatial", "fft", "fft_chunked"]
 
 
 class PlainConv(nn.Module):
@@ -121,7 +122,10 @@ def convolve(
             float32; the output is in the type of `x`.
         kernel: (out, in / groups, *size), odd sizes unless causal; an axis may be longer than the input's.
         bias: (out,) or None.
-        backend: ``"auto"`` takes the cheaper one by `cheaper`, which reads shapes only.
+        backend: ``"spatial"``; ``"fft"``; ``"fft_chunked"``, with about the memory of a spatial convolution
+            and up to 10 times the time of an FFT; ``"auto"``: the first or the second, never the third, by
+            `costs.cheaper`, which reads shapes, the type of device and whether gradients are wanted. A
+            smaller batch may go by the other one, with the same numbers up to rounding.
         groups: 1 (dense), or the number of channels, in and out (depthwise).
         causal: all padding in front, so that the last tap meets the present sample; 1 axis only.
         stride: of every axis, positive.
@@ -137,35 +141,24 @@ def convolve(
     if dilation > 1:  # the taps between are zeros
         kernel = _spread(kernel, dilation)
     if backend == "auto":
-        backend = cheaper(tuple(x.shape[2:]), tuple(kernel.shape), groups, causal)
+        # a graph serves all batches: where one is traced, a usual one stands for them
+        batch = 16 if torch.compiler.is_compiling() else len(x)
+        backend = cheaper(
+            (batch, *x.shape[1:]),
+            tuple(kernel.shape),
+            groups=groups,
+            causal=causal,
+            stride=stride,
+            device=x.device.type,
+            training=torch.is_grad_enabled() and (x.requires_grad or kernel.requires_grad),
+        )
     # zeros in front of each axis; centred kernels have as many behind
     front = [n - 1 if causal else n // 2 for n in kernel.shape[2:]]
-    if backend == "fft":
-        return _fft(x, kernel, bias, front, groups, stride)
+    if backend != "spatial":
+        return _fft(x, kernel, bias, front, groups, stride, backend == "fft_chunked")
     if x.dtype in HALF:
         kernel, bias = kernel.to(x.dtype), None if bias is None else bias.to(x.dtype)
     return _spatial(x, kernel, bias, front, groups, causal, stride)
-
-
-def cheaper(
-    extent: tuple[int, ...], kernel: tuple[int, ...], groups: int = 1, causal: bool = False
-) -> Backend:
-    """The backend that should be quicker for an input of `extent` and a (out, in / groups, *size) kernel.
-
-    A rule fitted to forward and backward of dense convolutions on one CPU core (torch 2.13, float32), in
-    units of one spatial multiply-add there, 16 channels in 1 and 2 axes. Away from that it errs: with 32
-    channels it takes FFT for 9x9 on 32x32, 1.5 times slower; with 16, for 7x7x7 on 16x16x16, 5 times slower.
-    It reads neither batch nor device, so that a network computes the same numbers wherever it runs.
-    """
-    outputs, inputs, *size = kernel
-    pairs = outputs * inputs
-    slow = 6 if max(size) > 15 else 1  # longer kernels have no vectorised spatial code
-    spatial = slow * pairs * math.prod(size) * math.prod(extent)
-    front = [n - 1 if causal else n // 2 for n in size]
-    points = math.prod(_transform_lengths(extent, size, front))
-    uncached = 2 if points > 4096 else 1
-    fft = uncached * points * (14 * (inputs * groups + outputs) * math.log2(points) + 50 * pairs)
-    return "fft" if fft < spatial else "spatial"
 
 
 HALF = (torch.float16, torch.bfloat16)
@@ -199,49 +192,33 @@ def _check(x: Tensor, kernel: Tensor, groups: int, causal: bool, stride: int, di
 def _spatial(
     x: Tensor, kernel: Tensor, bias: Tensor | None, front: list[int], groups: int, causal: bool, stride: int
 ) -> Tensor:
-    convolution = (F.conv1d, F.conv2d, F.conv3d)[len(front) - 1]
-    if causal:
-        x, front = F.pad(x, (front[0], 0)), [0]
+    axes = len(front)
+    convolution = (F.conv1d, F.conv2d, F.conv3d)[axes - 1]
+    # wide padding by the convolution itself leaves the vectorised code of CPUs: up to 27 times slower
+    if causal or (x.device.type == "cpu" and max(front) > 6 and axes < 3):
+        x, front = F.pad(x, [pad for n in reversed(front) for pad in (n, 0 if causal else n)]), [0] * axes
+    # the gradient of a depthwise kernel takes a third of the time with channels last
+    last = groups > 1 and axes > 1 and kernel[0].numel() > 9 and torch.is_grad_enabled()
+    if last and x.device.type == "cpu":
+        x = x.contiguous(memory_format=torch.channels_last if axes == 2 else torch.channels_last_3d)
     y: Tensor = convolution(x, kernel, bias, padding=front, stride=stride, groups=groups)
-    return y
+    return y.contiguous()
 
 
 def _fft(
-    x: Tensor, kernel: Tensor, bias: Tensor | None, front: list[int], groups: int, stride: int
+    x: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    front: list[int],
+    groups: int,
+    stride: int,
+    chunked: bool,
 ) -> Tensor:
-    extent, size, dtype = x.shape[2:], kernel.shape[2:], x.dtype
+    dtype = x.dtype
     if dtype in HALF or kernel.dtype in HALF:
         x, kernel = x.float(), kernel.float()
-    axes = tuple(range(2, x.ndim))
-    # zeros in front put the first output at index 0; what wraps around meets those zeros again
-    points = _transform_lengths(extent, size, front)
-    spectrum = torch.fft.rfftn(F.pad(x, [pad for n in reversed(front) for pad in (n, 0)]), points, dim=axes)
-    response = torch.fft.rfftn(kernel, points, dim=axes).conj()
-    if groups == 1:
-        product = torch.einsum("bi...,oi...->bo...", spectrum, response)
-    else:
-        product = spectrum * response[:, 0]
-    y: Tensor = torch.fft.irfftn(product, points, dim=axes)
-    for axis, n in zip(axes, extent, strict=True):
-        y = y.narrow(axis, 0, n)
+    y = fourier.correlate(x, kernel, front, groups, chunked)
     if stride > 1:
-        y = y[(slice(None), slice(None), *[slice(None, None, stride) for _ in axes])]
-    y = y if bias is None else y + bias.view(-1, *[1] * len(axes))
+        y = y[(slice(None), slice(None), *[slice(None, None, stride) for _ in front])]
+    y = y if bias is None else y + bias.view(-1, *[1] * len(front))
     return y.to(dtype)
-
-
-def _transform_lengths(extent: Sequence[int], size: Sequence[int], front: Sequence[int]) -> list[int]:
-    return [_fast_length(max(n + f, k)) for n, k, f in zip(extent, size, front, strict=True)]
-
-
-def _fast_length(n: int) -> int:
-    """Smallest even length of at least n without a prime factor above 5."""
-    n += n % 2
-    while True:
-        rest = n
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return n
-        n += 2

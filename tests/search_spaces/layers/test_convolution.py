@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces.layers.convolution import cheaper, convolve, plain_conv
+from search_spaces.layers.convolution import PlainConv, convolve, plain_conv
 
+BACKENDS = ("spatial", "fft", "fft_chunked")
 axis = st.tuples(st.integers(1, 13), st.integers(0, 10).map(lambda half: 2 * half + 1))
 series = st.tuples(st.integers(1, 20), st.integers(1, 30))
 
@@ -18,13 +19,14 @@ def assert_backends_agree(extent, size, *, inputs, outputs, bias, **geometry):
     kernel = torch.randn(outputs, per_group, *size, generator=generator, dtype=torch.float64)
     offset = torch.randn(outputs, generator=generator, dtype=torch.float64) if bias else None
     results = []
-    for backend in ("spatial", "fft"):
+    for backend in BACKENDS:
         leaves = x.clone().requires_grad_(), kernel.clone().requires_grad_()
         y = convolve(*leaves, offset, backend, **geometry)
         results.append((y, *torch.autograd.grad(y.square().sum(), leaves)))
     assert results[0][0].shape == (2, outputs, *(-(-n // geometry["stride"]) for n in extent))
-    for spatial, fft in zip(*results):
-        torch.testing.assert_close(fft, spatial, rtol=1e-9, atol=1e-9)
+    for spatial, *others in zip(*results):
+        for other in others:
+            torch.testing.assert_close(other, spatial, rtol=1e-9, atol=1e-9)
 
 
 @settings(deadline=None, max_examples=80)
@@ -65,16 +67,90 @@ def test_half_precision_keeps_its_type_and_the_precision_it_has(dtype, groups):
     torch.manual_seed(0)
     x, kernel = torch.randn(2, 4, 50), torch.randn(4, 4 // groups, 31)
     exact = convolve(x, kernel, torch.ones(4), "spatial", groups=groups)
-    for backend in ("spatial", "fft"):
+    for backend in BACKENDS:
         y = convolve(x.to(dtype), kernel, torch.ones(4), backend, groups=groups)
         assert y.dtype == dtype
         assert (y.float() - exact).abs().max() < 4 * torch.finfo(dtype).eps * exact.abs().max()
 
 
+@pytest.mark.parametrize("backend", ["fft", "fft_chunked"])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_autocast_leaves_the_precision_of_fft_alone(backend, groups):
+    torch.manual_seed(0)
+    leaves = torch.randn(2, 4, 12, 9).requires_grad_(), torch.randn(4, 4 // groups, 5, 7).requires_grad_()
+    results = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", enabled=enabled):
+            y = convolve(*leaves, None, backend, groups=groups)
+        results.append((y, *torch.autograd.grad(y.square().sum(), leaves)))
+    for plain, cast in zip(*results):
+        torch.testing.assert_close(cast, plain, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("backend", ["fft", "fft_chunked"])
+@pytest.mark.parametrize(
+    ("x", "kernel", "geometry"),
+    [
+        ((3, 2, 9), (3, 2, 5), {}),
+        ((2, 2, 9), (2, 2, 12), {"causal": True}),
+        ((2, 3, 4, 6), (2, 3, 5, 3), {"stride": 2}),
+        ((2, 3, 4, 6), (3, 1, 3, 9), {"groups": 3}),
+        ((2, 2, 3, 4, 3), (3, 2, 3, 1, 5), {}),
+    ],
+)
+def test_gradients_by_fft_are_those_of_finite_differences(backend, x, kernel, geometry):
+    torch.manual_seed(0)
+    leaves = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in (x, kernel)]
+    assert torch.autograd.gradcheck(lambda x, k: convolve(x, k, None, backend, **geometry), leaves)
+
+
+@pytest.mark.parametrize("backend", ["fft", "fft_chunked"])
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_only_the_wanted_gradient_is_computed_and_it_is_the_same(backend, wanted):
+    torch.manual_seed(0)
+    leaves = torch.randn(2, 3, 8, 8), torch.randn(3, 3, 5, 5)
+    leaves[wanted].requires_grad_()
+    gradients = []
+    for each in ("spatial", backend):
+        y = convolve(*leaves, None, each)
+        gradients.append(torch.autograd.grad(y.square().sum(), leaves[wanted])[0])
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-3)
+
+
+def test_a_second_derivative_by_fft_is_refused():
+    x, kernel = torch.randn(1, 1, 8), torch.randn(1, 1, 3, requires_grad=True)
+    y = convolve(x, kernel, None, "fft").square().sum()
+    with pytest.raises(ValueError, match="differentiable once, got create_graph=True; use the spatial"):
+        torch.autograd.grad(y, kernel, create_graph=True)
+
+
+@pytest.mark.parametrize("backend", ["auto", "fft", "fft_chunked"])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_an_exported_convolution_serves_every_batch(backend, groups):
+    layer = PlainConv(torch.randn(4, 4 // groups, 9), None, backend, groups=groups).eval()
+    x = torch.randn(5, 4, 20)
+    program = torch.export.export(layer, (x[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.testing.assert_close(program.module()(x), layer(x))
+
+
+@pytest.mark.parametrize("backend", ["fft", "fft_chunked"])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_export_and_a_whole_compiled_graph_compute_the_same(backend, groups):
+    torch.manual_seed(0)
+    layer = PlainConv(torch.randn(4, 4 // groups, 5, 3), torch.randn(4), backend, groups=groups).eval()
+    x = torch.randn(2, 4, 8, 9)
+    with torch.no_grad():
+        y = layer(x)
+        compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")(x)
+    exported = torch.export.export(layer, (x,)).module()(x)
+    torch.testing.assert_close(compiled, y)
+    torch.testing.assert_close(exported, y)
+
+
 def test_causal_padding_shows_no_sample_before_its_time():
     x = torch.tensor([1.0, 0.0, 0.0, 0.0]).view(1, 1, 4)
     kernel = torch.tensor([3.0, 2.0, 1.0]).view(1, 1, 3)  # the last tap is now
-    for backend in ("spatial", "fft"):
+    for backend in BACKENDS:
         y = convolve(x, kernel, None, backend, causal=True).flatten()
         torch.testing.assert_close(y, torch.tensor([1.0, 2.0, 3.0, 0.0]), rtol=0, atol=1e-6)
 
@@ -105,16 +181,9 @@ def test_fft_equals_spatial_in_float32_on_a_long_kernel():
 def test_a_delta_off_centre_shifts_the_input_as_a_cross_correlation_does():
     x = torch.arange(1.0, 6.0).view(1, 1, 5)
     kernel = torch.tensor([0.0, 0.0, 1.0]).view(1, 1, 3)
-    for backend in ("spatial", "fft"):
+    for backend in BACKENDS:
         shifted = convolve(x, kernel, None, backend).flatten()
         torch.testing.assert_close(shifted, torch.tensor([2.0, 3.0, 4.0, 5.0, 0.0]), rtol=0, atol=1e-6)
-
-
-def test_long_kernels_go_by_fft_and_short_ones_do_not():
-    assert cheaper((784,), (16, 16, 257)) == "fft"
-    assert cheaper((28, 28), (16, 16, 29, 29)) == "fft"
-    assert cheaper((28, 28), (16, 16, 3, 3)) == "spatial"
-    assert cheaper((16, 16, 16), (16, 16, 3, 3, 3)) == "spatial"
 
 
 @pytest.mark.parametrize("size", [(4,), (3, 0), (-1,), (3, 3, 3, 3), ()])
