@@ -125,7 +125,8 @@ def convolve(
         backend: ``"spatial"``; ``"fft"``; ``"fft_chunked"``, with about the memory of a spatial convolution
             and up to 10 times the time of an FFT; ``"auto"``: the first or the second, never the third, by
             `costs.cheaper`, which reads shapes, the type of device and whether gradients are wanted. A
-            smaller batch may go by the other one, with the same numbers up to rounding.
+            smaller batch may go by the other one, with the same numbers up to rounding. Dilated
+            convolutions go by the first.
         groups: 1 (dense), or the number of channels, in and out (depthwise).
         causal: all padding in front, so that the last tap meets the present sample; 1 axis only.
         stride: of every axis, positive.
@@ -138,9 +139,9 @@ def convolve(
         ValueError: other groups, axes that do not fit, an even size, a stride below 1.
     """
     _check(x, kernel, groups, causal, stride, dilation)
-    if dilation > 1:  # the taps between are zeros
-        kernel = _spread(kernel, dilation)
-    if backend == "auto":
+    if backend == "auto" and dilation > 1:
+        backend = "spatial"  # few taps, far apart
+    elif backend == "auto":
         # a graph serves all batches: where one is traced, a usual one stands for them
         batch = 16 if torch.compiler.is_compiling() else len(x)
         backend = cheaper(
@@ -153,18 +154,21 @@ def convolve(
             training=torch.is_grad_enabled() and (x.requires_grad or kernel.requires_grad),
         )
     # zeros in front of each axis; centred kernels have as many behind
-    front = [n - 1 if causal else n // 2 for n in kernel.shape[2:]]
+    front = [dilation * (n - 1 if causal else n // 2) for n in kernel.shape[2:]]
     if backend != "spatial":
+        kernel = kernel if dilation == 1 else _spread(kernel, dilation)
         return _fft(x, kernel, bias, front, groups, stride, backend == "fft_chunked")
     if x.dtype in HALF:
         kernel, bias = kernel.to(x.dtype), None if bias is None else bias.to(x.dtype)
-    return _spatial(x, kernel, bias, front, groups, causal, stride)
+    geometry = {"stride": stride, "dilation": dilation, "groups": groups}
+    return _spatial(x, kernel, bias, front, causal, geometry)
 
 
 HALF = (torch.float16, torch.bfloat16)
 
 
 def _spread(kernel: Tensor, dilation: int) -> Tensor:
+    """The kernel with its taps apart and zeros between."""
     wide = kernel.new_zeros(*kernel.shape[:2], *(dilation * (n - 1) + 1 for n in kernel.shape[2:]))
     index = (slice(None),) * 2 + (slice(None, None, dilation),) * (kernel.ndim - 2)
     wide[index] = kernel
@@ -190,7 +194,12 @@ def _check(x: Tensor, kernel: Tensor, groups: int, causal: bool, stride: int, di
 
 
 def _spatial(
-    x: Tensor, kernel: Tensor, bias: Tensor | None, front: list[int], groups: int, causal: bool, stride: int
+    x: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    front: list[int],
+    causal: bool,
+    geometry: dict[str, Any],
 ) -> Tensor:
     axes = len(front)
     convolution = (F.conv1d, F.conv2d, F.conv3d)[axes - 1]
@@ -198,10 +207,10 @@ def _spatial(
     if causal or (x.device.type == "cpu" and max(front) > 6 and axes < 3):
         x, front = F.pad(x, [pad for n in reversed(front) for pad in (n, 0 if causal else n)]), [0] * axes
     # the gradient of a depthwise kernel takes a third of the time with channels last
-    last = groups > 1 and axes > 1 and kernel[0].numel() > 9 and torch.is_grad_enabled()
+    last = geometry["groups"] > 1 and axes > 1 and kernel[0].numel() > 9 and torch.is_grad_enabled()
     if last and x.device.type == "cpu":
         x = x.contiguous(memory_format=torch.channels_last if axes == 2 else torch.channels_last_3d)
-    y: Tensor = convolution(x, kernel, bias, padding=front, stride=stride, groups=groups)
+    y: Tensor = convolution(x, kernel, bias, padding=front, **geometry)
     return y.contiguous()
 
 

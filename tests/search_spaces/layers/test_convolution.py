@@ -36,18 +36,23 @@ def assert_backends_agree(extent, size, *, inputs, outputs, bias, **geometry):
     bias=st.booleans(),
     depthwise=st.booleans(),
     stride=st.integers(1, 3),
+    dilation=st.integers(1, 3),
 )
-def test_fft_equals_spatial_on_any_rectangle(axes, channels, bias, depthwise, stride):
+def test_fft_equals_spatial_on_any_rectangle(axes, channels, bias, depthwise, stride, dilation):
     inputs, outputs = (channels[0],) * 2 if depthwise else channels
-    groups = inputs if depthwise else 1
-    assert_backends_agree(
-        *zip(*axes), inputs=inputs, outputs=outputs, bias=bias, groups=groups, stride=stride, causal=False
-    )
+    geometry = {"groups": inputs if depthwise else 1, "stride": stride, "dilation": dilation}
+    assert_backends_agree(*zip(*axes), inputs=inputs, outputs=outputs, bias=bias, causal=False, **geometry)
 
 
 @settings(deadline=None, max_examples=60)
-@given(shape=series, channels=st.integers(1, 3), depthwise=st.booleans(), stride=st.integers(1, 3))
-def test_fft_equals_spatial_on_any_causal_series(shape, channels, depthwise, stride):
+@given(
+    shape=series,
+    channels=st.integers(1, 3),
+    depthwise=st.booleans(),
+    stride=st.integers(1, 3),
+    dilation=st.integers(1, 4),
+)
+def test_fft_equals_spatial_on_any_causal_series(shape, channels, depthwise, stride, dilation):
     extent, size = shape
     assert_backends_agree(
         (extent,),
@@ -57,8 +62,31 @@ def test_fft_equals_spatial_on_any_causal_series(shape, channels, depthwise, str
         bias=True,
         groups=channels if depthwise else 1,
         stride=stride,
+        dilation=dilation,
         causal=True,
     )
+
+
+def test_dilated_taps_are_so_many_samples_apart():
+    x = torch.zeros(1, 1, 30)
+    x[..., 15] = 1.0
+    kernel = torch.tensor([[[1.0, 2.0, 3.0]]])
+    centred = convolve(x, kernel, dilation=4)
+    assert centred[0, 0, [19, 15, 11]].tolist() == [1.0, 2.0, 3.0] and centred.sum() == 6.0
+    causal = convolve(x, kernel, dilation=4, causal=True)
+    assert causal[0, 0, [23, 19, 15]].tolist() == [1.0, 2.0, 3.0] and causal.sum() == 6.0
+
+
+def test_a_plain_convolution_starts_as_torchs_own_and_is_portable():
+    torch.manual_seed(0)
+    theirs = torch.nn.Conv1d(4, 4, 5, dilation=2, padding=4, groups=4)
+    torch.manual_seed(0)
+    ours = plain_conv(4, 4, (5,), bias=True, groups=4, dilation=2)
+    x = torch.randn(2, 4, 20)
+    torch.testing.assert_close(ours(x), theirs(x))
+    torch.testing.assert_close(ours.portable()(x), theirs(x))
+    causal = plain_conv(4, 8, (4,), causal=True, dilation=3)
+    torch.testing.assert_close(causal.portable()(x), causal(x))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
