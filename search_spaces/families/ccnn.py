@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 from search_spaces.architecture import Architecture, Setting
 from search_spaces.discrete import kernel_options
@@ -66,8 +65,8 @@ class CCNN:
             raise ValueError(
                 f"mask_factor must be 0 or more, or null for the recipe's, got {self.mask_factor}"
             )
-        if self.reference is not None and self.reference < 1:
-            raise ValueError(f"reference must be a positive extent, or null, got {self.reference}")
+        if self.reference is not None and (not isinstance(self.reference, int) or self.reference < 1):
+            raise ValueError(f"reference must be a positive whole number, or null, got {self.reference!r}")
         self.function()
 
     @classmethod
@@ -160,28 +159,32 @@ def ccnn_twin(shape: TaskShape) -> Space:
 
 
 def ccnn_tuned(shape: TaskShape) -> Space:
-    """CCNN with what a user would tune per task: size of the network, kernels at the start, masks' rate.
+    """What one would tune of CCNN on a task; the design of `ccnn` is one of them.
 
-    Options lie around CCNN-4,140's and the recipe's 0.1. A sigma too small for the grid acts as the least
-    that 3 taps need.
+    Depth and width span the published nets' (4 blocks of 140, 6 of 380), sigma theirs from 0.075 up. None is
+    `ccnn`'s own: the published sigma (`grid.initial_sigma`), the recipe's share for the masks' rate.
     """
     return Space(
         name="ccnn_tuned",
         choices=(
-            Choice(name="width", options=(70, 100, 140, 200)),
+            Choice(name="width", options=(70, 140, 280)),
             Choice(name="blocks", options=(2, 4, 6)),
-            Choice(name="sigma", options=(0.0375, None, 0.15, 0.3)),
+            Choice(name="sigma", options=(None, 0.15, 0.3, 0.6)),
             Choice(name="frequency", options=(0.25, 0.5, 1.0)),
-            Choice(name="mask_factor", options=(0.03, 0.1, 0.3, 1.0)),
+            Choice(name="mask_factor", options=(None, 0.03, 0.3, 1.0)),
         ),
         assemble=_tuned,
-        summary="CCNN's width, blocks, sigma and frequency at the start, and learning rate of masks",
+        summary="CCNN with width, depth, first kernel size, frequency and mask learning rate as choices",
     )
 
 
 def _tuned(values: Values) -> Architecture:
-    settings = {name: value for name, value in values.items() if name != "blocks"}
-    return flexible(cast(int, values["blocks"]), **settings)
+    settings: dict[str, Setting] = {**values}
+    blocks = settings.pop("blocks")
+    assert isinstance(blocks, int)
+    if settings["mask_factor"] is None:
+        del settings["mask_factor"]  # so that the default is the same design as in `ccnn`
+    return flexible(blocks, **settings)
 
 
 def _twin(values: Values, reference: int) -> Architecture:
