@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from search_spaces import discrete as _discrete
 from search_spaces.architecture import Architecture
 from search_spaces.complexity import Complexity, complexity
+from search_spaces.families import ccnn as _ccnn
 from search_spaces.flexconv import flexconv as _flexconv
+from search_spaces.published import PUBLISHED
 from search_spaces.space import Choice, Space, TaskShape
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULTS",
+    "PUBLISHED",
     "SPACES",
     "Architecture",
     "Choice",
@@ -35,6 +38,9 @@ SPACES: dict[str, Callable[[TaskShape], Space]] = {
     "twin": _discrete.twin,
     "twin_3x3": _discrete.twin_3x3,
     "twin_7x7": _discrete.twin_7x7,
+    "ccnn": _ccnn.ccnn,
+    "ccnn_twin": _ccnn.ccnn_twin,
+    "ccnn_tuned": _ccnn.ccnn_tuned,
 }
 """The spaces that ship with the product; each is made for the shape of a task."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from search_spaces.architecture import Architecture
+from search_spaces.families.ccnn import CCNN
 from search_spaces.families.flexnet import FlexNet
 from search_spaces.layers.grid import kernel_size
 from search_spaces.parts import Affine, Convolution, Part, Taps
@@ -86,5 +87,6 @@ def initial_taps(part: Convolution) -> Taps:
 
 FAMILIES: dict[str, Callable[[Architecture, TaskShape], tuple[Part, ...]]] = {
     "flexnet": lambda architecture, shape: FlexNet.read(architecture).parts(shape),
+    "ccnn": lambda architecture, shape: CCNN.read(architecture).parts(shape),
 }
 """What lists each family's parts."""
