@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from search_spaces import discrete as _discrete
 from search_spaces.architecture import Architecture
 from search_spaces.complexity import Complexity, complexity
+from search_spaces.families import convnext as _convnext
+from search_spaces.families import resnet as _resnet
 from search_spaces.flexconv import flexconv as _flexconv
 from search_spaces.space import Choice, Space, TaskShape
 
@@ -35,6 +37,10 @@ SPACES: dict[str, Callable[[TaskShape], Space]] = {
     "twin": _discrete.twin,
     "twin_3x3": _discrete.twin_3x3,
     "twin_7x7": _discrete.twin_7x7,
+    "resnet": _resnet.resnet,
+    "resnet_20": _resnet.resnet_20,
+    "convnext": _convnext.convnext,
+    "convnext_standard": _convnext.convnext_standard,
 }
 """The spaces that ship with the product; each is made for the shape of a task."""
 
