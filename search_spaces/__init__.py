@@ -12,6 +12,8 @@ from search_spaces import discrete as _discrete
 from search_spaces.architecture import Architecture
 from search_spaces.complexity import Complexity, complexity
 from search_spaces.families import ccnn as _ccnn
+from search_spaces.families import convnext as _convnext
+from search_spaces.families import resnet as _resnet
 from search_spaces.flexconv import flexconv as _flexconv
 from search_spaces.published import PUBLISHED
 from search_spaces.space import Choice, Space, TaskShape
@@ -41,6 +43,10 @@ SPACES: dict[str, Callable[[TaskShape], Space]] = {
     "ccnn": _ccnn.ccnn,
     "ccnn_twin": _ccnn.ccnn_twin,
     "ccnn_tuned": _ccnn.ccnn_tuned,
+    "resnet": _resnet.resnet,
+    "resnet_20": _resnet.resnet_20,
+    "convnext": _convnext.convnext,
+    "convnext_standard": _convnext.convnext_standard,
 }
 """The spaces that ship with the product; each is made for the shape of a task."""
 

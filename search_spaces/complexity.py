@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from search_spaces.architecture import Architecture
 from search_spaces.families.ccnn import CCNN
+from search_spaces.families.convnext import ConvNeXt
 from search_spaces.families.flexnet import FlexNet
+from search_spaces.families.resnet import ResNet
 from search_spaces.layers.grid import kernel_size
 from search_spaces.parts import Affine, Convolution, Part, Taps
 from search_spaces.space import TaskShape
@@ -88,5 +90,7 @@ def initial_taps(part: Convolution) -> Taps:
 FAMILIES: dict[str, Callable[[Architecture, TaskShape], tuple[Part, ...]]] = {
     "flexnet": lambda architecture, shape: FlexNet.read(architecture).parts(shape),
     "ccnn": lambda architecture, shape: CCNN.read(architecture).parts(shape),
+    "resnet": lambda architecture, shape: ResNet.read(architecture).parts(shape),
+    "convnext": lambda architecture, shape: ConvNeXt.read(architecture).parts(shape),
 }
 """What lists each family's parts."""

@@ -14,13 +14,17 @@ from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
 from search_spaces.families.ccnn import CCNN
+from search_spaces.families.convnext import ConvNeXt
 from search_spaces.families.flexnet import FlexNet
+from search_spaces.families.resnet import ResNet
 from search_spaces.layers.convolution import PlainConv
 from search_spaces.layers.flexconv import FlexConv
 from search_spaces.layers.irregular import PointFlexConv
 from search_spaces.layers.masks import GaussianMask
 from search_spaces.networks.ccnn import ccnn
+from search_spaces.networks.convnext import convnext
 from search_spaces.networks.flexnet import flexnet
+from search_spaces.networks.resnet import resnet
 from search_spaces.space import TaskShape
 
 
@@ -129,5 +133,7 @@ def _parameters_in(model: nn.Module, *kinds: type[nn.Module]) -> set[int]:
 FAMILIES: dict[str, Callable[[Architecture, TaskShape], nn.Module]] = {
     "flexnet": lambda architecture, shape: flexnet(FlexNet.read(architecture), shape),
     "ccnn": lambda architecture, shape: ccnn(CCNN.read(architecture), shape),
+    "resnet": lambda architecture, shape: resnet(ResNet.read(architecture), shape),
+    "convnext": lambda architecture, shape: convnext(ConvNeXt.read(architecture), shape),
 }
 """What builds each family's networks."""
