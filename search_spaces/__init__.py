@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from search_spaces import discrete as _discrete
 from search_spaces.architecture import Architecture
 from search_spaces.complexity import Complexity, complexity
+from search_spaces.families.cell import cell as _cell
+from search_spaces.families.tcn import tcn as _tcn
+from search_spaces.families.tcn import tcn_standard as _tcn_standard
 from search_spaces.flexconv import flexconv as _flexconv
 from search_spaces.space import Choice, Space, TaskShape
 
@@ -35,6 +38,9 @@ SPACES: dict[str, Callable[[TaskShape], Space]] = {
     "twin": _discrete.twin,
     "twin_3x3": _discrete.twin_3x3,
     "twin_7x7": _discrete.twin_7x7,
+    "tcn": _tcn,
+    "tcn_standard": _tcn_standard,
+    "cell": _cell,
 }
 """The spaces that ship with the product; each is made for the shape of a task."""
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from search_spaces.architecture import Architecture
+from search_spaces.families.cell import Cell
 from search_spaces.families.flexnet import FlexNet
+from search_spaces.families.tcn import TCN
 from search_spaces.layers.grid import kernel_size
 from search_spaces.parts import Affine, Convolution, Part, Taps
 from search_spaces.space import TaskShape
@@ -86,5 +88,7 @@ def initial_taps(part: Convolution) -> Taps:
 
 FAMILIES: dict[str, Callable[[Architecture, TaskShape], tuple[Part, ...]]] = {
     "flexnet": lambda architecture, shape: FlexNet.read(architecture).parts(shape),
+    "tcn": lambda architecture, shape: TCN.read(architecture).parts(shape),
+    "cell": lambda architecture, shape: Cell.read(architecture).parts(shape),
 }
 """What lists each family's parts."""

@@ -13,12 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
+from search_spaces.families.cell import Cell
 from search_spaces.families.flexnet import FlexNet
+from search_spaces.families.tcn import TCN
 from search_spaces.layers.convolution import PlainConv
 from search_spaces.layers.flexconv import FlexConv
 from search_spaces.layers.irregular import PointFlexConv
 from search_spaces.layers.masks import GaussianMask
+from search_spaces.networks.cell import cell
 from search_spaces.networks.flexnet import flexnet
+from search_spaces.networks.tcn import tcn
 from search_spaces.space import TaskShape
 
 
@@ -126,5 +130,7 @@ def _parameters_in(model: nn.Module, *kinds: type[nn.Module]) -> set[int]:
 
 FAMILIES: dict[str, Callable[[Architecture, TaskShape], nn.Module]] = {
     "flexnet": lambda architecture, shape: flexnet(FlexNet.read(architecture), shape),
+    "tcn": lambda architecture, shape: tcn(TCN.read(architecture), shape),
+    "cell": lambda architecture, shape: cell(Cell.read(architecture), shape),
 }
 """What builds each family's networks."""

@@ -134,21 +134,23 @@ def convolve(
         ValueError: other groups, axes that do not fit, an even size, a stride below 1.
     """
     _check(x, kernel, groups, causal, stride, dilation)
-    if dilation > 1:  # the taps between are zeros
-        kernel = _spread(kernel, dilation)
     if backend == "auto":
-        backend = cheaper(tuple(x.shape[2:]), tuple(kernel.shape), groups, causal)
+        backend = cheaper(tuple(x.shape[2:]), tuple(kernel.shape), groups, causal, dilation)
     # zeros in front of each axis; centred kernels have as many behind
-    front = [n - 1 if causal else n // 2 for n in kernel.shape[2:]]
-    if backend == "fft":
-        return _fft(x, kernel, bias, front, groups, stride)
+    front = [dilation * (n - 1 if causal else n // 2) for n in kernel.shape[2:]]
+    if backend == "fft":  # the taps between are zeros
+        return _fft(x, _spread(kernel, dilation) if dilation > 1 else kernel, bias, front, groups, stride)
     if x.dtype in HALF:
         kernel, bias = kernel.to(x.dtype), None if bias is None else bias.to(x.dtype)
-    return _spatial(x, kernel, bias, front, groups, causal, stride)
+    return _spatial(x, kernel, bias, front, groups, causal, stride, dilation)
 
 
 def cheaper(
-    extent: tuple[int, ...], kernel: tuple[int, ...], groups: int = 1, causal: bool = False
+    extent: tuple[int, ...],
+    kernel: tuple[int, ...],
+    groups: int = 1,
+    causal: bool = False,
+    dilation: int = 1,
 ) -> Backend:
     """The backend that should be quicker for an input of `extent` and a (out, in / groups, *size) kernel.
 
@@ -161,6 +163,7 @@ def cheaper(
     pairs = outputs * inputs
     slow = 6 if max(size) > 15 else 1  # longer kernels have no vectorised spatial code
     spatial = slow * pairs * math.prod(size) * math.prod(extent)
+    size = [dilation * (n - 1) + 1 for n in size]
     front = [n - 1 if causal else n // 2 for n in size]
     points = math.prod(_transform_lengths(extent, size, front))
     uncached = 2 if points > 4096 else 1
@@ -197,12 +200,19 @@ def _check(x: Tensor, kernel: Tensor, groups: int, causal: bool, stride: int, di
 
 
 def _spatial(
-    x: Tensor, kernel: Tensor, bias: Tensor | None, front: list[int], groups: int, causal: bool, stride: int
+    x: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    front: list[int],
+    groups: int,
+    causal: bool,
+    stride: int,
+    dilation: int,
 ) -> Tensor:
     convolution = (F.conv1d, F.conv2d, F.conv3d)[len(front) - 1]
     if causal:
         x, front = F.pad(x, (front[0], 0)), [0]
-    y: Tensor = convolution(x, kernel, bias, padding=front, stride=stride, groups=groups)
+    y: Tensor = convolution(x, kernel, bias, padding=front, stride=stride, dilation=dilation, groups=groups)
     return y
 
 

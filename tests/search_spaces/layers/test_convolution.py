@@ -110,10 +110,25 @@ def test_a_delta_off_centre_shifts_the_input_as_a_cross_correlation_does():
         torch.testing.assert_close(shifted, torch.tensor([2.0, 3.0, 4.0, 5.0, 0.0]), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("extent", [(1,), (20,), (9, 14)])
+@pytest.mark.parametrize(("causal", "taps"), [(False, 3), (True, 2), (True, 5)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_dilated_taps_are_the_same_by_either_backend_and_in_the_portable_form(extent, causal, taps, stride):
+    if causal and len(extent) > 1:
+        pytest.skip("series only")
+    geometry = {"causal": causal, "stride": stride, "dilation": 4}
+    layer = plain_conv(2, 3, (taps,) * len(extent), bias=True, **geometry).double()
+    x = torch.randn(2, 2, *extent, dtype=torch.float64)
+    results = [convolve(x, layer.weight, layer.bias, b, **geometry) for b in ("spatial", "fft")]
+    for y in results:
+        torch.testing.assert_close(y, layer.portable()(x), rtol=1e-9, atol=1e-9)
+
+
 def test_long_kernels_go_by_fft_and_short_ones_do_not():
     assert cheaper((784,), (16, 16, 257)) == "fft"
     assert cheaper((28, 28), (16, 16, 29, 29)) == "fft"
     assert cheaper((28, 28), (16, 16, 3, 3)) == "spatial"
+    assert cheaper((784,), (16, 16, 5), dilation=64) == "spatial"
     assert cheaper((16, 16, 16), (16, 16, 3, 3, 3)) == "spatial"
 
 
