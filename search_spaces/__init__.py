@@ -14,6 +14,9 @@ from search_spaces.complexity import Complexity, complexity
 from search_spaces.families import ccnn as _ccnn
 from search_spaces.families import convnext as _convnext
 from search_spaces.families import resnet as _resnet
+from search_spaces.families.cell import cell as _cell
+from search_spaces.families.tcn import tcn as _tcn
+from search_spaces.families.tcn import tcn_standard as _tcn_standard
 from search_spaces.flexconv import flexconv as _flexconv
 from search_spaces.published import PUBLISHED
 from search_spaces.space import Choice, Space, TaskShape
@@ -47,6 +50,9 @@ SPACES: dict[str, Callable[[TaskShape], Space]] = {
     "resnet_20": _resnet.resnet_20,
     "convnext": _convnext.convnext,
     "convnext_standard": _convnext.convnext_standard,
+    "tcn": _tcn,
+    "tcn_standard": _tcn_standard,
+    "cell": _cell,
 }
 """The spaces that ship with the product; each is made for the shape of a task."""
 

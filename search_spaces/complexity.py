@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from search_spaces.architecture import Architecture
 from search_spaces.families.ccnn import CCNN
+from search_spaces.families.cell import Cell
 from search_spaces.families.convnext import ConvNeXt
 from search_spaces.families.flexnet import FlexNet
 from search_spaces.families.resnet import ResNet
+from search_spaces.families.tcn import TCN
 from search_spaces.layers.grid import kernel_size
 from search_spaces.parts import Affine, Convolution, Part, Taps
 from search_spaces.space import TaskShape
@@ -92,5 +94,7 @@ FAMILIES: dict[str, Callable[[Architecture, TaskShape], tuple[Part, ...]]] = {
     "ccnn": lambda architecture, shape: CCNN.read(architecture).parts(shape),
     "resnet": lambda architecture, shape: ResNet.read(architecture).parts(shape),
     "convnext": lambda architecture, shape: ConvNeXt.read(architecture).parts(shape),
+    "tcn": lambda architecture, shape: TCN.read(architecture).parts(shape),
+    "cell": lambda architecture, shape: Cell.read(architecture).parts(shape),
 }
 """What lists each family's parts."""

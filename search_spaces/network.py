@@ -14,17 +14,21 @@ from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
 from search_spaces.families.ccnn import CCNN
+from search_spaces.families.cell import Cell
 from search_spaces.families.convnext import ConvNeXt
 from search_spaces.families.flexnet import FlexNet
 from search_spaces.families.resnet import ResNet
+from search_spaces.families.tcn import TCN
 from search_spaces.layers.convolution import PlainConv
 from search_spaces.layers.flexconv import FlexConv
 from search_spaces.layers.irregular import PointFlexConv
 from search_spaces.layers.masks import GaussianMask
 from search_spaces.networks.ccnn import ccnn
+from search_spaces.networks.cell import cell
 from search_spaces.networks.convnext import convnext
 from search_spaces.networks.flexnet import flexnet
 from search_spaces.networks.resnet import resnet
+from search_spaces.networks.tcn import tcn
 from search_spaces.space import TaskShape
 
 
@@ -135,5 +139,7 @@ FAMILIES: dict[str, Callable[[Architecture, TaskShape], nn.Module]] = {
     "ccnn": lambda architecture, shape: ccnn(CCNN.read(architecture), shape),
     "resnet": lambda architecture, shape: resnet(ResNet.read(architecture), shape),
     "convnext": lambda architecture, shape: convnext(ConvNeXt.read(architecture), shape),
+    "tcn": lambda architecture, shape: tcn(TCN.read(architecture), shape),
+    "cell": lambda architecture, shape: cell(Cell.read(architecture), shape),
 }
 """What builds each family's networks."""
