@@ -17,7 +17,9 @@ def twin_matched(shape: TaskShape, target: float | None = None, measure: Measure
     """The twin, each design at the width that makes it as expensive as FlexConv.
 
     Within 5 % where an integer width reaches that; else at the nearest one, at least 1: wide kernels leave
-    few channels (on 28x28 a twin with 29 taps everywhere has 3), where a step in width is a large one.
+    few channels, where a step in width is a large one. On 3x32x32 widths are 2 to 24, and of random designs a
+    quarter come within 5 %, half within 10 %, the worst 26 % off; a run whose `constraints` bound the measure
+    keeps the near ones alone.
 
     Args:
         shape: of the task.
