@@ -149,14 +149,16 @@ def tasks(name: str | None) -> None:
 
 @app.command()
 @click.argument("name", required=False)
-def spaces(name: str | None) -> None:
+@click.option("--shape", metavar="CxN", help="Channels and extent, such as 3x32x32.  [default: examples]")
+def spaces(name: str | None, shape: str | None) -> None:
     """List spaces, or describe one.
 
-    Choices, size in bits, parameters and multiply-adds of an example.
+    Designs, bits and the range of parameters; of one space its choices, and what an example costs.
     """
-    from nas.showing import one_space, space_list
+    from nas.showing import one_space, parse_shape, space_list
 
-    _console().print(space_list() if name is None else one_space(name))
+    on = None if shape is None else parse_shape(shape)
+    _console().print(space_list(on) if name is None else one_space(name, on))
 
 
 def _console() -> Console:

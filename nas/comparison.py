@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nas.efficiency import Comparison, Plan, compare_records
+from nas.efficiency import Comparison, Plan, SpaceComparison, compare_records
+from nas.efficiency.sentences import rejected
 from nas.figures import all_figures
+from nas.limits import DRAWS
 from nas.report import ReportContext, render_html, render_markdown
 from nas.run_directory import RunDirectory, open_run
 from trials.plain import to_plain
@@ -48,7 +51,7 @@ def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple
                     f"{directory.path}; compare them apart, or rename that trial"
                 )
         unreadable += broken
-    comparison = compare_records(list(records.values()), plan_of(first), _sizes(first))
+    comparison = _limited(compare_records(list(records.values()), plan_of(first), _sizes(first)), first)
     context = _context(first, list(records.values()), unreadable)
     figures = all_figures(comparison)
     for name, svg in figures.items():
@@ -81,6 +84,22 @@ def plan_of(directory: RunDirectory) -> Plan:
 def _sizes(directory: RunDirectory) -> dict[tuple[str, str], int]:
     info = directory.info()
     return {(space.task, space.name): space.designs for space in info.spaces} if info else {}
+
+
+def _limited(comparison: Comparison, directory: RunDirectory) -> Comparison:
+    """With what the run's limits left out of each searched space among its notes."""
+    info, limits = directory.info(), directory.config().constraints
+    if info is None or not limits:
+        return comparison
+    shares = {(space.task, space.name): space.rejected for space in info.spaces}
+
+    def noted(task: str, space: SpaceComparison) -> SpaceComparison:
+        if (share := shares.get((task, space.space))) is None:
+            return space
+        return replace(space, notes=(*space.notes, rejected(share, DRAWS, limits)))
+
+    tasks = (replace(t, spaces=tuple(noted(t.task, s) for s in t.spaces)) for t in comparison.tasks)
+    return replace(comparison, tasks=tuple(tasks))
 
 
 def _context(directory: RunDirectory, records: Sequence[TrialRecord], unreadable: list[str]) -> ReportContext:

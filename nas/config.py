@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from search_spaces.constraints import Constraint
 from search_spaces.lookup import lookup
 from trials.recipe import RECIPES, Recipe
 
@@ -39,6 +40,8 @@ class SearchConfig:
             error and this share of the single design's error.
         budget: designs whose expected best the single design is judged against; at most a fifth of the
             population, which is also the default (None).
+        constraints: limits that every design keeps within before it trains, such as ``"parameters <= 1e6"``
+            or ``"multiply_adds >= 2e5"``; designs are drawn and proposed again until they do.
         cpus_per_trial: processor threads of one trial; fixed, since it changes rounding.
         seed: of everything random in the run.
     """
@@ -63,13 +66,14 @@ class SearchConfig:
     margin_points: float = 1.0
     margin_share: float = 0.1
     budget: int | None = None
+    constraints: tuple[str, ...] = ()
     cpus_per_trial: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
         sound = re.fullmatch(r"[A-Za-z0-9_@-][A-Za-z0-9._@-]*", self.name) is not None
         _require(sound, "name must be letters, digits and . _ @ -", self.name)
-        for name in ("tasks", "spaces", "defaults"):
+        for name in ("tasks", "spaces", "defaults", "constraints"):
             _require(isinstance(getattr(self, name), tuple), f"{name} must be a tuple", getattr(self, name))
         _require(bool(self.tasks), "tasks must name at least one task", self.tasks)
         _require(len(set(self.tasks)) == len(self.tasks), "tasks must differ", self.tasks)
@@ -86,6 +90,8 @@ class SearchConfig:
         _require(self.reduction_factor >= 2, "reduction_factor must be at least 2", self.reduction_factor)
         _require(self.rows is None or self.rows >= 20, "rows must be at least 20, or none", self.rows)
         _require(self.epochs is None or self.epochs >= 1, "epochs must be at least 1, or none", self.epochs)
+        for text in self.constraints:
+            Constraint.parse(text)
         for name in ("margin_points", "margin_share"):
             value = getattr(self, name)
             _require(0 <= value < math.inf, f"{name} must be finite and not negative", value)

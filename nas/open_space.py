@@ -7,6 +7,18 @@ from search_spaces.lookup import absolute, lookup
 from search_spaces.space import Space, TaskShape
 
 
+def serving(shape: TaskShape) -> list[str]:
+    """Names of the shipped spaces that can be made for inputs of this shape."""
+    names = []
+    for name, make in SPACES.items():
+        try:
+            make(shape)
+        except ValueError:
+            continue
+        names.append(name)
+    return names
+
+
 def open_space(reference: str, shape: TaskShape) -> Space:
     """The space that a name stands for, on inputs of this shape.
 
@@ -18,7 +30,10 @@ def open_space(reference: str, shape: TaskShape) -> Space:
         space = make(shape)
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
-        raise ValueError(f"the space {reference} cannot be made for inputs of {shape}: {what}") from error
+        others = f"; spaces that can: {', '.join(serving(shape))}" if isinstance(error, ValueError) else ""
+        raise ValueError(
+            f"the space {reference} cannot be made for inputs of {shape}: {what}{others}"
+        ) from error
     if not isinstance(space, Space):
         raise ValueError(
             f"{reference} must be a function from a TaskShape to a search_spaces.Space, "

@@ -29,12 +29,17 @@ from trials.record import SCHEMA, Trial, TrialRecord
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSpace:
-    """A space as one task made it: the name in the configuration, its own name, its designs."""
+    """A space as one task made it: the name in the configuration, its own name, its designs.
+
+    `rejected`: share of designs that break the run's limits; `designs` leaves them out where they were
+    counted (see `limits.weigh`).
+    """
 
     task: str
     reference: str
     name: str
     designs: int
+    rejected: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ from rich.console import Console
 from nas.comparison import write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
+from nas.limits import weigh
 from nas.open_space import open_space
 from nas.progress import Progress
 from nas.run_directory import (
@@ -229,12 +230,17 @@ def _open_spaces(config: SearchConfig, tasks: tuple[RunTask, ...]) -> tuple[RunS
     for task in tasks:
         for reference in config.all_spaces:
             space = open_space(reference, task.shape)
-            found.append(RunSpace(task=task.name, reference=reference, name=space.name, designs=space.size))
             if reference in (config.single, *config.defaults) and not space.single:
                 raise ValueError(
                     f"{reference} has {space.size} designs on {task.name}; "
                     "single and defaults name spaces that have one"
                 )
+            designs, rejected = weigh(space, task.shape, config.constraints)
+            found.append(
+                RunSpace(
+                    task=task.name, reference=reference, name=space.name, designs=designs, rejected=rejected
+                )
+            )
     if config.single not in config.spaces:
         raise ValueError(
             f"spaces must hold the single design {config.single}, got {', '.join(config.spaces)}; "

@@ -8,15 +8,19 @@ from __future__ import annotations
 import math
 import warnings
 
+import numpy as np
 import optuna
 from optuna.trial import Trial as OptunaTrial
 from optuna.trial import TrialState
 
+from nas.limits import Admits
 from nas.seeds import derived_seed
 from search_spaces.space import Choice, Space, Values
 from trials.record import Status
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+PROPOSALS = 100
 
 
 class Sampler:
@@ -24,6 +28,8 @@ class Sampler:
 
     Args:
         space: where designs come from; conditional choices are modelled in groups.
+        admits: what a design must fulfil; others are proposed again, at most `PROPOSALS` times, then drawn by
+            the population's law. They are no trials: nothing is learned from them and nothing counts them.
         method: ``"tpe"`` (multivariate tree-structured Parzen estimator) or ``"random"``.
         seed: proposals follow from it and from the history alone, so a rebuilt search goes on alike.
         grace_epochs: epochs before the first decision to stop.
@@ -31,9 +37,16 @@ class Sampler:
     """
 
     def __init__(
-        self, space: Space, *, method: str, seed: int, grace_epochs: int, reduction_factor: int
+        self,
+        space: Space,
+        *,
+        method: str,
+        seed: int,
+        grace_epochs: int,
+        reduction_factor: int,
+        admits: Admits = lambda values: True,
     ) -> None:
-        self._space, self._method, self._seed = space, method, seed
+        self._space, self._method, self._seed, self._admits = space, method, seed, admits
         pruner = optuna.pruners.SuccessiveHalvingPruner(
             min_resource=grace_epochs, reduction_factor=reduction_factor
         )
@@ -41,17 +54,31 @@ class Sampler:
         self._trials: dict[int, OptunaTrial] = {}
 
     def ask(self) -> Values:
-        """The next design's values; their number is the count of earlier calls."""
-        self._study.sampler = self._sampler()
-        trial = self._study.ask()
-        values = self._values(trial)
-        self._trials[trial.number] = trial
-        return values
+        """The next design's values; their number is the count of earlier calls.
+
+        Raises:
+            ValueError: no admitted design was found.
+        """
+        number = len(self._trials)
+        self._study.sampler = self._sampler(derived_seed(self._seed, number))
+        for _ in range(PROPOSALS):
+            trial = self._study.ask()
+            values = self._values(trial)
+            if self._admits(values):
+                self._trials[number] = trial
+                return values
+            self._study.tell(trial, state=TrialState.FAIL)  # no sampler looks at these
+        rng = np.random.default_rng(derived_seed(self._seed, number, "drawn"))
+        drawn = (self._space.sample(rng) for _ in range(100 * PROPOSALS))
+        found = next((values for values in drawn if self._admits(values)), None)
+        if found is None:
+            raise ValueError(f"no design of {self._space.name} was found that keeps within the limits")
+        self._enqueue(found)
+        return self.ask()
 
     def restore(self, values: Values) -> None:
         """Put a design back that was proposed before, under the next number."""
-        encoded = {c.name: _encode(c, values[c.name]) for c in self._space.choices if c.name in values}
-        self._study.enqueue_trial(encoded)
+        self._enqueue(values)
         assert self.ask() == values
 
     def report(self, number: int, epoch: int, error: float) -> bool:
@@ -72,8 +99,11 @@ class Sampler:
         else:
             self._study.tell(trial, error)
 
-    def _sampler(self) -> optuna.samplers.BaseSampler:
-        seed = derived_seed(self._seed, len(self._study.get_trials(deepcopy=False)))
+    def _enqueue(self, values: Values) -> None:
+        encoded = {c.name: _encode(c, values[c.name]) for c in self._space.choices if c.name in values}
+        self._study.enqueue_trial(encoded)
+
+    def _sampler(self, seed: int) -> optuna.samplers.BaseSampler:
         if self._method == "random":
             return optuna.samplers.RandomSampler(seed=seed)
         with warnings.catch_warnings():

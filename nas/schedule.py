@@ -14,11 +14,13 @@ from typing import Literal
 import numpy as np
 
 from nas.config import SearchConfig
+from nas.limits import Admits, admission
 from nas.run_directory import RunDirectory
 from nas.sampler import Sampler
 from nas.seeds import derived_seed
 from search_spaces.architecture import Architecture
-from search_spaces.space import Space, Values
+from search_spaces.constraints import ENUMERATED
+from search_spaces.space import Space, TaskShape, Values
 from trials.record import EpochMetrics, Study, Trial, TrialRecord
 
 Wait = Literal["wait"]
@@ -53,6 +55,7 @@ class Schedule:
         config: the plan.
         tasks: in the order of the configuration.
         spaces: the space of every (task name, space name).
+        shapes: of every task's inputs, by name.
         directory: already started for `config`.
     """
 
@@ -61,6 +64,7 @@ class Schedule:
         config: SearchConfig,
         tasks: tuple[Source, ...],
         spaces: Mapping[tuple[str, str], Space],
+        shapes: Mapping[str, TaskShape],
         directory: RunDirectory,
     ) -> None:
         self.config, self.directory = config, directory
@@ -72,7 +76,7 @@ class Schedule:
         self._plans: dict[Study, _Plan] = {}
         for task in tasks:
             for name in config.all_spaces:
-                for plan in self._studies(task, spaces[task.name, name]):
+                for plan in self._studies(task, spaces[task.name, name], shapes[task.name]):
                     self._plans[plan.study] = plan
         self._orphans = self._restore()
 
@@ -126,8 +130,9 @@ class Schedule:
 
     # ------------------------------------------------------------------ what a run consists of
 
-    def _studies(self, task: Source, space: Space) -> list[_Plan]:
+    def _studies(self, task: Source, space: Space, shape: TaskShape) -> list[_Plan]:
         config = self.config
+        admits = admission(space, shape, config.constraints)
 
         def study(kind: Literal["population", "search", "finalist"], seed: int = 0) -> Study:
             return Study(task=task.name, space=space.name, kind=kind, seed=seed)
@@ -141,13 +146,15 @@ class Schedule:
             ):
                 plans.append(_Plan(each, total, self._drawn(each, task, space, [values] * total)))
             return plans
-        designs = population(space, config.population, derived_seed(config.seed, task.name, space.name))
+        seed_drawn = derived_seed(config.seed, task.name, space.name)
+        designs = population(space, config.population, seed_drawn, admits)
         designs += designs[: config.repeats]
         drawn = study("population")
         plans = [_Plan(drawn, len(designs), self._drawn(drawn, task, space, designs))]
         for seed in range(config.search_seeds if config.search_trials else 0):
             sampler = Sampler(
                 space,
+                admits=admits,
                 method=config.sampler,
                 seed=derived_seed(config.seed, study("search", seed).name),
                 grace_epochs=config.grace_epochs,
@@ -265,18 +272,19 @@ def _urgency(plan: _Plan) -> float:
     return plan.issued / plan.total * (0.6 if plan.study.kind == "search" else 1.0)
 
 
-def population(space: Space, count: int, seed: int) -> list[Values]:
-    """`count` different designs by the space's law; all of them, in random order, if it has no more.
+def population(space: Space, count: int, seed: int, admits: Admits = lambda values: True) -> list[Values]:
+    """`count` different admitted designs by the space's law; all of them, in random order, if it has no more.
 
     Raises:
-        ValueError: values that the space offers cannot be assembled to a design.
+        ValueError: values that the space offers cannot be assembled to a design, or none was admitted.
     """
     rng = np.random.default_rng(seed)
-    if space.size <= count:
-        everything = list(space.enumerate())
+    few = space.size <= max(count, ENUMERATED)
+    everything = [values for values in space.enumerate() if admits(values)] if few else []
+    if few and (space.size <= count or len(everything) <= count):
         drawn = (everything[i] for i in rng.permutation(len(everything)))
-    else:  # bounded, since a space may give the same design for different values
-        drawn = (space.sample(rng) for _ in range(100 * count))
+    else:  # bounded, since a space may give the same design for different values, or admit few
+        drawn = (values for _ in range(100 * count) if admits(values := space.sample(rng)))
     designs: dict[str, Values] = {}
     for values in drawn:
         try:
@@ -286,6 +294,8 @@ def population(space: Space, count: int, seed: int) -> list[Values]:
             raise ValueError(f"the space {space.name} cannot assemble {values}: {what}") from error
         if len(designs) == count:
             break
+    if not designs:
+        raise ValueError(f"no design of {space.name} was found that keeps within the limits")
     return list(designs.values())
 
 

@@ -72,7 +72,7 @@ class Board:
             for task in tasks
             for name in config.all_spaces
         }
-        self._schedule = Schedule(config, tasks, spaces, RunDirectory(path))
+        self._schedule = Schedule(config, tasks, spaces, shapes, RunDirectory(path))
         return list(self._schedule.records.values())
 
     def next(self, slot: int) -> Trial | Wait | None:

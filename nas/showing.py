@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 from collections import Counter
@@ -13,16 +14,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nas.open_space import open_space
+from nas.open_space import open_space, serving
 from nas.run_directory import RUNS, open_run
 from search_spaces import SPACES
 from search_spaces.complexity import complexity
-from search_spaces.space import TaskShape
+from search_spaces.constraints import reach
+from search_spaces.space import Space, TaskShape
 
 BEST = 10
 EXAMPLE_SHAPES = (
-    TaskShape(extent=(784,), channels=1, classes=10),
     TaskShape(extent=(28, 28), channels=1, classes=10),
+    TaskShape(extent=(784,), channels=1, classes=10),
 )
 
 
@@ -143,35 +145,77 @@ def one_task(name: str) -> RenderableType:
     return table
 
 
-def space_list() -> RenderableType:
-    """The registered spaces, one line each, sized for an example shape."""
-    columns = ("space", *(f"bits on {shape}" for shape in EXAMPLE_SHAPES), "what it is")
+def parse_shape(text: str) -> TaskShape:
+    """The shape that ``3x32x32`` stands for: channels, then the extent of 1 to 3 axes; of 10 classes.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    if re.fullmatch(r"[1-9][0-9]*(x[1-9][0-9]*){1,3}", text) is None:
+        raise ValueError(f"--shape is channels, then 1 to 3 axes, such as 3x32x32 or 1x784, got {text!r}")
+    channels, *extent = map(int, text.split("x"))
+    return TaskShape(extent=tuple(extent), channels=channels, classes=10)
+
+
+def space_list(shape: TaskShape | None = None) -> RenderableType:
+    """The registered spaces, one line each: on a shape, or on the first example that a space can serve."""
+    columns = ("space", "on", "designs", "bits", "parameters", "what it is")
     table = _table("spaces (or module:attribute, file.py:name)", columns)
-    for name, make in SPACES.items():
-        made = [make(shape) for shape in EXAMPLE_SHAPES]
-        table.add_row(name, *(f"{space.bits:.1f}" for space in made), made[0].summary)
+    served = {on: serving(on) for on in (EXAMPLE_SHAPES if shape is None else (shape,))}
+    for name in SPACES:
+        on = next((on for on, names in served.items() if name in names), None)
+        if on is None:
+            table.add_row(name, str(shape or "–"), "–", "–", "–", "cannot be made for this shape")
+            continue
+        space = open_space(name, on)
+        designs = f"{space.size:,}" if space.size < 1e6 else f"{space.size:.1e}"
+        span = _span(reach(space, on, "parameters"))
+        table.add_row(name, str(on), designs, f"{space.bits:.1f}", span, space.summary)
     return table
 
 
-def one_space(name: str) -> RenderableType:
-    """Choices, size, and the cost of an example design, for series and images."""
-    tables: list[RenderableType] = []
-    for shape in EXAMPLE_SHAPES:
-        space = open_space(name, shape)
-        table = _table(
-            f"{space.name} on {shape}: {space.size:,} designs, {space.bits:.1f} bits", ("choice", "options")
-        )
-        for choice in space.choices:
-            when = f"  (if {choice.when[0]} is one of {choice.when[1]})" if choice.when else ""
-            table.add_row(choice.name, ", ".join(map(str, choice.options)) + when)
-        values = space.sample(np.random.default_rng(0))
-        cost = complexity(space.decode(values), shape)
-        example = ", ".join(f"{name}={value}" for name, value in values.items())
-        tables += [
-            table,
-            Text(f"example: {example}: {cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds"),
-        ]
-    return Group(*tables)
+def one_space(name: str, shape: TaskShape | None = None) -> RenderableType:
+    """Choices, size and costs of a space, and an example design: on a shape, or on examples.
+
+    Raises:
+        ValueError: there is no such space, or it can be made for none of the shapes.
+    """
+    shown: list[RenderableType] = []
+    refused: list[ValueError] = []
+    for on in EXAMPLE_SHAPES if shape is None else (shape,):
+        try:
+            space = open_space(name, on)
+        except ValueError as error:
+            refused.append(error)
+        else:
+            shown += _described(space, on)
+    if not shown:
+        raise refused[0]
+    return Group(*shown, *(Text(str(error)) for error in refused))
+
+
+def _described(space: Space, shape: TaskShape) -> list[RenderableType]:
+    title = f"{space.name} on {shape}: {space.size:,} designs, {space.bits:.1f} bits"
+    table = _table(title, ("choice", "options"))
+    for choice in space.choices:
+        when = f"  (if {choice.when[0]} is one of {choice.when[1]})" if choice.when else ""
+        table.add_row(choice.name, ", ".join(map(str, choice.options)) + when)
+    values = space.sample(np.random.default_rng(0))
+    cost = complexity(space.decode(values), shape)
+    example = ", ".join(f"{name}={value}" for name, value in values.items())
+    return [
+        table,
+        Text(
+            f"parameters: {_span(reach(space, shape, 'parameters'))}; "
+            f"multiply-adds: {_span(reach(space, shape, 'multiply_adds'))}"
+        ),
+        Text(f"example: {example}: {cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds"),
+    ]
+
+
+def _span(ends: tuple[int, int]) -> str:
+    least, most = ends
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _table(title: str, columns: tuple[str, ...]) -> Table:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from search_spaces import controls as _controls
 from search_spaces import discrete as _discrete
 from search_spaces.architecture import Architecture
 from search_spaces.complexity import Complexity, complexity
@@ -18,6 +19,7 @@ from search_spaces.families.cell import cell as _cell
 from search_spaces.families.tcn import tcn as _tcn
 from search_spaces.families.tcn import tcn_standard as _tcn_standard
 from search_spaces.flexconv import flexconv as _flexconv
+from search_spaces.flexconv import flexconv_tuned as _flexconv_tuned
 from search_spaces.published import PUBLISHED
 from search_spaces.space import Choice, Space, TaskShape
 
@@ -40,7 +42,12 @@ __all__ = [
 
 SPACES: dict[str, Callable[[TaskShape], Space]] = {
     "flexconv": _flexconv,
+    "flexconv_tuned": _flexconv_tuned,
+    "flexconv_fixed": _controls.flexconv_fixed,
     "twin": _discrete.twin,
+    "twin_shared": _discrete.twin_shared,
+    "twin_wide": _discrete.twin_wide,
+    "twin_matched": _controls.twin_matched,
     "twin_3x3": _discrete.twin_3x3,
     "twin_7x7": _discrete.twin_7x7,
     "ccnn": _ccnn.ccnn,

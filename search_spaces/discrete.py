@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces.families.flexnet import CONVOLUTIONS, design
+from search_spaces.families.flexnet import CONVOLUTIONS, design, kernel_choices
 from search_spaces.layers.grid import odd_cover
 from search_spaces.space import Choice, Space, TaskShape
 
@@ -18,21 +18,51 @@ def kernel_options(extent: tuple[int, ...]) -> tuple[int, ...]:
 
 def twin(shape: TaskShape) -> Space:
     """The FlexConv design with a discrete kernel size per convolution instead, and nothing else changed."""
-    options = kernel_options(shape.extent)
-    span = ", ".join(map(str, options))
-    return _kernels("twin", options, f"the FlexConv skeleton, each kernel one of {span} taps per axis")
+    return Space(
+        name="twin",
+        choices=kernel_choices(*kernel_options(shape.extent)),
+        assemble=lambda values: design(values, reference=max(shape.extent)),
+        summary=f"the FlexConv skeleton, each kernel one of {_span(shape)} taps per axis",
+    )
+
+
+def twin_shared(shape: TaskShape) -> Space:
+    """The twin with one kernel size for all layers: few enough to train every design."""
+    return Space(
+        name="twin_shared",
+        choices=(Choice(name="kernel", options=kernel_options(shape.extent)),),
+        assemble=lambda values: design(
+            {f"kernel_{i}": values["kernel"] for i in range(1, CONVOLUTIONS + 1)},
+            reference=max(shape.extent),
+        ),
+        summary=f"the FlexConv skeleton, all kernels one of {_span(shape)} taps per axis",
+    )
+
+
+def twin_wide(shape: TaskShape) -> Space:
+    """The twin with its width as a choice too."""
+    return Space(
+        name="twin_wide",
+        choices=(Choice(name="width", options=(8, 16, 32)), *kernel_choices(*kernel_options(shape.extent))),
+        assemble=lambda values: design(values, width=values["width"], reference=max(shape.extent)),
+        summary=f"the twin with 8, 16 or 32 channels, each kernel one of {_span(shape)} taps per axis",
+    )
 
 
 def twin_3x3(shape: TaskShape) -> Space:
-    """The twin with 3 taps per axis everywhere: a default, one design."""
-    return _kernels("twin_3x3", (3,), "one design: the FlexConv skeleton with 3 taps per axis everywhere")
+    """The twin with 3 taps per axis everywhere: a default, one design, the same on every task."""
+    return _fixed("twin_3x3", 3)
 
 
 def twin_7x7(shape: TaskShape) -> Space:
     """The twin with 7 taps per axis everywhere: a default, one design; fewer on axes shorter than 6."""
-    return _kernels("twin_7x7", (7,), "one design: the FlexConv skeleton with 7 taps per axis everywhere")
+    return _fixed("twin_7x7", 7)
 
 
-def _kernels(name: str, options: tuple[int, ...], summary: str) -> Space:
-    choices = tuple(Choice(name=f"kernel_{i}", options=options) for i in range(1, CONVOLUTIONS + 1))
-    return Space(name=name, choices=choices, assemble=design, summary=summary)
+def _fixed(name: str, taps: int) -> Space:
+    summary = f"one design: the FlexConv skeleton with {taps} taps per axis everywhere"
+    return Space(name=name, choices=kernel_choices(taps), assemble=design, summary=summary)
+
+
+def _span(shape: TaskShape) -> str:
+    return ", ".join(map(str, kernel_options(shape.extent)))

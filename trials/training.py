@@ -109,7 +109,7 @@ def _train(
         [
             {"params": groups["weights"], "factor": 1.0, "weight_decay": recipe.weight_decay},
             {"params": groups["undecayed"], "factor": 1.0, "weight_decay": 0.0},
-            {"params": groups["masks"], "factor": recipe.mask_factor, "weight_decay": 0.0},
+            {"params": groups["masks"], "factor": _mask_factor(trial), "weight_decay": 0.0},
         ],
         lr=recipe.learning_rate,
         fused=True,
@@ -223,6 +223,12 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     if step < warming:
         return recipe.learning_rate * (step + 1) / warming
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warming) / (steps - warming)))
+
+
+def _mask_factor(trial: Trial) -> float:
+    """Learning rate of masks over that of the weights: the design's own, if it has one, else the recipe's."""
+    own = dict(trial.architecture.settings).get("mask_factor")
+    return float(own) if isinstance(own, int | float) else trial.recipe.mask_factor
 
 
 def _cost(trial: Trial, task: Task, model: nn.Module, sampled: bool = False) -> Complexity:

@@ -244,6 +244,14 @@ def _finalist(finalist: Finalist, of_single: Finalist | None, single: str) -> st
     return f"{text}: cannot say which is better." if unclear else f"{text}."
 
 
+def rejected(share: float, draws: int, limits: Sequence[str]) -> str:
+    """What a run's limits leave out of a space; its population and searches hold the rest."""
+    return (
+        f"Limits ({', '.join(limits)}) reject {percent(share)} of its designs, estimated from {draws:,} "
+        "draws by the population's law; everything said here is of those within them."
+    )
+
+
 def overall(tasks: Sequence[TaskComparison]) -> str:
     """A sentence over the evaluation tasks and one over the development tasks: a count, no test."""
     if not tasks:

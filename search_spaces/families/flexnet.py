@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Architecture, Option, Setting
 from search_spaces.families.reading import read_settings
 from search_spaces.layers.grid import odd_cover
 from search_spaces.parts import Affine, Convolution, KernelFunction, Linear, Part
-from search_spaces.space import TaskShape, Values
+from search_spaces.space import Choice, TaskShape, Values
 
 FLEX = "flex"
 """Stands for a FlexConv where a number stands for the taps of a discrete kernel."""
@@ -34,6 +34,8 @@ class FlexNet:
         hidden, layers, frequency, learn_mean, learn_size: of the FlexConvs (see `parts.KernelFunction`);
             given only if there are any.
         sigma: of their masks at the start: of all, or one per convolution; None: the default.
+        mask_factor: learning rate of the masks as a share of the recipe's; None: the recipe's own share.
+        reference: the longest axis of the task that `kernels` were chosen on, see `carrying`; None: of none.
     """
 
     width: int
@@ -45,6 +47,8 @@ class FlexNet:
     learn_mean: bool = True
     learn_size: bool = True
     sigma: float | tuple[float, ...] | None = None
+    mask_factor: float | None = None
+    reference: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.width, int) or self.width < 1:
@@ -64,6 +68,10 @@ class FlexNet:
             raise ValueError(f"every block's width must be positive, got {self.widths}")
         if isinstance(self.sigma, tuple) and len(self.sigma) != len(self.kernels):
             raise ValueError(f"sigma must be one number or one per kernel, got {self.sigma}")
+        if self.mask_factor is not None and not 0 <= self.mask_factor < math.inf:
+            raise ValueError(f"mask_factor must be finite and not negative, got {self.mask_factor}")
+        if self.reference is not None and (not isinstance(self.reference, int) or self.reference < 1):
+            raise ValueError(f"reference must be a positive whole number, got {self.reference!r}")
         self.functions()
 
     @classmethod
@@ -135,14 +143,19 @@ def _size(kernel: Kernel, cover: tuple[int, ...]) -> tuple[int, ...]:
 
 
 CONVOLUTIONS = 5
-"""Of the skeleton that the spaces below share: a stem and two blocks."""
+"""Of the skeleton that the spaces share: a stem and two blocks."""
+GENERATOR: dict[str, Setting] = {"hidden": 32, "layers": 3, "frequency": 0.5, "sigma": None}
+"""Of the FlexConvs of these spaces."""
 
 
-def design(values: Values) -> Architecture:
-    """The shared skeleton, 16 channels everywhere, with the kernels ``kernel_1`` to ``kernel_5``."""
+def kernel_choices(*options: Option) -> tuple[Choice, ...]:
+    """One choice per convolution of the shared skeleton: ``kernel_1`` to ``kernel_5``."""
+    return tuple(Choice(name=f"kernel_{i}", options=options) for i in range(1, CONVOLUTIONS + 1))
+
+
+def design(values: Values, **settings: Setting) -> Architecture:
+    """The skeleton with the kernels ``kernel_1`` to ``kernel_5``, 16 channels unless `settings` say."""
     kernels = tuple(values[f"kernel_{i}"] for i in range(1, CONVOLUTIONS + 1))
-    architecture = Architecture.of("flexnet", width=16, factors=(1.0, 1.0), kernels=kernels)
-    if FLEX not in kernels:
-        return architecture
-    generator = {"hidden": 32, "layers": 3, "frequency": 0.5, "sigma": None}
-    return Architecture.of("flexnet", **dict(architecture.settings), **generator)
+    generator = GENERATOR if FLEX in kernels else {}
+    known: dict[str, Setting] = {"width": 16, "factors": (1.0, 1.0), "kernels": kernels, **generator}
+    return Architecture.of("flexnet", **{**known, **settings})

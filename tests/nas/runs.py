@@ -37,12 +37,13 @@ def schedule_of(config: SearchConfig, path: Path, resume: bool = False) -> Sched
     directory = RunDirectory(path)
     with directory.claimed(config, resume):
         pass
-    tasks, spaces = [], {}
+    tasks, spaces, shapes = [], {}, {}
     for source in config.tasks:
         task = open_task(source, config.rows)
         tasks.append(Source(source, task.name))
+        shapes[task.name] = task.shape
         spaces |= {(task.name, name): SPACES[name](task.shape) for name in config.all_spaces}
-    return Schedule(config, tuple(tasks), spaces, directory)
+    return Schedule(config, tuple(tasks), spaces, shapes, directory)
 
 
 def drive(

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from nas.cli import app
+from nas.open_space import serving
+from search_spaces import SPACES, TaskShape
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -53,10 +55,14 @@ def test_help_answers_at_once(command: tuple[str, ...]) -> None:
     assert time.perf_counter() - began < 5  # under a second on a machine that is not shared
 
 
+SPACES_OF_IMAGES = ", ".join(serving(TaskShape(extent=(8, 8), channels=3, classes=10)))
 MINE = """
 from search_spaces import Architecture, Choice, Space
 def raises(shape): return 1 / 0
 def number(shape): return 3
+def series(shape):
+    if shape.dimensions > 1: raise ValueError("no time on images")
+    return Space(name="series", choices=(), assemble=lambda values: Architecture.of("x"))
 def twin(shape):
     return Space(name="twin", choices=(Choice(name="a", options=(1,)),), assemble=lambda values: None)
 def half(shape):
@@ -73,7 +79,7 @@ def half(shape):
             ["run", "smoke", "--tasks", "digit"],
             "there are: digits, digits_sequence, mnist5k, mnist5k_sequence",
         ),
-        (["run", "smoke", "--spaces", "resnext"], "there are: flexconv, twin, twin_3x3, twin_7x7"),
+        (["run", "smoke", "--spaces", "resnext"], f"there are: {', '.join(SPACES)}"),
         (["run", "smoke", "--set", "recipe=long"], "unknown recipe 'long'; there are: standard"),
         (
             ["run", "smoke", "--epochs", "3"],
@@ -97,6 +103,21 @@ def half(shape):
         (["run", "smoke", "--spaces", "flexconv,twin,mine.py:twin"], "two spaces have the same name"),
         (["run", "smoke", "--spaces", "flexconv,mine.py:half"], "cannot assemble {'a': "),
         (["spaces", "mine.py:number"], "mine.py:number must be a function from a TaskShape"),
+        (
+            ["spaces", "mine.py:series", "--shape", "3x8x8"],
+            "cannot be made for inputs of 3x8x8: ValueError: no",
+        ),
+        (["spaces", "mine.py:series", "--shape", "3x8x8"], f"spaces that can: {SPACES_OF_IMAGES}"),
+        (["spaces", "twin", "--shape", "32"], "--shape is channels, then 1 to 3 axes"),
+        (["spaces", "twin", "--shape", "3x0"], "such as 3x32x32 or 1x784, got '3x0'"),
+        (
+            ["run", "smoke", "--set", "constraints=parameters < 5"],
+            "a constraint is parameters or multiply_adds, then <= or >=, then a number, got 'parameters < 5'",
+        ),
+        (
+            ["run", "smoke", "--tasks", "digits", "--set", "constraints=parameters <= 20000"],
+            "no design of flexconv was found within parameters <= 20000 on inputs of 1x8x8",
+        ),
         (["spaces", "wrong.py:x"], "wrong.py fails when it is imported: SyntaxError"),
         (["run", "smoke", "--tracking-uri", "http://me:secret@host:5000"], "MLFLOW_TRACKING_USERNAME"),
         (["run", "no_such_module:f"], "no_such_module cannot be imported"),
@@ -134,3 +155,10 @@ def test_tasks_and_spaces_are_listed_and_described() -> None:
     described = nas("spaces", "twin").stdout
     assert "kernel_5" in described
     assert "multiply-adds" in described
+
+
+def test_spaces_are_shown_for_the_shape_that_is_asked_for() -> None:
+    listed = nas("spaces", "--shape", "3x32x32").stdout
+    assert all(name in listed for name in SPACES)
+    assert "9,978 to 1,167,738" in listed  # the twin's parameters
+    assert "kernel_1  3, 5, 9, 17, 33" in nas("spaces", "twin", "--shape", "3x32x32").stdout

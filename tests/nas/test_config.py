@@ -28,6 +28,8 @@ def test_any_field_can_be_set() -> None:
         load("smoke"),
         ["population=7", "tasks=a, b", "epochs=none", "sampler=random", "margin_share=0.2", "rows=100"],
     )
+    limits = ("parameters <= 1e6", "multiply_adds >= 2e5")
+    assert override(config, [f"constraints={','.join(limits)}"]).constraints == limits
     assert (config.population, config.tasks, config.epochs) == (7, ("a", "b"), None)
     assert (config.sampler, config.margin_share, config.rows) == ("random", 0.2, 100)
 
@@ -44,6 +46,7 @@ def test_any_field_can_be_set() -> None:
         ("tasks=digits,digits", "tasks must differ"),
         ("defaults=twin", "must differ"),
         ("rows=3", "rows must be at least 20"),
+        ("constraints=size <= 3", "a constraint is parameters or multiply_adds"),
     ],
 )
 def test_wrong_settings_say_the_rule_and_the_value(assignment: str, message: str) -> None:

@@ -184,6 +184,12 @@ def test_masks_learn_at_their_own_rate(digits: task.Task, tmp_path: Path) -> Non
     assert moved[0.0] == 0
     assert 0 < moved[0.1] < 0.3 * moved[1.0]
 
+    own = {**dict(finalist(0).architecture.settings), "mask_factor": 1.0}
+    designed = replace(finalist(0.1), architecture=Architecture.of("flexnet", **own))
+    training.run_trial(designed, digits, folder=tmp_path / "own")
+    first, second = weights(tmp_path / "own"), weights(tmp_path / "1.0")
+    assert all(torch.equal(first[name], second[name]) for name in second)
+
 
 def test_weights_of_a_finalist_give_the_recorded_errors(digits: task.Task, tmp_path: Path) -> None:
     wanted = trial(digits, kind="finalist", epochs=2)

@@ -1,0 +1,81 @@
+"""Designs from one task to another: kernels keep their taps, or the share of the input that they span."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from search_spaces.architecture import Architecture, Setting
+from search_spaces.layers.grid import odd_cover
+from search_spaces.space import TaskShape
+
+
+def carried(
+    architecture: Architecture,
+    shape: TaskShape,
+    by: Literal["taps", "fraction"],
+    source: TaskShape | None = None,
+) -> Architecture:
+    """A design, chosen on one task, for another.
+
+    By taps the design is what it was; where it is built, kernels are cut to the input. By fraction every
+    number in its setting `kernels` is scaled by the longest axis over `reference`, to the nearest odd size
+    of at least 3 and at most the odd cover of its axis; 1 stays 1, words stay. Masks are shares of the
+    input by themselves (`sigma`): they never change.
+
+    Args:
+        architecture: of any family that keeps its kernel sizes in `kernels` and where they were chosen in
+            `reference`.
+        shape: of the task it is carried to.
+        by: ``"taps"`` or ``"fraction"``.
+        source: shape of the task it comes from, if known: taps are not carried to another number of axes.
+
+    Raises:
+        ValueError: kernels without a `reference` by fraction; taps to another number of axes; kernels that
+            differ by axis to another number of axes.
+    """
+    kernels, axes = architecture["kernels"], shape.dimensions
+    assert isinstance(kernels, tuple)
+    if by == "taps":
+        known = {len(k) for k in kernels if isinstance(k, tuple)} | ({source.dimensions} if source else set())
+        if known - {axes}:
+            raise ValueError(
+                f"kernels of {max(known - {axes})} axes are not carried by taps to inputs of {axes}, {shape};"
+                " carry them by fraction"
+            )
+        return architecture
+    reference = dict(architecture.settings).get("reference")
+    if not _numbers(kernels):
+        return architecture
+    if not isinstance(reference, int):
+        raise ValueError(
+            f"the {architecture.family} design {architecture.id} has no reference, so its kernels are no "
+            "fraction of an input; carry it by taps, or give it the longest axis it was chosen on"
+        )
+    scale = max(shape.extent) / reference
+    scaled = tuple(_scaled(kernel, scale, shape) for kernel in kernels)
+    changed: dict[str, Setting] = {"kernels": scaled, "reference": max(shape.extent)}
+    return Architecture.of(architecture.family, **{**dict(architecture.settings), **changed})
+
+
+def _scaled(kernel: Setting, scale: float, shape: TaskShape) -> Setting:
+    if isinstance(kernel, tuple):
+        if len(kernel) == shape.dimensions:
+            return tuple(_nearest(k, scale, n) for k, n in zip(kernel, shape.extent, strict=True))
+        if len(set(kernel)) > 1:
+            raise ValueError(
+                f"a kernel of {kernel} taps means nothing on {shape.dimensions} axes; give one number for all"
+            )
+        kernel = kernel[0]
+    return _nearest(kernel, scale, max(shape.extent))
+
+
+def _nearest(taps: Setting, scale: float, extent: int) -> Setting:
+    if not _numbers((taps,)) or not isinstance(taps, int):
+        return taps
+    return min(max(3, 2 * math.floor(taps * scale / 2) + 1), odd_cover(extent))
+
+
+def _numbers(kernels: tuple[Setting, ...]) -> bool:
+    """Whether any kernel has taps to scale."""
+    return any(_numbers(k) if isinstance(k, tuple) else isinstance(k, int) and k > 1 for k in kernels)

@@ -1,0 +1,134 @@
+"""Controls: each differs from FlexConv, or from the twin, in one thing only. All on the FlexNet skeleton."""
+
+from __future__ import annotations
+
+import math
+
+from search_spaces.architecture import Architecture, Setting
+from search_spaces.complexity import KernelSizes, complexity
+from search_spaces.constraints import Measure
+from search_spaces.discrete import kernel_options
+from search_spaces.families.flexnet import CONVOLUTIONS, FLEX, FlexNet, design, kernel_choices
+from search_spaces.layers.grid import ROOT, odd_cover, step
+from search_spaces.space import Choice, Space, TaskShape, Values
+
+
+def twin_matched(shape: TaskShape, target: float | None = None, measure: Measure = "multiply_adds") -> Space:
+    """The twin, each design at the width that makes it as expensive as FlexConv.
+
+    Within 5 % where an integer width reaches that; else at the nearest one, at least 1: wide kernels leave
+    few channels, where a step in width is a large one. On 3x32x32 widths are 2 to 24, and of random designs a
+    quarter come within 5 %, half within 10 %, the worst 26 % off; a run whose `constraints` bound the measure
+    keeps the near ones alone.
+
+    Args:
+        shape: of the task.
+        target: what every design should cost; None: the untrained `flexconv` design. For a trained one:
+            ``complexity(design, shape, kernel_sizes).multiply_adds``.
+        measure: of what, ``"multiply_adds"`` or ``"parameters"``.
+    """
+    aim = _cost(_flexible(), shape, measure) if target is None else target
+    what = measure.replace("_", "-")
+    return Space(
+        name="twin_matched",
+        choices=kernel_choices(*kernel_options(shape.extent)),
+        assemble=lambda values: matched(design(values, reference=max(shape.extent)), shape, aim, measure),
+        summary=f"the twin at the width at which its {what} are FlexConv's",
+    )
+
+
+def matched(architecture: Architecture, shape: TaskShape, target: float, measure: Measure) -> Architecture:
+    """A design with its setting `width` solved so that a measure is as near to `target` as it can be.
+
+    Args:
+        architecture: of a family whose cost grows with an integer setting `width`.
+        shape: of the task on which it is weighed.
+        target: positive.
+        measure: ``"multiply_adds"`` or ``"parameters"``, both of the network before training.
+    """
+
+    def at(width: int) -> Architecture:
+        return Architecture.of(architecture.family, **{**dict(architecture.settings), "width": width})
+
+    start = architecture["width"]
+    assert isinstance(start, int)
+    # costs grow with the width's square, or nearly: a guess, then steps
+    width = max(1, round(start * math.sqrt(target / _cost(architecture, shape, measure))))
+    while _cost(at(width), shape, measure) < target:
+        width += 1
+    while width > 1 and _cost(at(width - 1), shape, measure) >= target:
+        width -= 1
+    return min((at(max(1, width - 1)), at(width)), key=lambda near: abs(_cost(near, shape, measure) - target))
+
+
+def flexconv_fixed(shape: TaskShape) -> Space:
+    """FlexConv with the width of each mask a choice instead of learned, and nothing else changed.
+
+    The choices and options are the twin's: the taps that a kernel starts with on the longest axis; a mask
+    has one sigma, so on shorter axes it starts with the same share of them. Its centre is learned, as
+    FlexConv's is, and a shifted centre enlarges a kernel. As shares of the extent, its sigmas need no
+    `reference`.
+    """
+    options = kernel_options(shape.extent)
+    cover = odd_cover(max(shape.extent))
+
+    def assemble(values: Values) -> Architecture:
+        sigma = tuple(sigma_for(int(taps), cover) for taps in values.values() if taps is not None)
+        return design(dict.fromkeys(values, FLEX), sigma=sigma, learn_size=False)
+
+    return Space(
+        name="flexconv_fixed",
+        choices=kernel_choices(*options),
+        assemble=assemble,
+        summary=f"FlexConv with kernels that stay at one of {', '.join(map(str, options))} taps per axis",
+    )
+
+
+def sigma_for(taps: int, points: int) -> float:
+    """The sigma at which a centred mask keeps so many of `points` taps: the middle of those that do."""
+    return taps / 2 * step(points) / ROOT
+
+
+def twin_learned(
+    shape: TaskShape,
+    kernel_sizes: KernelSizes,
+    width: int = 16,
+    factors: tuple[float, ...] = (1.0, 1.0),
+) -> Space:
+    """One design: discrete kernels of the sizes that a FlexConv network learned.
+
+    It is in no list of spaces, since it needs the sizes; a function of your own that gives it is one:
+    ``def learned(shape): return twin_learned(shape, ((5, 7), (9, 9), (3, 3), (5, 5), (13, 9)))``.
+
+    Args:
+        shape: of the task on which they were learned.
+        kernel_sizes: odd taps per convolution and axis, as in a trial's record.
+        width, factors: of the network that learned them.
+
+    Raises:
+        ValueError: not one size per convolution, or not one number of taps per axis.
+    """
+    settings: dict[str, Setting] = {
+        "width": width,
+        "factors": factors,
+        "kernels": kernel_sizes,
+        "reference": max(shape.extent),
+    }
+    architecture = Architecture.of("flexnet", **settings)
+    FlexNet.read(architecture).parts(shape)
+    sizes = ["x".join(map(str, size)) for size in kernel_sizes]
+    return Space(
+        name="twin_learned",
+        choices=tuple(Choice(name=f"kernel_{i}", options=(size,)) for i, size in enumerate(sizes, start=1)),
+        assemble=lambda values: architecture,
+        summary=f"one design: the FlexConv skeleton with the learned kernels {', '.join(sizes)}",
+    )
+
+
+def _flexible() -> Architecture:
+    return design({f"kernel_{i}": FLEX for i in range(1, CONVOLUTIONS + 1)})
+
+
+def _cost(architecture: Architecture, shape: TaskShape, measure: Measure) -> int:
+    value: int = getattr(complexity(architecture, shape), measure)
+    return value

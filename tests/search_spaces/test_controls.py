@@ -1,0 +1,134 @@
+"""Controls differ from FlexConv in the one thing they are to differ in."""
+
+import numpy as np
+import pytest
+import torch
+
+from search_spaces import SPACES, Architecture, TaskShape, build, complexity
+from search_spaces.controls import matched, sigma_for, twin_learned, twin_matched
+from search_spaces.layers.grid import kernel_size
+from search_spaces.network import kernel_sizes
+from tests.search_spaces.test_contract import SHAPES
+
+SHAPE = TaskShape(extent=(28, 28), channels=1, classes=10)
+FLEXIBLE = SPACES["flexconv"](SHAPE).decode({f"kernel_{i}": "flex" for i in range(1, 6)})
+
+
+def designs(space, count=30):
+    rng = np.random.default_rng(0)
+    return [space.decode(space.sample(rng)) for _ in range(count)]
+
+
+def wider(design, by):
+    return Architecture.of(design.family, **{**dict(design.settings), "width": design["width"] + by})
+
+
+@pytest.mark.parametrize("measure", ["multiply_adds", "parameters"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_matched_twins_cost_what_flexconv_does_as_nearly_as_a_width_can(shape, measure):
+    target = getattr(complexity(FLEXIBLE, shape), measure)
+    near = []
+    for design in designs(twin_matched(shape, measure=measure)):
+        off = [
+            abs(getattr(complexity(wider(design, by), shape), measure) / target - 1)
+            for by in (-1, 0, 1)
+            if design["width"] + by > 0
+        ]
+        here = off[0] if design["width"] == 1 else off[1]
+        assert here == min(off)
+        near.append(here <= 0.05)
+        if design["width"] >= 20:  # a step is 10 % or less, half of it 5 %
+            assert here <= 0.05
+    assert any(near)
+
+
+def test_a_twin_is_matched_to_what_a_trained_network_costs_too():
+    learned = complexity(FLEXIBLE, SHAPE, ((29, 29),) * 5).multiply_adds
+    small = Architecture.of("flexnet", width=16, factors=(1.0, 1.0), kernels=(3,) * 5)
+    found = matched(small, SHAPE, learned, "multiply_adds")
+    assert found["width"] == pytest.approx(16 * 29 / 3, abs=2)
+    assert complexity(found, SHAPE).multiply_adds == pytest.approx(learned, rel=0.05)
+    assert matched(small, SHAPE, 1, "parameters")["width"] == 1
+    for design in designs(twin_matched(SHAPE, target=learned), 10):
+        assert complexity(design, SHAPE).multiply_adds == pytest.approx(learned, rel=0.05)
+
+
+def test_fixed_sizes_differ_from_flexconv_in_learning_them_alone():
+    learned = build(FLEXIBLE, SHAPE)
+    fixed = build(designs(SPACES["flexconv_fixed"](SHAPE), 1)[0], SHAPE)
+    state, other = learned.state_dict(), fixed.state_dict()
+    assert {name: each.shape for name, each in state.items()} == {n: e.shape for n, e in other.items()}
+    parameters = {name for name, _ in learned.named_parameters()}
+    missing = parameters - {name for name, _ in fixed.named_parameters()}
+    assert missing == {name for name in parameters if name.endswith("mask.sigma")} != set()
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_fixed_sizes_are_the_twins_on_the_longest_axis(shape):
+    twin, fixed = SPACES["twin"](shape), SPACES["flexconv_fixed"](shape)
+    assert twin.choices == fixed.choices
+    torch.manual_seed(0)
+    for seed in range(3):
+        values = twin.sample(np.random.default_rng(seed))
+        sizes = kernel_sizes(build(fixed.decode(values), shape))
+        assert [max(size) for size in sizes] == list(values.values())
+        if len(set(shape.extent)) == 1:
+            assert sizes == kernel_sizes(build(twin.decode(values), shape))
+
+
+@pytest.mark.parametrize("points", [1, 3, 9, 33, 785])
+def test_the_sigma_for_a_size_is_well_inside_those_that_give_it(points):
+    for taps in range(1 if points == 1 else 3, points + 1, 2):
+        sigma = sigma_for(taps, points)
+        for near in (sigma * (1 - 0.2 / taps), sigma, sigma * (1 + 0.2 / taps)):
+            assert kernel_size((points,), near) == (taps,)
+
+
+def test_learned_sizes_become_discrete_kernels_axis_by_axis():
+    sizes = ((5, 7), (29, 3), (3, 3), (9, 11), (13, 5))
+    space = twin_learned(SHAPE, sizes)
+    assert space.single
+    design = space.decode(space.sample(np.random.default_rng(0)))
+    assert kernel_sizes(build(design, SHAPE)) == sizes
+    assert design["reference"] == 28
+    trained = complexity(FLEXIBLE, SHAPE, sizes).multiply_adds
+    assert complexity(design, SHAPE).multiply_adds == trained
+    assert Architecture.from_json(design.to_json()) == design
+    deeper = twin_learned(SHAPE, sizes[:3], width=8, factors=(2.0,))
+    assert complexity(deeper.decode(deeper.sample(np.random.default_rng(0))), SHAPE).parameters > 0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (((5, 5),) * 4, "2 blocks need 5 kernels"),
+        (((5,),) * 5, "a kernel of 1 axes on an input of 2"),
+        (((5, 4),) * 5, "positive odd number"),
+    ],
+)
+def test_sizes_that_no_network_of_the_task_learned_are_refused(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        twin_learned(SHAPE, sizes)
+
+
+def test_the_first_option_everywhere_but_width_and_depth_is_flexconv_itself():
+    space = SPACES["flexconv_tuned"](SHAPE)
+    assert all(len(choice.options) >= 3 for choice in space.choices)
+    own = {"width": 16, "blocks": 2, "sigma": None, "frequency": 0.5, "mask_factor": None}
+    assert space.decode(own) == FLEXIBLE
+    tuned = space.decode({**own, "blocks": 3, "sigma": 0.3, "mask_factor": 1.0})
+    assert tuned["kernels"] == ("flex",) * 7 and tuned["mask_factor"] == 1.0
+    assert kernel_sizes(build(tuned, SHAPE)) == (kernel_size((29, 29), 0.3),) * 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mask_factor": -0.1}, "mask_factor must be finite and not negative, got -0.1"),
+        ({"reference": 0}, "reference must be a positive whole number, got 0"),
+        ({"reference": 28.0}, "reference must be a positive whole number, got 28.0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        build(Architecture.of("flexnet", **{**dict(FLEXIBLE.settings), **changes}), SHAPE)
