@@ -30,15 +30,22 @@ class Complexity:
             every position, padding included, and linear maps. Not norms, activations or the generation of
             kernels, which a frozen network does not do.
         generation: multiply-adds of generating all kernels once.
+        executed: of one forward pass on a batch, by the backends that run and with the generation of kernels.
     """
 
     parameters: int
     multiply_adds: int
-    generation: int = 0
+    generation: int
+    executed: float
 
 
 def complexity(
-    architecture: Architecture, shape: TaskShape, kernel_sizes: KernelSizes | None = None
+    architecture: Architecture,
+    shape: TaskShape,
+    kernel_sizes: KernelSizes | None = None,
+    *,
+    batch: int = 64,
+    device: str = "cpu",
 ) -> Complexity:
     """Parameters and multiply-adds of a design on a task.
 
@@ -47,6 +54,7 @@ def complexity(
         shape: of the task.
         kernel_sizes: taps per axis of each convolution, as `network.kernel_sizes` gives them; None: of a
             network that has not been trained. Only what FlexConvs learn changes the answer.
+        batch, device: rows of a batch and type of the device, for `executed` alone.
 
     Raises:
         ValueError: an unknown family, or not one kernel size per convolution and axis.
@@ -70,6 +78,7 @@ def complexity(
         parameters=sum(part.parameters for part in every),
         multiply_adds=linear + sum(part.multiply_adds(taps) for part, taps in at),
         generation=sum(part.generation(taps) for part, taps in at),
+        executed=batch * linear + sum(part.executed(taps, batch, device) for part, taps in at),
     )
 
 

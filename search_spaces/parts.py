@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from search_spaces.layers.costs import cheaper, transform_lengths
+
 Taps = tuple[int, ...]
 """Taps of a kernel along each axis."""
 
@@ -90,6 +92,23 @@ class Convolution:
     def multiply_adds(self, taps: Taps) -> int:
         """Of one row, at so many taps."""
         return self.kernels * math.prod(taps) * self.positions
+
+    def executed(self, taps: Taps, batch: int, device: str = "cpu") -> float:
+        """Of a whole batch by the backend that the cost rule takes, the generation of the kernel included.
+
+        A real transform of n points counts 2.5 n log2 n, a product of complex numbers 4.
+        """
+        x = batch, self.inputs, *self.extent
+        kernel = self.outputs, self.inputs // self.groups, *taps
+        backend = cheaper(
+            x, kernel, groups=self.groups, causal=self.causal, stride=self.stride, device=device
+        )
+        if self.dilation > 1 or backend == "spatial":
+            return batch * self.multiply_adds(taps) + self.generation(taps)
+        points = math.prod(transform_lengths(self.extent, [n - 1 if self.causal else n // 2 for n in taps]))
+        transforms = batch * (self.inputs + self.outputs) + self.kernels
+        products = batch * self.kernels * (points // 2 + 1)
+        return transforms * 2.5 * points * math.log2(points) + 4 * products + self.generation(taps)
 
     def generation(self, taps: Taps) -> int:
         """Multiply-adds of the generator at every tap: filters, their products, linear maps, mask."""

@@ -128,6 +128,7 @@ class TrialRecord:
         multiply_adds: of one forward pass on one row, spatial convolution, at the final kernel sizes.
         training_multiply_adds: the same convention summed over all training (a step is 3 forwards) and
             validation the trial did, at the kernel sizes of each epoch, kernel generation included.
+        training_executed: multiply-adds that really ran in training and validation, FFT where it was taken.
         seconds_setup: building the network and moving the rows to the device. Opening the task is not
             charged: a slot does it once for all its trials.
         seconds_training, seconds_evaluation: sums over the trial's attempts.
@@ -153,6 +154,7 @@ class TrialRecord:
     parameters: int = 0
     multiply_adds: int = 0
     training_multiply_adds: int = 0
+    training_executed: float = 0.0
     seconds_setup: float = 0.0
     seconds_training: float = 0.0
     seconds_evaluation: float = 0.0

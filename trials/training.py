@@ -36,6 +36,7 @@ class _Progress:
     parameters: int = 0
     multiply_adds: int = 0
     training_multiply_adds: int = 0
+    training_executed: float = 0.0
     seconds_setup: float = 0.0
     seconds_training: float = 0.0
     seconds_evaluation: float = 0.0
@@ -142,7 +143,7 @@ def _train(
     for epoch in range(len(progress.curve) + 1, recipe.epochs + 1):
         progress.enter("training")
         model.train()
-        step_cost = _cost(trial, task, model, sampled=True)
+        step_cost = _cost(trial, task, model, batch=batch, sampled=True)
         losses = torch.zeros((), device=device)
         order = torch.randperm(len(task.train), generator=shuffling).to(device)
         for step in range(steps_per_epoch):
@@ -161,6 +162,7 @@ def _train(
             optimizer.step()
             losses += loss.detach()
             progress.training_multiply_adds += 3 * (batch * step_cost.multiply_adds + step_cost.generation)
+            progress.training_executed += 3 * step_cost.executed
         train_loss = float(losses) / steps_per_epoch  # waits for the device, so that the clock is right
         if not math.isfinite(train_loss):
             raise _diverged("training", train_loss, epoch)
@@ -171,6 +173,7 @@ def _train(
         progress.multiply_adds = cost.multiply_adds
         validation = (len(task.select) + len(task.report)) * cost.multiply_adds
         progress.training_multiply_adds += validation + validation_batches * cost.generation
+        progress.training_executed += (len(task.select) + len(task.report)) / BATCH * cost.executed
         progress.enter("")
         if not math.isfinite(selecting.loss + showing.loss):
             raise _diverged("validation", selecting.loss + showing.loss, epoch)
@@ -231,8 +234,13 @@ def _mask_factor(trial: Trial) -> float:
     return float(own) if isinstance(own, int | float) else trial.recipe.mask_factor
 
 
-def _cost(trial: Trial, task: Task, model: nn.Module, sampled: bool = False) -> Complexity:
-    return complexity(trial.architecture, task.shape, kernel_sizes=kernel_sizes(model, sampled=sampled))
+def _cost(
+    trial: Trial, task: Task, model: nn.Module, batch: int = BATCH, sampled: bool = False
+) -> Complexity:
+    """At the present kernel sizes; `sampled`: at those that a training step computes."""
+    device = next(model.parameters()).device.type
+    sizes = kernel_sizes(model, sampled=sampled)
+    return complexity(trial.architecture, task.shape, kernel_sizes=sizes, batch=batch, device=device)
 
 
 def _diverged(what: str, loss: float, epoch: int) -> ArithmeticError:
@@ -261,6 +269,7 @@ def _record(trial: Trial, task: Task, progress: _Progress, status: Status, reaso
         parameters=progress.parameters,
         multiply_adds=progress.multiply_adds,
         training_multiply_adds=progress.training_multiply_adds,
+        training_executed=progress.training_executed,
         seconds_setup=progress.seconds_setup,
         seconds_training=progress.seconds_training,
         seconds_evaluation=progress.seconds_evaluation,

@@ -1,4 +1,4 @@
-"""Which backend convolves a shape in less time: a rule with its constants in one table.
+"""Which backend convolves a shape in less time: a rule with its constants in one table. No torch.
 
 The constants are what `benchmarks/measure_costs.py` prints; it also prints how well the rule chooses.
 """
@@ -6,10 +6,9 @@ The constants are what `benchmarks/measure_costs.py` prints; it also prints how 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
-
-from search_spaces.layers.fourier import transform_lengths
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,3 +159,24 @@ def fft_terms(x: tuple[int, ...], kernel: tuple[int, ...], groups: int, causal: 
         "product": batch * responses if groups == 1 else 0,
         "fft_call": 1,
     }
+
+
+def transform_lengths(extent: Sequence[int], front: Sequence[int]) -> list[int]:
+    """Points per axis of the transforms of `fourier.correlate`, see there."""
+    return [fast_length(n + min(f, n - 1)) for n, f in zip(extent, front, strict=True)]
+
+
+def fast_length(n: int) -> int:
+    """Smallest multiple of 4 of at least n without a prime factor above 7.
+
+    Measured with MKL: 1299 points take 7 times as long as 1344, and 34 longer than 40.
+    """
+    n += -n % 4
+    while True:
+        rest = n
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 4

@@ -1,5 +1,6 @@
 """Networks and their cost: what the contract over all spaces does not reach."""
 
+import math
 import subprocess
 import sys
 
@@ -150,3 +151,16 @@ def test_freezing_a_network_leaves_the_kernels_of_points_alone():
     assert isinstance(frozen[0].regular, FlexConv) and isinstance(frozen[1], PlainConv)
     x, positions = torch.randn(1, 2, 20), torch.rand(1, 20, 1)
     torch.testing.assert_close(frozen[0](x, positions), network[0](x, positions))
+
+
+def test_executed_is_canonical_where_spatial_convolution_runs_and_less_where_fft_does():
+    short = flexnet(factors=(1.0, 1.0), kernels=(3, 3, 3, 3, 3))
+    assert complexity(short, SHAPE, batch=8).executed == 8 * complexity(short, SHAPE).multiply_adds
+    series = TaskShape(extent=(1024,), channels=1, classes=4)
+    long = Architecture.of("flexnet", width=16, factors=(), kernels=(1023,))
+    cost = complexity(long, series, batch=64)
+    points = 1024 + 511 + 1  # 1535 samples and the zeros before them, made divisible by 4
+    transforms = (64 * 17 + 16) * 2.5 * points * math.log2(points)
+    products = 4 * 64 * 16 * (points // 2 + 1)
+    assert cost.executed == pytest.approx(transforms + products + 64 * 16 * 4)
+    assert cost.executed < 64 * cost.multiply_adds

@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from search_spaces.layers.convolution import convolve
-from search_spaces.layers.fourier import fast_length, transform_lengths
+from search_spaces.layers.costs import fast_length, transform_lengths
 
 
 class PeakMemory(TorchDispatchMode):
