@@ -40,6 +40,8 @@ def carried(
     kernels, reference = settings.get("kernels"), settings.get("reference")
     if not isinstance(kernels, tuple):
         raise ValueError(f"family {architecture.family!r} has no list of kernel sizes named kernels to carry")
+    if not _numbers(kernels):
+        return architecture
     if by == "taps":
         known = {len(k) for k in kernels if isinstance(k, tuple)} | ({source.dimensions} if source else set())
         if known - {axes}:
@@ -47,8 +49,6 @@ def carried(
                 f"kernels of {max(known - {axes})} axes are not carried by taps to inputs of {axes}, {shape};"
                 " carry them by fraction"
             )
-        return architecture
-    if not _numbers(kernels):
         return architecture
     if not isinstance(reference, int):
         raise ValueError(

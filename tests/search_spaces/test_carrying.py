@@ -58,7 +58,7 @@ def test_designs_of_words_go_everywhere():
         space = SPACES[name](IMAGE)
         design = space.decode(space.sample(np.random.default_rng(0)))
         for by in ("taps", "fraction"):
-            assert carried(design, SERIES, by) == design
+            assert carried(design, SERIES, by, IMAGE) == design
 
 
 @pytest.mark.parametrize(
