@@ -31,11 +31,17 @@ def carried(
         source: shape of the task it comes from, if known: taps are not carried to another number of axes.
 
     Raises:
-        ValueError: kernels without a `reference` by fraction; taps to another number of axes; kernels that
-            differ by axis to another number of axes.
+        ValueError: no tuple `kernels`; an unknown `by`; kernels without a `reference` by fraction; taps to
+            another number of axes; kernels that differ by axis to another number of axes.
     """
-    kernels, axes = architecture["kernels"], shape.dimensions
-    assert isinstance(kernels, tuple)
+    if by not in ("taps", "fraction"):
+        raise ValueError(f"a design is carried by 'taps' or by 'fraction', got {by!r}")
+    settings, axes = dict(architecture.settings), shape.dimensions
+    kernels, reference = settings.get("kernels"), settings.get("reference")
+    if not isinstance(kernels, tuple):
+        raise ValueError(f"family {architecture.family!r} has no list of kernel sizes named kernels to carry")
+    if not _numbers(kernels):
+        return architecture
     if by == "taps":
         known = {len(k) for k in kernels if isinstance(k, tuple)} | ({source.dimensions} if source else set())
         if known - {axes}:
@@ -43,9 +49,6 @@ def carried(
                 f"kernels of {max(known - {axes})} axes are not carried by taps to inputs of {axes}, {shape};"
                 " carry them by fraction"
             )
-        return architecture
-    reference = dict(architecture.settings).get("reference")
-    if not _numbers(kernels):
         return architecture
     if not isinstance(reference, int):
         raise ValueError(
@@ -55,7 +58,7 @@ def carried(
     scale = max(shape.extent) / reference
     scaled = tuple(_scaled(kernel, scale, shape) for kernel in kernels)
     changed: dict[str, Setting] = {"kernels": scaled, "reference": max(shape.extent)}
-    return Architecture.of(architecture.family, **{**dict(architecture.settings), **changed})
+    return Architecture.of(architecture.family, **{**settings, **changed})
 
 
 def _scaled(kernel: Setting, scale: float, shape: TaskShape) -> Setting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from search_spaces.architecture import Architecture, Setting
+from search_spaces.architecture import Architecture, Option, Setting
 from search_spaces.complexity import KernelSizes, complexity
 from search_spaces.constraints import Measure
 from search_spaces.discrete import kernel_options
@@ -70,10 +70,10 @@ def flexconv_fixed(shape: TaskShape) -> Space:
     `reference`.
     """
     options = kernel_options(shape.extent)
-    cover = odd_cover(max(shape.extent))
+    sigmas: dict[Option, float] = {taps: sigma_for(taps, odd_cover(max(shape.extent))) for taps in options}
 
     def assemble(values: Values) -> Architecture:
-        sigma = tuple(sigma_for(int(taps), cover) for taps in values.values() if taps is not None)
+        sigma = tuple(sigmas[taps] for taps in values.values())
         return design(dict.fromkeys(values, FLEX), sigma=sigma, learn_size=False)
 
     return Space(

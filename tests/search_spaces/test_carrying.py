@@ -58,7 +58,7 @@ def test_designs_of_words_go_everywhere():
         space = SPACES[name](IMAGE)
         design = space.decode(space.sample(np.random.default_rng(0)))
         for by in ("taps", "fraction"):
-            assert carried(design, SERIES, by) == design
+            assert carried(design, SERIES, by, IMAGE) == design
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,8 @@ def test_designs_of_words_go_everywhere():
         (of((3, 7), reference=28), SERIES, "taps", None, "kernels of 2 axes are not carried by taps"),
         (of(3, reference=28), SERIES, "taps", IMAGE, "carry them by fraction"),
         (of((3, 7), reference=28), SERIES, "fraction", None, "means nothing on 1 axes"),
+        (of(3, reference=28), SERIES, "share", None, "by 'taps' or by 'fraction', got 'share'"),
+        (Architecture.of("some", width=3), SERIES, "taps", None, "'some' has no list of kernel sizes"),
     ],
 )
 def test_what_cannot_be_carried_is_refused(design, shape, by, source, message):
