@@ -114,7 +114,11 @@ CENTRED, CAUSAL = (3, 5, 7, 9, 15), (2, 3, 5, 7, 15)
 
 
 def tcn(shape: TaskShape) -> Space:
-    """Depth, width, growth of the dilation, causal or not, and the kernels of either half of the blocks."""
+    """Depth, width, growth of the dilation, causal or not, and the kernels of either half of the blocks.
+
+    On short series growths that are capped alike make one network of designs with several ids: on 16
+    samples there are 1,785 networks of 2,400 designs, from 64 on as many as designs.
+    """
     (length,) = series("space 'tcn'", shape)
     taps = {
         causal: tuple(k for k in options if k <= odd_cover(length)) or (1,)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from search_spaces import SPACES, Architecture, TaskShape, build, complexity
+from search_spaces.complexity import parts
 from search_spaces.families.tcn import TCN
 from tests.search_spaces.steps import one_step
 
@@ -99,6 +100,14 @@ def test_a_design_says_what_its_kernels_were_chosen_for():
 def test_no_kernel_is_offered_that_would_be_cut(length, most):
     options = [c.options for c in SPACES["tcn"](series(length)).choices if "kernel" in c.name]
     assert max(max(each) for each in options) <= most
+
+
+@pytest.mark.parametrize(("length", "networks"), [(16, 1_785), (64, 2_400)])
+def test_designs_are_different_networks_but_on_short_series(length, networks):
+    space = SPACES["tcn"](series(length))
+    designs = [space.decode(values) for values in space.enumerate()]
+    assert len(designs) == 2_400
+    assert len({parts(design, series(length)) for design in designs}) == networks
 
 
 @pytest.mark.parametrize("shape", [series(48), series(3, channels=2, classes=2)], ids=str)
