@@ -150,3 +150,19 @@ def test_freezing_a_network_leaves_the_kernels_of_points_alone():
     assert isinstance(frozen[0].regular, FlexConv) and isinstance(frozen[1], PlainConv)
     x, positions = torch.randn(1, 2, 20), torch.rand(1, 20, 1)
     torch.testing.assert_close(frozen[0](x, positions), network[0](x, positions))
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_a_layer_used_twice_is_frozen_once(portable):
+    layer = FlexConv(2, 2, (9,))
+    frozen = freeze(nn.Sequential(layer, nn.ReLU(), layer), portable=portable)
+    assert frozen[0] is frozen[2] and not isinstance(frozen[0], FlexConv)
+
+
+def test_a_frozen_network_compiles_whole_with_backends_chosen_by_the_rule():
+    torch.manual_seed(0)
+    frozen = freeze(build(flexnet(), SHAPE))
+    x = torch.randn(2, SHAPE.channels, *SHAPE.extent)
+    with torch.no_grad():
+        compiled = torch.compile(frozen, fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(x), frozen(x), rtol=1e-5, atol=1e-5)
