@@ -74,12 +74,13 @@ Kind = TypeVar("Kind", bound=nn.Module)
 
 
 def _replaced(model: nn.Module, kind: type[Kind], by: Callable[[Kind], nn.Module]) -> nn.Module:
+    made: dict[int, nn.Module] = {}  # a layer used twice stays one layer
     if isinstance(model, kind):
         return by(model)
     for module in list(model.modules()):
-        for name, child in module.named_children():
+        for name, child in list(module._modules.items()):
             if isinstance(child, kind) and not isinstance(module, PointFlexConv):
-                setattr(module, name, by(child))
+                setattr(module, name, made.setdefault(id(child), by(child)))
     return model
 
 

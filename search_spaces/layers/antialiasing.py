@@ -56,4 +56,6 @@ def _layer_penalty(layer: FlexConv, with_mask: bool) -> Tensor:
     highest = filters.weight.abs()  # (filters, channels, D)
     if filters.gamma is not None:
         highest = highest + DEVIATIONS * filters.gamma.abs()
-    return (highest / (2 * math.pi) - share).amax((1, 2)).relu().square().sum()
+    excess = (highest / (2 * math.pi) - share).amax(1)  # (filters, D)
+    sampled = [axis for axis, points in enumerate(layer.size) if points > 1]  # one point has no frequency
+    return excess[:, sampled].relu().amax(1).square().sum() if sampled else excess.new_zeros(())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -136,8 +136,11 @@ def convolve(
         (batch, out, *ceil(extent / stride)).
 
     Raises:
-        ValueError: other groups, axes that do not fit, an even size, a stride below 1.
+        ValueError: other groups, axes that do not fit or are empty, an even size, a stride below 1, an
+            unknown backend.
     """
+    if backend not in get_args(Backend):
+        raise ValueError(f"unknown backend {backend!r}; there are: {', '.join(get_args(Backend))}")
     _check(x, kernel, groups, causal, stride, dilation)
     if backend == "auto" and dilation > 1:
         backend = "spatial"  # few taps, far apart
@@ -191,6 +194,8 @@ def _check(x: Tensor, kernel: Tensor, groups: int, causal: bool, stride: int, di
     for name, value in (("stride", stride), ("dilation", dilation)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+    if 0 in x.shape[2:]:
+        raise ValueError(f"an input needs at least one sample on every axis, got {tuple(x.shape)}")
 
 
 def _spatial(
@@ -223,8 +228,10 @@ def _fft(
     stride: int,
     chunked: bool,
 ) -> Tensor:
-    dtype = x.dtype
-    if dtype in HALF or kernel.dtype in HALF:
+    dtype, device = x.dtype, x.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)  # what the spatial backend returns
+    if x.dtype in HALF or kernel.dtype in HALF:
         x, kernel = x.float(), kernel.float()
     y = fourier.correlate(x, kernel, front, groups, chunked)
     if stride > 1:

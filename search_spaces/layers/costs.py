@@ -30,7 +30,7 @@ class Costs:
 
     def total(self, terms: dict[str, float]) -> float:
         """Nanoseconds of so many of each."""
-        return math.fsum(getattr(self, name) * count for name, count in terms.items())
+        return math.fsum([getattr(self, name) * count for name, count in terms.items()])  # a list: compiled
 
 
 # taps of an axis from which on the dense spatial convolution of CPUs leaves its best code
@@ -133,7 +133,7 @@ def cheaper(
 def spatial_terms(x: tuple[int, ...], kernel: tuple[int, ...], groups: int, stride: int) -> dict[str, float]:
     """How many of each of the `Costs` a spatial convolution has; arguments as of `cheaper`."""
     (batch, inputs, *extent), (outputs, _, *size) = x, kernel
-    positions = batch * math.prod(-(-n // stride) for n in extent)
+    positions = batch * math.prod([-(-n // stride) for n in extent])
     dense = "dense_wide" if max(size) >= WIDE else "dense"
     return {
         dense if groups == 1 else f"depthwise_{len(size)}d": positions * math.prod(kernel),

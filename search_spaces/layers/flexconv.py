@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from search_spaces.layers.convolution import Backend, PlainConv, convolve
 from search_spaces.layers.filters import GeneratorSettings
-from search_spaces.layers.grid import check_size, initial_sigma, step
+from search_spaces.layers.grid import ROOT, check_size, initial_sigma, step
 from search_spaces.layers.kernel_cache import KernelCache
 from search_spaces.layers.kernel_generators import make_generator
 from search_spaces.layers.masks import GaussianMask
@@ -31,12 +31,12 @@ class FlexConv(nn.Module):
     one more, below the threshold). `crop`, None by default, holds the number of taps per axis fixed instead:
     to reproduce theirs, or to differentiate at a fixed size.
 
-    Reading the mask would make a GPU wait at every step. In training it is read at the forwards 0, `REFRESH`,
-    2 `REFRESH`, ... alone; taps are sampled for a mask `GROWTH` times as wide, and those that the mask of the
-    moment would crop are multiplied by 0: the same function as in evaluation until the mask outgrows that.
-    The taps and the count of forwards are saved with the weights, so that a training that is resumed takes
-    the same steps. In evaluation without gradients the kernel is generated once and used until a parameter
-    changes.
+    Reading the mask would make a GPU wait at every step. In training it is read at the forwards 0,
+    `REFRESH`, 2 `REFRESH`, ... alone; taps are sampled `ROOM` beyond where it ends, and those that the mask
+    of the moment would crop are multiplied by 0: the same function as in evaluation until the mask outgrows
+    that room. The taps and the count of forwards are saved with the weights, so that a training that is
+    resumed takes the same steps. In evaluation without gradients the kernel is generated once and used until
+    a parameter changes.
 
     Args:
         in_channels, out_channels: of the convolution.
@@ -112,8 +112,11 @@ class FlexConv(nn.Module):
         self._cache = KernelCache()
         self.register_buffer("gain", torch.ones(()))
         with torch.no_grad():
-            self.gain.copy_((out_channels / self.kernel().square().sum()).sqrt())
-        self._sampled, self._forwards = self._room(), 0
+            energy = self.kernel().square().sum()
+            if energy > 0:  # few ReLUs may all be dead
+                self.gain.copy_((out_channels / energy).sqrt())
+        self._forwards = 0
+        self._sampled: tuple[int, ...] | None = None  # until the first look
 
     @property
     def crop(self) -> tuple[int, ...] | None:
@@ -145,7 +148,9 @@ class FlexConv(nn.Module):
     @property
     def sampled_size(self) -> tuple[int, ...]:
         """Taps along each axis that a training step computes: `kernel_size` and its room to grow."""
-        return self._sampled if self.crop is None else self.crop
+        if self.crop is not None:
+            return self.crop
+        return self._room() if self._sampled is None else self._sampled
 
     def set_size(self, size: tuple[int, ...]) -> None:
         """Sample the same function on another grid, see `resolution.at_rate`; a held crop is released.
@@ -159,17 +164,22 @@ class FlexConv(nn.Module):
         self.size, self.crop = size, None
         if self.mask is not None:
             self.mask.set_size(size)
-        self._sampled = self._room()
-        self._cache.clear()
+        self._look_next()
 
     def get_extra_state(self) -> Tensor:
-        """Part of `state_dict`: the count of training forwards, then the taps that they sample, per axis."""
-        return torch.tensor([self._forwards, *self._sampled])
+        """Part of `state_dict`: training forwards so far, the grid, the taps that they sample (0: none)."""
+        return torch.tensor([self._forwards, *self.size, *(self._sampled or (0,) * len(self.size))])
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Go on as the layer whose state it was."""
-        self._forwards, *sampled = state.tolist()
-        self._sampled = tuple(sampled)
+        """Go on as the layer whose state it was; on another grid, from a look at the mask."""
+        forwards, *sizes = state.tolist()
+        axes = len(self.size)
+        self._look_next()
+        if tuple(sizes[:axes]) == self.size and sizes[-1] > 0:
+            self._forwards, self._sampled = forwards, tuple(sizes[axes:])
+
+    def _look_next(self) -> None:
+        self._forwards, self._sampled = 0, None
         self._cache.clear()
 
     def train(self, mode: bool = True) -> FlexConv:
@@ -209,11 +219,11 @@ class FlexConv(nn.Module):
         Raises:
             ValueError: `x` has other axes or channels.
         """
+        learning = torch.is_grad_enabled() and any(each.requires_grad for each in self.parameters())
         if self.training and self.mask is not None and self.crop is None:
             self._count(self.mask)
-            kernel = self._sample(self._sampled, cropped=True)
-        elif torch.is_grad_enabled() or torch.compiler.is_compiling():
-            self._cache.clear()  # a step may follow, and a fused one leaves no trace
+            kernel = self._sample(self.sampled_size, cropped=True)
+        elif self.training or learning or torch.compiler.is_compiling():
             kernel = self.kernel()
         else:
             kernel = self._cache.get(self.crop, (*self.parameters(), *self.buffers()), self.kernel)
@@ -222,13 +232,15 @@ class FlexConv(nn.Module):
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _count(self, mask: GaussianMask) -> None:
         """Count a training forward, and look at the mask if it is time."""
-        if self._forwards % REFRESH == 0:
+        if torch._C._current_graph_task_id() != -1:
+            return  # activation checkpointing repeats a forward inside a backward, with the same taps
+        if self._forwards % REFRESH == 0 or self._sampled is None:
             mask.project()
             self._sampled = self._room()
         self._forwards += 1
 
     def _room(self) -> tuple[int, ...]:
-        return self.kernel_size if self.mask is None else self.mask.kernel_size(GROWTH)
+        return self.kernel_size if self.mask is None else self.mask.kernel_size(ROOM)
 
     def _sample(self, taps: tuple[int, ...], cropped: bool = False) -> Tensor:
         """The kernel at so many taps; with zeros, if `cropped`, for those that the present mask drops."""
@@ -301,9 +313,9 @@ class SeparableFlexConv(nn.Module):
 
 REFRESH = 8
 """Training forwards from one look at the mask to the next."""
-GROWTH = 1.1
-"""Room that taps leave for a mask that grows in between: `REFRESH` steps at a rate of 0.001 widen one of
-0.075 by a tenth."""
+ROOM = REFRESH * 0.001 * ROOT
+"""How far beyond the mask's end taps are sampled, in units of the coordinate: so far does it grow in between
+at a learning rate of 0.001, a tenth of the recipe's. A faster one is cropped short until the next look."""
 
 
 def _check_mask(mask: str | None, sigma: float | None) -> None:

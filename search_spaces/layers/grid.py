@@ -50,15 +50,15 @@ def smallest_sigma(points: int) -> float:
     return 1.05 * step(points) / ROOT
 
 
-def taps(points: int, mean: float, sigma: float, causal: bool = False, growth: float = 1.0) -> int:
+def taps(points: int, mean: float, sigma: float, causal: bool = False, room: float = 0.0) -> int:
     """Taps kept: those where the mask exceeds `THRESHOLD`, at least 3, at most the grid's.
 
     Centred: |x| < |mean| + ROOT sigma, symmetric about 0, so a shifted mean enlarges the kernel. Causal:
     x > mean - ROOT sigma, the last tap always kept. NaN keeps the whole grid: it shall reach the loss,
-    where the trial looks for it. `growth` multiplies that distance: taps of a mask so much wider.
+    where the trial looks for it. `room` is added to that distance, in units of the coordinate.
     """
     distance = 1 - mean if causal else abs(mean)
-    reach = growth * (distance + ROOT * abs(sigma)) / step(points)
+    reach = (distance + ROOT * abs(sigma) + room) / step(points)
     if not math.isfinite(reach):
         return points
     return min(points, max(3, math.ceil(reach) if causal else 2 * math.ceil(reach) - 1))

@@ -11,7 +11,8 @@ from search_spaces.layers.grid import ROOT, smallest_sigma, step, taps
 class GaussianMask(nn.Module):
     """`exp(-1/2 sum_d ((x_d - mean_d) / sigma_d)^2)`, one mean and one sigma per axis.
 
-    A sigma below `smallest_sigma` is read as if it were that; `project` sets it to it.
+    A sigma below `smallest_sigma` is read as if it were that, with the gradient of that; `project` sets it to
+    it, and a mean outside the grid to its end.
 
     Args:
         size: points of the grid along each axis, odd.
@@ -57,19 +58,21 @@ class GaussianMask(nn.Module):
 
     def width(self) -> Tensor:
         """Sigma per axis (D,), not below its floor."""
-        return self.sigma.clamp(min=self.floor)
+        # the gradient goes straight through: at the floor it could not pass a clamp, and sigma never grow
+        below = self.sigma + (self.floor - self.sigma).detach()
+        return torch.where(self.sigma < self.floor, below, self.sigma)
 
     def project(self) -> None:
-        """Set every sigma below its floor to it, where it has a gradient again."""
+        """Bring sigma and mean back to where a mask can be."""
         # past autograd: an earlier forward may still wait for its backward
         self.sigma.data.clamp_(min=self.floor)
+        self.mean.data.clamp_(-1.0, 1.0)
 
-    def kernel_size(self, growth: float = 1.0) -> tuple[int, ...]:
+    @torch.no_grad()
+    def kernel_size(self, room: float = 0.0) -> tuple[int, ...]:
         """Taps kept per axis at the present mean and sigma, see `grid.taps`; waits for the device."""
         mean, sigma = torch.stack((self.mean, self.width())).tolist()
-        return tuple(
-            taps(n, m, s, self.causal, growth) for n, m, s in zip(self.size, mean, sigma, strict=True)
-        )
+        return tuple(taps(n, m, s, self.causal, room) for n, m, s in zip(self.size, mean, sigma, strict=True))
 
     def inside(self, points: Tensor) -> Tensor:
         """Whether the present crop keeps `points` (K, D): bool (K,), found without waiting for the device."""

@@ -14,6 +14,7 @@ from typing import TypeVar
 from torch import nn
 
 from search_spaces.layers.flexconv import FlexConv
+from search_spaces.layers.grid import step
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -39,10 +40,11 @@ def at_rate(network: Network, rate: float | Sequence[float]) -> Network:
             rates = tuple(rate) if isinstance(rate, Sequence) else (rate,) * len(module.size)
             if len(rates) != len(module.size):
                 raise ValueError(f"rate must be a number or one per axis, got {rate} for {module.size}")
-            module.set_size(
-                tuple(nested(n, r, module.causal) for n, r in zip(module.size, rates, strict=True))
+            size = tuple(nested(n, r, module.causal) for n, r in zip(module.size, rates, strict=True))
+            module.gain *= math.prod(
+                step(new) / step(old) for new, old in zip(size, module.size, strict=True)
             )
-            module.gain /= math.prod(rates)
+            module.set_size(size)
     return changed
 
 

@@ -164,3 +164,19 @@ def test_executed_is_canonical_where_spatial_convolution_runs_and_less_where_fft
     products = 4 * 64 * 16 * (points // 2 + 1)
     assert cost.executed == pytest.approx(transforms + products + 64 * 16 * 4)
     assert cost.executed < 64 * cost.multiply_adds
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_a_layer_used_twice_is_frozen_once(portable):
+    layer = FlexConv(2, 2, (9,))
+    frozen = freeze(nn.Sequential(layer, nn.ReLU(), layer), portable=portable)
+    assert frozen[0] is frozen[2] and not isinstance(frozen[0], FlexConv)
+
+
+def test_a_frozen_network_compiles_whole_with_backends_chosen_by_the_rule():
+    torch.manual_seed(0)
+    frozen = freeze(build(flexnet(), SHAPE))
+    x = torch.randn(2, SHAPE.channels, *SHAPE.extent)
+    with torch.no_grad():
+        compiled = torch.compile(frozen, fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(x), frozen(x), rtol=1e-5, atol=1e-5)

@@ -81,3 +81,13 @@ def test_what_it_cannot_bound_is_refused():
         aliasing_penalty(FlexConv(1, 1, (9,), generator="siren"))
     with pytest.raises(ValueError, match="target must be"):
         aliasing_penalty(FlexConv(1, 1, (9,)), "summed")
+
+
+def test_an_axis_of_one_point_has_nothing_to_pay():
+    layer = FlexConv(1, 1, (33, 1))
+    with torch.no_grad():
+        layer.generator.filters.weight.zero_()
+        layer.generator.filters.gamma.fill_(0.1)
+        layer.generator.filters.gamma[..., 1] = 50.0
+    assert aliasing_penalty(layer) == 0
+    assert aliasing_penalty(FlexConv(1, 1, (1,))) == 0

@@ -110,7 +110,7 @@ def test_autocast_leaves_the_precision_of_fft_alone(backend, groups):
     for enabled in (False, True):
         with torch.autocast("cpu", enabled=enabled):
             y = convolve(*leaves, None, backend, groups=groups)
-        results.append((y, *torch.autograd.grad(y.square().sum(), leaves)))
+        results.append((y.to(torch.bfloat16), *torch.autograd.grad(y, leaves, torch.ones_like(y))))
     for plain, cast in zip(*results):
         torch.testing.assert_close(cast, plain, rtol=0, atol=0)
 
@@ -218,3 +218,19 @@ def test_a_delta_off_centre_shifts_the_input_as_a_cross_correlation_does():
 def test_a_wrong_size_is_refused(size):
     with pytest.raises(ValueError, match="kernel"):
         plain_conv(1, 1, size)
+
+
+def test_the_output_has_one_type_under_autocast_whatever_the_backend():
+    x, kernel = torch.randn(2, 4, 30), torch.randn(4, 4, 7)
+    with torch.autocast("cpu", torch.bfloat16):
+        types = {convolve(x, kernel, None, backend).dtype for backend in BACKENDS}
+    assert types == {torch.bfloat16}
+
+
+def test_an_empty_axis_and_an_unknown_backend_are_refused():
+    with pytest.raises(ValueError, match="at least one sample on every axis, got"):
+        convolve(torch.zeros(2, 1, 0, 4), torch.zeros(1, 1, 3, 3))
+    with pytest.raises(
+        ValueError, match="unknown backend 'fftt'; there are: auto, spatial, fft, fft_chunked"
+    ):
+        convolve(torch.zeros(2, 1, 4), torch.zeros(1, 1, 3), None, "fftt")

@@ -5,6 +5,7 @@ import io
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from search_spaces.layers.flexconv import REFRESH, FlexConv
 from search_spaces.network import freeze
@@ -17,9 +18,9 @@ def test_a_training_forward_is_the_evaluation_one_while_the_mask_stays_within_th
     layer = FlexConv(2, 2, **settings)
     x = torch.randn(2, 2, *layer.size)
     before = layer.kernel_size
-    for grow in (1.0, 1.09, 0.7):  # the taps are not looked at again
+    for grow in (0.0, 0.007, -0.05):  # the taps are not looked at again
         with torch.no_grad():
-            layer.mask.sigma *= grow
+            layer.mask.sigma += grow
         layer.train()
         in_training = layer(x)
         torch.testing.assert_close(in_training, layer.eval()(x), rtol=0, atol=1e-5)
@@ -90,6 +91,40 @@ def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(settings):
     assert all(torch.equal(value, again[0][name]) for name, value in end[0].items())
 
 
+@pytest.mark.parametrize("reentrant", [True, False])
+@pytest.mark.parametrize("settings", TRAINED)
+def test_a_forward_repeated_for_its_backward_is_the_same_and_not_counted(settings, reentrant):
+    def train(repeated):
+        torch.manual_seed(0)
+        layer = FlexConv(2, 2, **settings)
+        optimiser = torch.optim.SGD(layer.parameters(), lr=1e-3)
+        x = torch.randn(4, 2, *[20] * len(layer.size), requires_grad=True)
+        for _ in range(REFRESH + 3):
+            y = checkpoint(layer, x, use_reentrant=reentrant) if repeated else layer(x)
+            optimiser.zero_grad()
+            (y - x.roll(3, -1)).square().mean().backward()
+            optimiser.step()
+        return layer.state_dict()
+
+    plain, repeated = train(False), train(True)
+    assert all(value.isfinite().all() for value in plain.values())
+    assert all(torch.equal(value, repeated[name]) for name, value in plain.items())
+
+
+@pytest.mark.parametrize(("before", "after"), [(33, 9), (9, 33)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_weights_trained_on_one_grid_train_on_another(before, after, causal):
+    trained = FlexConv(2, 2, (before,), sigma=0.3, causal=causal)
+    x = torch.randn(2, 2, 40)
+    trained(x)
+    other = FlexConv(2, 2, (after,), sigma=0.5, causal=causal)
+    other(x)
+    other.load_state_dict(trained.state_dict())
+    in_training = other(x)
+    in_training.sum().backward()
+    torch.testing.assert_close(in_training, other.eval()(x), rtol=0, atol=1e-5)
+
+
 class Counted(FlexConv):
     generated = 0
 
@@ -115,6 +150,14 @@ def _stepped(optimiser, **settings):
     return change
 
 
+def _looked_at_before_the_step(layer):
+    x = torch.randn(1, 2, 9, 9)
+    with torch.enable_grad():
+        layer(x).sum().backward()
+    layer(x)
+    torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True).step()
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -126,6 +169,7 @@ def _stepped(optimiser, **settings):
         _loaded,
         _stepped("SGD"),
         _stepped("AdamW", fused=True),
+        _looked_at_before_the_step,
         _stepped("AdamW", foreach=True),
     ],
 )
@@ -173,3 +217,14 @@ def test_a_crop_that_no_kernel_can_have_is_refused(taps, message):
     with pytest.raises(ValueError, match=message):
         layer.crop = taps
     assert layer.crop is None
+
+
+@pytest.mark.parametrize("settings", [{"mask": None}, {}])
+def test_nothing_is_kept_for_evaluation_while_training(settings):
+    layer = FlexConv(2, 2, (9, 9), **settings)
+    layer.crop = (5, 5)
+    x = torch.randn(1, 2, 9, 9)
+    with torch.no_grad():
+        before = layer(x)
+        layer.generator.output.bias.data += 1.0  # leaves no trace
+        assert not torch.equal(layer(x), before)

@@ -76,13 +76,25 @@ def test_sigma_is_read_at_its_floor_and_left_alone_until_it_is_projected():
     torch.testing.assert_close(mask.sigma.detach(), floor)
 
 
-def test_at_the_floor_sigma_still_has_a_gradient():
-    mask = GaussianMask((17,), (1e-3,))
+@pytest.mark.parametrize("sigma", [1e-3, -1.0])
+def test_at_and_below_the_floor_sigma_has_the_gradient_of_the_floor(sigma):
+    points = torch.tensor([[-0.125], [0.0], [0.125]])
+    gradients = []
+    for start in (smallest_sigma(17), sigma):
+        mask = GaussianMask((17,), (start,))
+        assert mask.kernel_size() == (3,)
+        mask(points).sum().backward()
+        gradients.append(mask.sigma.grad.item())
+    assert gradients[0] > 0.1
+    assert gradients[1] == pytest.approx(gradients[0])
+
+
+def test_a_mean_outside_the_grid_is_brought_back():
+    mask = GaussianMask((17, 5), (0.2, 0.6))
+    with torch.no_grad():
+        mask.mean.copy_(torch.tensor([1e37, -3.0]))
     mask.project()
-    (kept,) = mask.kernel_size()
-    assert kept == 3
-    mask(torch.tensor([[-0.125], [0.0], [0.125]])).sum().backward()
-    assert mask.sigma.grad.item() > 0.1
+    assert mask.mean.tolist() == [1.0, -1.0]
 
 
 def test_a_projection_between_a_forward_and_its_backward():

@@ -107,3 +107,10 @@ def test_grids_nest(points, rate, causal, expected):
 def test_a_rate_that_does_not_fit_is_refused(rate, message):
     with pytest.raises(ValueError, match=message):
         at_rate(FlexConv(1, 1, (9,)), rate)
+
+
+def test_an_axis_of_one_point_has_no_rate():
+    layer = FlexConv(2, 2, (9, 1), sigma=0.5)
+    finer = at_rate(layer, 2)
+    assert finer.size == (17, 1)
+    assert finer.gain.item() == pytest.approx(layer.gain.item() / 2)
