@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nas.efficiency import Comparison, Plan, SpaceComparison, compare_records
-from nas.efficiency.sentences import rejected
+from nas.efficiency.sentences import rejected, untuned
 from nas.figures import all_figures
 from nas.limits import DRAWS
 from nas.report import ReportContext, render_html, render_markdown
@@ -51,7 +51,8 @@ def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple
                     f"{directory.path}; compare them apart, or rename that trial"
                 )
         unreadable += broken
-    comparison = _limited(compare_records(list(records.values()), plan_of(first), _sizes(first)), first)
+    comparison = compare_records(list(records.values()), plan_of(first), _sizes(first))
+    comparison = _limited(_untuned(comparison, first), first)
     context = _context(first, list(records.values()), unreadable)
     figures = all_figures(comparison)
     for name, svg in figures.items():
@@ -84,6 +85,19 @@ def plan_of(directory: RunDirectory) -> Plan:
 def _sizes(directory: RunDirectory) -> dict[tuple[str, str], int]:
     info = directory.info()
     return {(space.task, space.name): space.designs for space in info.spaces} if info else {}
+
+
+def _untuned(comparison: Comparison, directory: RunDirectory) -> Comparison:
+    """With a note on each searched space that trains at the recipe's own two numbers."""
+    recipe = directory.config().the_recipe()
+    chosen = {name for name, _, _ in recipe.per_space}
+    note = untuned(recipe.learning_rate, recipe.weight_decay)
+
+    def noted(space: SpaceComparison) -> SpaceComparison:
+        return space if space.space in chosen else replace(space, notes=(*space.notes, note))
+
+    tasks = (replace(task, spaces=tuple(map(noted, task.spaces))) for task in comparison.tasks)
+    return replace(comparison, tasks=tuple(tasks))
 
 
 def _limited(comparison: Comparison, directory: RunDirectory) -> Comparison:

@@ -28,6 +28,8 @@ COLOURS = {
     **{f"default{i}": colour for i, colour in enumerate(DEFAULTS)},
 }
 DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1, 1, 1)))
+BANDED = len(SEARCHED)
+"""Spaces up to which bands are drawn: more of them hide the curves."""
 
 
 def edf_figure(task: TaskComparison) -> str:
@@ -39,16 +41,16 @@ def edf_figure(task: TaskComparison) -> str:
 
     def draw(axes: Axes) -> None:
         for i, space in enumerate(task.spaces):
-            if not space.errors:
+            if not space.errors or space.designs == 1:  # a step says nothing
                 continue
             x = [left, *(100 * error for error in space.errors), right]
             shares = [j / space.designs for j in range(len(space.errors) + 1)]
             shares.append(shares[-1])
-            colour = SEARCHED[i % len(SEARCHED)]
-            if space.band is not None:
+            colour, line = _searched(i)
+            if space.band is not None and len(task.spaces) <= BANDED:
                 low, high = ([min(1.0, max(0.0, s + sign * space.band)) for s in shares] for sign in (-1, 1))
                 axes.fill_between(x, low, high, step="post", color=colour, alpha=0.18, linewidth=0)
-            axes.step(x, shares, where="post", color=colour, label=_population(space))
+            axes.step(x, shares, where="post", color=colour, linestyle=line, label=_population(space))
         for level, colour, dash in _fixed(task):
             if level.error is not None:
                 axes.axvline(100 * level.error, color=colour, linestyle=dash, label=_name(level))
@@ -62,14 +64,16 @@ def best_of_figure(task: TaskComparison) -> str:
 
     def draw(axes: Axes) -> None:
         for i, space in enumerate(task.spaces):
-            colour = SEARCHED[i % len(SEARCHED)]
+            colour, line = _searched(i)
             known = [best for best in space.best_of if best.error.value is not None]
             solid = [best for best in known if best.solid]
             banded = [b for b in solid if b.error.low is not None and b.error.high is not None]
+            banded = banded if len(task.spaces) <= BANDED else []
             axes.plot(*_line(known), color=colour, alpha=0.35)
             axes.plot(
                 *_line(solid),
                 color=colour,
+                linestyle=line,
                 marker="o" if len(solid) < 3 else None,
                 markersize=4,
                 label=f"best of n {_population(space)}" if known else None,
@@ -93,6 +97,12 @@ def best_of_figure(task: TaskComparison) -> str:
     return _svg(draw, f"best {task.task}")
 
 
+def _searched(position: int) -> tuple[str, str]:
+    """Colour and line of a searched space; lines change when the colours are used up."""
+    lines = ("solid", "dashed", "dashdot", "dotted")
+    return SEARCHED[position % len(SEARCHED)], lines[position // len(SEARCHED) % len(lines)]
+
+
 def _line(best: Sequence[BestOf]) -> tuple[list[int], list[float]]:
     return [b.n for b in best], [100 * (b.error.value or 0.0) for b in best]
 
@@ -114,7 +124,8 @@ def anytime_figure(task: TaskComparison) -> str:
                 [*seconds, search.seconds],
                 [100 * e for e in (*errors, errors[-1])],
                 where="post",
-                color=SEARCHED[position % len(SEARCHED)],
+                color=_searched(position)[0],
+                linestyle=_searched(position)[1],
                 alpha=0.8,
                 label=None if text in named else text,
             )
@@ -144,13 +155,14 @@ def kernel_sizes_figure(task: TaskComparison) -> str:
         spaces = [space.space for space in task.spaces]
         for sizes in task.kernel_sizes:
             searched = sizes.space in spaces
-            colour = SEARCHED[spaces.index(sizes.space) % len(SEARCHED)] if searched else SINGLE
+            colour, line = _searched(spaces.index(sizes.space)) if searched else (SINGLE, "solid")
             means = [sum(layer) / max(len(layer), 1) for layer in sizes.layers]
             of = "best design" if searched else sizes.of
             axes.plot(
                 range(1, len(means) + 1),
                 means,
                 color=colour,
+                linestyle=line,
                 marker="s" if searched else "o",
                 markersize=5,
                 label=f"{label(sizes.space)} ({of})",
@@ -170,7 +182,7 @@ def pareto_figure(task: TaskComparison) -> str:
             axes.scatter(
                 [point.multiply_adds for point in space.points],
                 [100 * p.report_error for p in space.points],
-                color=SEARCHED[i % len(SEARCHED)],
+                color=_searched(i)[0],
                 s=14,
                 alpha=0.55,
                 linewidths=0,

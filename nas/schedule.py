@@ -284,7 +284,7 @@ def population(space: Space, count: int, seed: int, admits: Admits = lambda valu
     if few and (space.size <= count or len(everything) <= count):
         drawn = (everything[i] for i in rng.permutation(len(everything)))
     else:  # bounded, since a space may give the same design for different values, or admit few
-        drawn = (values for _ in range(100 * count) if admits(values := space.sample(rng)))
+        drawn = (values for _ in range(1000 * count) if admits(values := space.sample(rng)))
     designs: dict[str, Values] = {}
     for values in drawn:
         try:

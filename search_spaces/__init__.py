@@ -63,8 +63,8 @@ SPACES: dict[str, Callable[[TaskShape], Space]] = {
 }
 """The spaces that ship with the product; each is made for the shape of a task."""
 
-DEFAULTS = ("twin_3x3", "twin_7x7")
-"""Names of the single discrete designs that one would use today without a search."""
+DEFAULTS = ("twin_3x3", "twin_7x7", "resnet_20", "convnext_standard")
+"""Single discrete designs that one would use today without a search; on series also `tcn_standard`."""
 
 
 def __getattr__(name: str) -> object:

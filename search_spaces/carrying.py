@@ -20,12 +20,13 @@ def carried(
 
     By taps the design is what it was; where it is built, kernels are cut to the input. By fraction every
     number in its setting `kernels` is scaled by the longest axis over `reference`, to the nearest odd size
-    of at least 3 and at most the odd cover of its axis; 1 stays 1, words stay. Masks are shares of the
-    input by themselves (`sigma`): they never change.
+    of at least 3 and at most the odd cover of its axis; 1 stays 1, words stay; even taps of a causal design
+    stay even. To an equal extent nothing changes. Masks are shares of the input by themselves (`sigma`):
+    they never change.
 
     Args:
         architecture: of any family that keeps its kernel sizes in `kernels` and where they were chosen in
-            `reference`.
+            `reference`, or has no reference and `source` is given, as fixed defaults have none.
         shape: of the task it is carried to.
         by: ``"taps"`` or ``"fraction"``.
         source: shape of the task it comes from, if known: taps are not carried to another number of axes.
@@ -43,39 +44,48 @@ def carried(
     if not _numbers(kernels):
         return architecture
     if by == "taps":
-        known = {len(k) for k in kernels if isinstance(k, tuple)} | ({source.dimensions} if source else set())
+        known = {len(k) for k in kernels if isinstance(k, tuple)}
+        if source is not None and isinstance(reference, int):
+            known.add(source.dimensions)
         if known - {axes}:
             raise ValueError(
                 f"kernels of {max(known - {axes})} axes are not carried by taps to inputs of {axes}, {shape};"
                 " carry them by fraction"
             )
         return architecture
+    if reference is None and source is not None:
+        reference = max(source.extent)
     if not isinstance(reference, int):
         raise ValueError(
             f"the {architecture.family} design {architecture.id} has no reference, so its kernels are no "
-            "fraction of an input; carry it by taps, or give it the longest axis it was chosen on"
+            "fraction of an input; carry it by taps, or say which source it comes from"
         )
     scale = max(shape.extent) / reference
-    scaled = tuple(_scaled(kernel, scale, shape) for kernel in kernels)
+    if scale == 1 and (source is None or source.dimensions == shape.dimensions):
+        return architecture
+    even = settings.get("causal") is True
+    scaled = tuple(_scaled(kernel, scale, shape, even) for kernel in kernels)
     changed: dict[str, Setting] = {"kernels": scaled, "reference": max(shape.extent)}
     return Architecture.of(architecture.family, **{**settings, **changed})
 
 
-def _scaled(kernel: Setting, scale: float, shape: TaskShape) -> Setting:
+def _scaled(kernel: Setting, scale: float, shape: TaskShape, even: bool) -> Setting:
     if isinstance(kernel, tuple):
         if len(kernel) == shape.dimensions:
-            return tuple(_nearest(k, scale, n) for k, n in zip(kernel, shape.extent, strict=True))
+            return tuple(_nearest(k, scale, n, even) for k, n in zip(kernel, shape.extent, strict=True))
         if len(set(kernel)) > 1:
             raise ValueError(
                 f"a kernel of {kernel} taps means nothing on {shape.dimensions} axes; give one number for all"
             )
         kernel = kernel[0]
-    return _nearest(kernel, scale, max(shape.extent))
+    return _nearest(kernel, scale, max(shape.extent), even)
 
 
-def _nearest(taps: Setting, scale: float, extent: int) -> Setting:
+def _nearest(taps: Setting, scale: float, extent: int, even: bool) -> Setting:
     if not _numbers((taps,)) or not isinstance(taps, int):
         return taps
+    if even and taps % 2 == 0:
+        return min(max(2, 2 * round(taps * scale / 2)), extent)
     return min(max(3, 2 * math.floor(taps * scale / 2) + 1), odd_cover(extent))
 
 

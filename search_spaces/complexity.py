@@ -30,7 +30,7 @@ class Complexity:
             every position, padding included, and linear maps. Not norms, activations or the generation of
             kernels, which a frozen network does not do.
         generation: multiply-adds of generating all kernels once.
-        executed: of one forward pass on a batch, by the backends that run and with the generation of kernels.
+        executed: multiply-adds of one forward pass on a batch by the backends that run, without generation.
     """
 
     parameters: int
@@ -46,6 +46,7 @@ def complexity(
     *,
     batch: int = 64,
     device: str = "cpu",
+    training: bool = True,
 ) -> Complexity:
     """Parameters and multiply-adds of a design on a task.
 
@@ -54,7 +55,8 @@ def complexity(
         shape: of the task.
         kernel_sizes: taps per axis of each convolution, as `network.kernel_sizes` gives them; None: of a
             network that has not been trained. Only what FlexConvs learn changes the answer.
-        batch, device: rows of a batch and type of the device, for `executed` alone.
+        batch, device, training: rows of a batch, type of the device, and whether a backward pass follows: for
+            `executed` alone.
 
     Raises:
         ValueError: an unknown family, or not one kernel size per convolution and axis.
@@ -78,7 +80,7 @@ def complexity(
         parameters=sum(part.parameters for part in every),
         multiply_adds=linear + sum(part.multiply_adds(taps) for part, taps in at),
         generation=sum(part.generation(taps) for part, taps in at),
-        executed=batch * linear + sum(part.executed(taps, batch, device) for part, taps in at),
+        executed=batch * linear + sum(part.executed(taps, batch, device, training) for part, taps in at),
     )
 
 

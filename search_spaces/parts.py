@@ -93,22 +93,29 @@ class Convolution:
         """Of one row, at so many taps."""
         return self.kernels * math.prod(taps) * self.positions
 
-    def executed(self, taps: Taps, batch: int, device: str = "cpu") -> float:
-        """Of a whole batch by the backend that the cost rule takes, the generation of the kernel included.
+    def executed(self, taps: Taps, batch: int, device: str = "cpu", training: bool = True) -> float:
+        """Of a whole batch by the backend that the cost rule takes, without the generation of the kernel.
 
         A real transform of n points counts 2.5 n log2 n, a product of complex numbers 4.
         """
         x = batch, self.inputs, *self.extent
         kernel = self.outputs, self.inputs // self.groups, *taps
         backend = cheaper(
-            x, kernel, groups=self.groups, causal=self.causal, stride=self.stride, device=device
+            x,
+            kernel,
+            groups=self.groups,
+            causal=self.causal,
+            stride=self.stride,
+            device=device,
+            training=training,
         )
         if self.dilation > 1 or backend == "spatial":
-            return batch * self.multiply_adds(taps) + self.generation(taps)
-        points = math.prod(transform_lengths(self.extent, [n - 1 if self.causal else n // 2 for n in taps]))
+            return batch * self.multiply_adds(taps)
+        front = [n - 1 if self.causal else n // 2 for n in taps]
+        *others, last = transform_lengths(self.extent, front)
+        points, frequencies = math.prod(others) * last, math.prod(others) * (last // 2 + 1)
         transforms = batch * (self.inputs + self.outputs) + self.kernels
-        products = batch * self.kernels * (points // 2 + 1)
-        return transforms * 2.5 * points * math.log2(points) + 4 * products + self.generation(taps)
+        return transforms * 2.5 * points * math.log2(points) + 4 * batch * self.kernels * frequencies
 
     def generation(self, taps: Taps) -> int:
         """Multiply-adds of the generator at every tap: filters, their products, linear maps, mask."""

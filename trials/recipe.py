@@ -60,6 +60,13 @@ STANDARD = Recipe(
         ("twin", 0.01, 0.05),
         ("twin_3x3", 0.03, 0.05),
         ("twin_7x7", 0.03, 0.05),
+        # controls differ from these in one thing, which is not the recipe
+        ("flexconv_fixed", 0.01, 0.0),
+        ("flexconv_tuned", 0.01, 0.0),
+        ("twin_shared", 0.01, 0.05),
+        ("twin_wide", 0.01, 0.05),
+        ("twin_matched", 0.01, 0.05),
+        ("twin_learned", 0.01, 0.05),
     )
 )
 

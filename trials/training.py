@@ -143,7 +143,7 @@ def _train(
     for epoch in range(len(progress.curve) + 1, recipe.epochs + 1):
         progress.enter("training")
         model.train()
-        step_cost = _cost(trial, task, model, batch=batch, sampled=True)
+        step_cost = _cost(trial, task, model, batch=batch, training=True)
         losses = torch.zeros((), device=device)
         order = torch.randperm(len(task.train), generator=shuffling).to(device)
         for step in range(steps_per_epoch):
@@ -162,7 +162,7 @@ def _train(
             optimizer.step()
             losses += loss.detach()
             progress.training_multiply_adds += 3 * (batch * step_cost.multiply_adds + step_cost.generation)
-            progress.training_executed += 3 * step_cost.executed
+            progress.training_executed += 3 * (step_cost.executed + step_cost.generation)
         train_loss = float(losses) / steps_per_epoch  # waits for the device, so that the clock is right
         if not math.isfinite(train_loss):
             raise _diverged("training", train_loss, epoch)
@@ -173,7 +173,8 @@ def _train(
         progress.multiply_adds = cost.multiply_adds
         validation = (len(task.select) + len(task.report)) * cost.multiply_adds
         progress.training_multiply_adds += validation + validation_batches * cost.generation
-        progress.training_executed += (len(task.select) + len(task.report)) / BATCH * cost.executed
+        batches = (len(task.select) + len(task.report)) / BATCH
+        progress.training_executed += batches * cost.executed + cost.generation  # kernels are made once
         progress.enter("")
         if not math.isfinite(selecting.loss + showing.loss):
             raise _diverged("validation", selecting.loss + showing.loss, epoch)
@@ -235,12 +236,17 @@ def _mask_factor(trial: Trial) -> float:
 
 
 def _cost(
-    trial: Trial, task: Task, model: nn.Module, batch: int = BATCH, sampled: bool = False
+    trial: Trial, task: Task, model: nn.Module, batch: int = BATCH, training: bool = False
 ) -> Complexity:
-    """At the present kernel sizes; `sampled`: at those that a training step computes."""
-    device = next(model.parameters()).device.type
-    sizes = kernel_sizes(model, sampled=sampled)
-    return complexity(trial.architecture, task.shape, kernel_sizes=sizes, batch=batch, device=device)
+    """At the present kernel sizes; `training`: at those that a training step computes."""
+    return complexity(
+        trial.architecture,
+        task.shape,
+        kernel_sizes=kernel_sizes(model, sampled=training),
+        batch=batch,
+        device=next(model.parameters()).device.type,
+        training=training,
+    )
 
 
 def _diverged(what: str, loss: float, epoch: int) -> ArithmeticError:

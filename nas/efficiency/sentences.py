@@ -18,9 +18,12 @@ WIDE = 10
 UNCHANGED = "No kernel size changed in this run: in every seed the last sizes are those of the first epoch."
 
 
+PRINTED = {"flexconv": "FlexConv"}
+
+
 def label(space: str) -> str:
     """A space's name as it is printed."""
-    return space.replace("flexconv", "FlexConv")
+    return PRINTED.get(space, space)
 
 
 def points(share: float) -> str:
@@ -242,6 +245,14 @@ def _finalist(finalist: Finalist, of_single: Finalist | None, single: str) -> st
     unclear = (finalist.difference.low or 0.0) <= 0 <= (finalist.difference.high or 0.0)
     text = f"{text}, {signed(finalist.difference, 'worse', 'better')} than {single}"
     return f"{text}: cannot say which is better." if unclear else f"{text}."
+
+
+def untuned(rate: float, decay: float) -> str:
+    """Of a space whose learning rate and weight decay nobody has chosen yet."""
+    return (
+        f"Learning rate {rate:g} and weight decay {decay:g} are the recipe's own: they were not chosen for "
+        "this space on development tasks, as FlexConv's and the twin's were."
+    )
 
 
 def rejected(share: float, draws: int, limits: Sequence[str]) -> str:

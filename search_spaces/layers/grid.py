@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 THRESHOLD = 0.1
 """Value of the mask at which the kernel is cropped."""
 ROOT = math.sqrt(-2 * math.log(THRESHOLD))
@@ -65,6 +67,10 @@ def taps(points: int, mean: float, sigma: float, causal: bool = False, room: flo
 
 
 def kernel_size(size: tuple[int, ...], sigma: float | None = None, causal: bool = False) -> tuple[int, ...]:
-    """Taps per axis of a mask where it starts, on a grid of `size` points, at the initial sigma if None."""
+    """Taps per axis of a mask where it starts, on a grid of `size` points, at the initial sigma if None.
+
+    Sigma is rounded as a network's parameter is: on a threshold that decides.
+    """
     mean = 1.0 if causal else 0.0
-    return tuple(taps(n, mean, initial_sigma(n, causal) if sigma is None else sigma, causal) for n in size)
+    sigmas = [float(np.float32(initial_sigma(n, causal) if sigma is None else sigma)) for n in size]
+    return tuple(taps(n, mean, s, causal) for n, s in zip(size, sigmas, strict=True))

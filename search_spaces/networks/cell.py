@@ -28,13 +28,23 @@ def cell(net: Cell, shape: TaskShape) -> nn.Module:
 
 def _operation(edge: Edge, axes: int) -> nn.Module:
     if isinstance(edge, str):
-        # only what lies inside the input counts
-        return nn.Identity() if edge == SKIP else POOLS[axes](3, 1, 1, count_include_pad=False)
+        return nn.Identity() if edge == SKIP else _Pool()
     if isinstance(edge, Linear):
         conv = POINTWISE[axes](edge.inputs, edge.outputs, 1, bias=False)
     else:
         conv = convolution(edge)
     return nn.Sequential(nn.ReLU(), conv, NORMS[axes](edge.outputs))
+
+
+class _Pool(nn.Module):
+    """Mean of 3 positions along every axis, of those inside the input; axis by axis, for any extent."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for axis in range(2, x.ndim):
+            line = x.movedim(axis, -1)
+            mean = nn.functional.avg_pool1d(line.flatten(0, -2), 3, 1, 1, count_include_pad=False)
+            x = mean.view(line.shape).movedim(-1, axis)
+        return x
 
 
 class _Cell(nn.Module):

@@ -75,3 +75,18 @@ def test_designs_of_words_go_everywhere():
 def test_what_cannot_be_carried_is_refused(design, shape, by, source, message):
     with pytest.raises(ValueError, match=message):
         carried(design, shape, by, source)
+
+
+def test_a_default_is_carried_by_fraction_from_where_it_was_used_and_by_taps_anywhere():
+    series, image = (TaskShape(extent=e, channels=1, classes=2) for e in ((64,), (33, 33)))
+    default = SPACES["twin_7x7"](series).decode({f"kernel_{i}": 7 for i in range(1, 6)})
+    assert carried(default, image, "taps", source=series) == default
+    halved = carried(default, image, "fraction", source=series)
+    assert halved["kernels"] == (3,) * 5 and halved["reference"] == 33
+
+
+def test_to_an_equal_extent_nothing_changes_and_causal_kernels_may_be_even():
+    causal = Architecture.of("tcn", causal=True, kernels=(7, 2, 4), reference=64)
+    assert carried(causal, TaskShape(extent=(64,), channels=1, classes=2), "fraction") == causal
+    longer = carried(causal, TaskShape(extent=(128,), channels=1, classes=2), "fraction")
+    assert longer["kernels"] == (15, 4, 8)

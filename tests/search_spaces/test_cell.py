@@ -14,6 +14,7 @@ from search_spaces import SPACES, Architecture, TaskShape, build, complexity
 from search_spaces.families.cell import DESIGNS, TAPS, Cell
 from search_spaces.families.isomorphism import EDGES, NONE, WORDS, alike, canonical, terms
 from search_spaces.layers.convolution import PlainConv
+from search_spaces.networks.cell import _Pool
 from tests.search_spaces.steps import one_step
 
 PUBLISHED = (*WORDS, 1, 3)
@@ -234,3 +235,13 @@ def test_fifty_designs_train(extent):
     space, rng = SPACES["cell"](shape), np.random.default_rng(0)
     for _ in range(50):
         one_step(space.decode(space.sample(rng)), shape)
+
+
+@pytest.mark.parametrize("extent", [(1,), (2, 1), (2, 3, 4), (1, 1, 1)])
+def test_pooling_is_the_mean_of_what_lies_inside_on_any_extent(extent):
+    x = torch.randn(2, 3, *extent)
+    pooled = _Pool()(x)
+    for position in np.ndindex(*extent):
+        box = tuple(slice(max(0, i - 1), i + 2) for i in position)
+        expected = x[(slice(None), slice(None), *box)].flatten(2).mean(2)
+        torch.testing.assert_close(pooled[(slice(None), slice(None), *position)], expected)

@@ -29,6 +29,7 @@ def serves(name, shape):
     return True
 
 
+of_every_space = pytest.mark.parametrize("name", SPACES)
 CASES = [(name, shape) for name in SPACES for shape in SHAPES if serves(name, shape)]
 of_every_space_on_every_shape = pytest.mark.parametrize(
     ("name", "shape"), CASES, ids=[f"{name}-{shape}" for name, shape in CASES]
@@ -177,3 +178,25 @@ def test_frozen_network_is_exported_with_any_batch_and_reloads_equal(network, na
     with torch.no_grad():
         for batch in (rows, rows[:1]):
             torch.testing.assert_close(reloaded(batch), frozen(batch), rtol=1e-5, atol=1e-6)
+
+
+SMALL = [TaskShape(extent=extent, channels=2, classes=3) for extent in [(48,), (16, 12), (8, 8, 6)]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SMALL, ids=str)
+@of_every_space
+def test_fifty_sampled_designs_train_a_step_without_nan(name, shape):
+    if not serves(name, shape):
+        pytest.skip("the space does not serve it")
+    space = SPACES[name](shape)
+    rng = np.random.default_rng(0)
+    torch.manual_seed(0)
+    for _ in range(1 if space.single else 50):
+        model = build(space.decode(space.sample(rng)), shape)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=0.01)
+        x, labels = torch.randn(2, shape.channels, *shape.extent), torch.tensor([0, 2])
+        torch.nn.functional.cross_entropy(model(x), labels).backward()
+        optimiser.step()
+        assert all(parameter.isfinite().all() for parameter in model.parameters())
+        assert model.eval()(x).isfinite().all()

@@ -6,6 +6,7 @@ import torch
 
 from search_spaces import SPACES, Architecture, TaskShape, build, complexity
 from search_spaces.controls import matched, sigma_for, twin_learned, twin_matched
+from search_spaces.families.flexnet import FlexNet
 from search_spaces.layers.grid import kernel_size
 from search_spaces.network import kernel_sizes
 from tests.search_spaces.test_contract import SHAPES
@@ -19,26 +20,24 @@ def designs(space, count=30):
     return [space.decode(space.sample(rng)) for _ in range(count)]
 
 
-def rewidened(design, width, blocks):
-    factors = tuple(block / width for block in blocks)
-    return Architecture.of(design.family, **{**dict(design.settings), "width": width, "factors": factors})
-
-
 @pytest.mark.parametrize("measure", ["multiply_adds", "parameters"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_matched_twins_cost_what_flexconv_does_as_nearly_as_widths_can(shape, measure):
+def test_matched_twins_cost_what_flexconv_does(shape, measure):
     target = getattr(complexity(FLEXIBLE, shape), measure)
+    near = []
+    for design in designs(twin_matched(shape, measure=measure)):
+        off = abs(getattr(complexity(design, shape), measure) / target - 1)
+        widths = FlexNet.read(design).widths
+        assert max(widths) - min(widths) <= 3
+        assert off <= 0.05 or max(widths) < 16  # with so many channels there is always a width
+        near.append(off <= 0.05)
+    assert sum(near) >= 0.7 * len(near)
 
-    def off(design):
-        return abs(getattr(complexity(design, shape), measure) / target - 1)
 
-    for design in designs(twin_matched(shape, measure=measure), 10):
-        if off(design) <= 0.05:
-            continue
-        assert design["width"] < 20  # with so many channels there is always a width
-        around = [w for w in range(design["width"] - 1, design["width"] + 2) if w > 0]
-        others = [rewidened(design, w, (w + a, w + b)) for w in around for a in (0, 1) for b in (0, 1)]
-        assert off(design) <= min(map(off, others)) + 1e-9
+@pytest.mark.parametrize(("target", "measure"), [(0, "parameters"), (-5, "multiply_adds"), (9, "flops")])
+def test_what_nothing_can_be_matched_to_is_refused(target, measure):
+    with pytest.raises(ValueError, match=r"matched to a positive value of \w+ or \w+, got"):
+        matched(FLEXIBLE, SHAPE, target, measure)
 
 
 def test_a_twin_is_matched_to_what_a_trained_network_costs_too():

@@ -13,7 +13,7 @@ import search_spaces
 from search_spaces import Architecture, TaskShape, build, complexity, freeze
 from search_spaces.layers.convolution import PlainConv
 from search_spaces.layers.flexconv import FlexConv
-from search_spaces.layers.grid import odd_cover
+from search_spaces.layers.grid import ROOT, odd_cover, step
 from search_spaces.layers.irregular import PointFlexConv
 from search_spaces.network import kernel_sizes, parameter_groups
 
@@ -125,7 +125,7 @@ def test_public_names_and_no_torch_before_it_is_needed():
     assert all(hasattr(search_spaces, name) for name in search_spaces.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         search_spaces.nothing  # noqa: B018
-    modules = ("space", "architecture", "lookup", "complexity", "flexnet", "flexconv", "discrete")
+    modules = ("space", "architecture", "lookup", "complexity", "families.flexnet", "flexconv", "discrete")
     code = (
         f"import sys, {', '.join(f'search_spaces.{m}' for m in modules)}; assert 'torch' not in sys.modules"
     )
@@ -180,3 +180,11 @@ def test_a_frozen_network_compiles_whole_with_backends_chosen_by_the_rule():
     with torch.no_grad():
         compiled = torch.compile(frozen, fullgraph=True, backend="aot_eager")
         torch.testing.assert_close(compiled(x), frozen(x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_sigma_on_the_threshold_costs_what_the_network_does():
+    shape = TaskShape(
+        extent=(9, 10), channels=3, classes=4
+    )  # 5 taps of one axis are on the edge of the other
+    design = flexnet(factors=(1.0, 1.0), kernels=("flex",) * 5, sigma=5 / 2 * step(11) / ROOT)
+    assert complexity(design, shape) == complexity(design, shape, kernel_sizes(build(design, shape)))
