@@ -183,8 +183,6 @@ def test_a_frozen_network_compiles_whole_with_backends_chosen_by_the_rule():
 
 
 def test_a_sigma_on_the_threshold_costs_what_the_network_does():
-    shape = TaskShape(
-        extent=(9, 10), channels=3, classes=4
-    )  # 5 taps of one axis are on the edge of the other
+    shape = TaskShape(extent=(9, 10), channels=3, classes=4)
     design = flexnet(factors=(1.0, 1.0), kernels=("flex",) * 5, sigma=5 / 2 * step(11) / ROOT)
     assert complexity(design, shape) == complexity(design, shape, kernel_sizes(build(design, shape)))
