@@ -11,7 +11,8 @@ from search_spaces.architecture import Architecture, Option, Setting
 from search_spaces.complexity import KernelSizes, complexity
 from search_spaces.constraints import Measure
 from search_spaces.discrete import kernel_options
-from search_spaces.families.flexnet import CONVOLUTIONS, FLEX, FlexNet, design, kernel_choices
+from search_spaces.families.flexible import FLEX
+from search_spaces.families.flexnet import CONVOLUTIONS, FlexNet, design, kernel_choices
 from search_spaces.layers.grid import ROOT, odd_cover, step
 from search_spaces.space import Choice, Space, TaskShape, Values
 

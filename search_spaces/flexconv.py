@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from search_spaces.architecture import Architecture, Setting
-from search_spaces.families.flexnet import FLEX, GENERATOR, design, kernel_choices
+from search_spaces.families.flexible import FLEX
+from search_spaces.families.flexnet import GENERATOR, design, kernel_choices
 from search_spaces.space import Choice, Space, TaskShape, Values
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from search_spaces.architecture import Architecture
 from search_spaces.families.ccnn import flexible
-from search_spaces.families.flexnet import FLEX
+from search_spaces.families.flexible import FLEX
 
 
 def _flexnet(width: int, factors: tuple[float, ...], kernel: int | str = FLEX) -> Architecture:

@@ -13,10 +13,10 @@ from functools import partial
 
 from search_spaces.architecture import Architecture, Setting
 from search_spaces.discrete import kernel_options
-from search_spaces.families.flexnet import FLEX, Kernel
+from search_spaces.families.flexible import FLEX, Kernel, check_settings, size
 from search_spaces.families.reading import read_settings
 from search_spaces.layers.grid import odd_cover
-from search_spaces.parts import Affine, Convolution, KernelFunction, Linear, Part, Taps
+from search_spaces.parts import Affine, Convolution, KernelFunction, Linear, Part
 from search_spaces.space import Choice, Space, TaskShape, Values
 
 
@@ -49,24 +49,13 @@ class CCNN:
     reference: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.width, int) or self.width < 1:
-            raise ValueError(f"width must be a positive whole number, got {self.width!r}")
-        if not isinstance(self.kernels, tuple) or len(self.kernels) < 2:
+        check_settings(self)
+        if len(self.kernels) < 2:
             raise ValueError(
                 f"kernels must be a list, the stem's and one per block, at least one, got {self.kernels!r}"
             )
-        for kernel in self.kernels:
-            taps = kernel if isinstance(kernel, tuple) else (kernel,)
-            if kernel != FLEX and not all(isinstance(k, int) and k > 0 and k % 2 for k in taps):
-                raise ValueError(f"a kernel must be a positive odd number or {FLEX!r}, got {kernel!r}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}; 0 leaves it out")
-        if self.mask_factor is not None and not 0 <= self.mask_factor < math.inf:
-            raise ValueError(
-                f"mask_factor must be 0 or more, or null for the recipe's, got {self.mask_factor}"
-            )
-        if self.reference is not None and (not isinstance(self.reference, int) or self.reference < 1):
-            raise ValueError(f"reference must be a positive whole number, or null, got {self.reference!r}")
         self.function()
 
     @classmethod
@@ -98,7 +87,7 @@ class CCNN:
                 outputs=inputs,
                 groups=inputs,
                 extent=shape.extent,
-                size=_size(kernel, cover),
+                size=size(kernel, cover),
                 causal=self.causal and shape.dimensions == 1,
                 bias=True,
                 function=self.function() if kernel == FLEX else None,
@@ -114,15 +103,6 @@ class CCNN:
         each = Linear(inputs=self.width, outputs=self.width, positions=positions)
         blocks = (part for convolution in rest for part in (norm, convolution, each, each))
         return stem, first, norm, *blocks, norm, Linear(inputs=self.width, outputs=shape.classes)
-
-
-def _size(kernel: Kernel, cover: Taps) -> Taps:
-    if isinstance(kernel, str):
-        return cover
-    taps = kernel if isinstance(kernel, tuple) else (kernel,) * len(cover)
-    if len(taps) != len(cover):
-        raise ValueError(f"a kernel of {len(taps)} axes on an input of {len(cover)}: {kernel}")
-    return tuple(min(k, n) for k, n in zip(taps, cover, strict=True))
 
 
 WIDTH, BLOCKS = 140, 4

@@ -10,15 +10,11 @@ import math
 from dataclasses import dataclass, replace
 
 from search_spaces.architecture import Architecture, Option, Setting
+from search_spaces.families.flexible import FLEX, Kernel, check_settings, size
 from search_spaces.families.reading import read_settings
 from search_spaces.layers.grid import odd_cover
 from search_spaces.parts import Affine, Convolution, KernelFunction, Linear, Part
 from search_spaces.space import Choice, TaskShape, Values
-
-FLEX = "flex"
-"""Stands for a FlexConv where a number stands for the taps of a discrete kernel."""
-
-Kernel = int | str | tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,27 +47,18 @@ class FlexNet:
     reference: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.width, int) or self.width < 1:
-            raise ValueError(f"width must be a positive whole number, got {self.width!r}")
-        if not isinstance(self.factors, tuple) or not isinstance(self.kernels, tuple):
-            raise ValueError(f"factors and kernels must be lists, got {self.factors!r} and {self.kernels!r}")
+        check_settings(self)
+        if not isinstance(self.factors, tuple):
+            raise ValueError(f"factors must be a list, got {self.factors!r}")
         if len(self.kernels) != 2 * len(self.factors) + 1:
             raise ValueError(
                 f"{len(self.factors)} blocks need {2 * len(self.factors) + 1} kernels (the stem's and two "
                 f"per block), got {len(self.kernels)}: {self.kernels}"
             )
-        for kernel in self.kernels:
-            taps = kernel if isinstance(kernel, tuple) else (kernel,)
-            if kernel != FLEX and not all(isinstance(k, int) and k > 0 and k % 2 for k in taps):
-                raise ValueError(f"a kernel must be a positive odd number or {FLEX!r}, got {kernel!r}")
         if min(self.widths) < 1:
             raise ValueError(f"every block's width must be positive, got {self.widths}")
         if isinstance(self.sigma, tuple) and len(self.sigma) != len(self.kernels):
             raise ValueError(f"sigma must be one number or one per kernel, got {self.sigma}")
-        if self.mask_factor is not None and not 0 <= self.mask_factor < math.inf:
-            raise ValueError(f"mask_factor must be finite and not negative, got {self.mask_factor}")
-        if self.reference is not None and (not isinstance(self.reference, int) or self.reference < 1):
-            raise ValueError(f"reference must be a positive whole number, got {self.reference!r}")
         self.functions()
 
     @classmethod
@@ -112,7 +99,7 @@ class FlexNet:
                 inputs=inputs,
                 outputs=outputs,
                 extent=shape.extent,
-                size=_size(kernel, cover),
+                size=size(kernel, cover),
                 function=function if kernel == FLEX else None,
             )
             for inputs, outputs, kernel, function in zip(
@@ -131,15 +118,6 @@ class FlexNet:
             if a != b
         )
         return *convolutions, *norms, *shortcuts, Linear(inputs=self.widths[-1], outputs=shape.classes)
-
-
-def _size(kernel: Kernel, cover: tuple[int, ...]) -> tuple[int, ...]:
-    if isinstance(kernel, str):
-        return cover
-    taps = kernel if isinstance(kernel, tuple) else (kernel,) * len(cover)
-    if len(taps) != len(cover):
-        raise ValueError(f"a kernel of {len(taps)} axes on an input of {len(cover)}: {kernel}")
-    return tuple(min(k, n) for k, n in zip(taps, cover, strict=True))
 
 
 CONVOLUTIONS = 5

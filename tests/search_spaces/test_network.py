@@ -94,7 +94,7 @@ def test_what_is_decayed():
         ({"kernels": (3, 4, 3, 3, 3)}, "positive odd number or 'flex', got 4"),
         ({"kernels": (3, -1, 3, 3, 3)}, "positive odd number or 'flex', got -1"),
         ({"kernels": (3, "big", 3, 3, 3)}, "positive odd number or 'flex', got 'big'"),
-        ({"kernels": 3}, "must be lists"),
+        ({"kernels": 3}, "must be a list"),
         ({"sigma": -1.0}, "sigma must be positive"),
         ({"layers": 0}, "must be positive"),
         ({"frequency": 0.0}, "must be positive"),
