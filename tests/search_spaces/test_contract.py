@@ -167,9 +167,13 @@ def test_frozen_is_the_same_network(network, name, shape):
 @pytest.mark.parametrize("shape", [SHAPES[1], SHAPES[3], SHAPES[4]], ids=str)
 @pytest.mark.parametrize("name", ["flexconv", "twin"])
 def test_frozen_network_is_exported_with_any_batch_and_reloads_equal(network, name, shape):
+    assert_export_reloads_equal(network, shape)
+
+
+def assert_export_reloads_equal(network, shape):
     frozen = freeze(network)
     rows = torch.randn(3, shape.channels, *shape.extent)
-    dynamic = {"x": {0: torch.export.Dim("batch")}}
+    dynamic = ({0: torch.export.Dim("batch")},)
     program = torch.export.export(frozen, (rows[:2],), dynamic_shapes=dynamic)
     file = io.BytesIO()
     torch.export.save(program, file)
@@ -200,3 +204,13 @@ def test_fifty_sampled_designs_train_a_step_without_nan(name, shape):
         optimiser.step()
         assert all(parameter.isfinite().all() for parameter in model.parameters())
         assert model.eval()(x).isfinite().all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SMALL, ids=str)
+@of_every_space
+def test_every_space_is_exported(name, shape):
+    if not serves(name, shape):
+        pytest.skip("the space does not serve it")
+    torch.manual_seed(0)
+    assert_export_reloads_equal(build(draw(name, shape), shape), shape)
