@@ -16,6 +16,8 @@ from search_spaces.space import Space, TaskShape
 Measure = Literal["parameters", "multiply_adds"]
 ENUMERATED = 2000
 """Spaces up to this size are looked through whole for their smallest and largest value."""
+SAMPLED = 100
+"""Designs of a larger one whose extremes are where the search for them starts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +60,9 @@ def admits(constraints: Iterable[Constraint], architecture: Architecture, shape:
 def reach(space: Space, shape: TaskShape, measure: Measure) -> tuple[int, int]:
     """Smallest and largest value of a measure in a space.
 
-    Exact up to `ENUMERATED` designs; beyond that the end of descents over neighbours from a few samples,
-    which is exact where every option adds or takes cost whatever the others are.
+    Exact up to `ENUMERATED` designs; beyond that the ends of descents over neighbours from the most extreme
+    of `SAMPLED` designs and two more: exact where every option adds or takes cost whatever the others are,
+    else a range that may be a little too narrow.
     """
 
     def value(values: dict[str, object]) -> int:
@@ -70,10 +73,11 @@ def reach(space: Space, shape: TaskShape, measure: Measure) -> tuple[int, int]:
         every = [value(dict(values)) for values in space.enumerate()]
         return min(every), max(every)
     rng = np.random.default_rng(0)
+    drawn = [space.sample(rng) for _ in range(SAMPLED)]
     ends: dict[int, list[int]] = {1: [], -1: []}
     for sign, found in ends.items():
-        for _ in range(3):
-            here = space.sample(rng)
+        extreme = min(drawn, key=lambda each: sign * value(dict(each)))
+        for here in (extreme, *drawn[:2]):
             best = sign * value(dict(here))
             while True:
                 near = min(space.neighbours(here), key=lambda each: sign * value(dict(each)))

@@ -2,7 +2,8 @@
 
 FlexConv (arXiv 2110.08059) and CCNN (arXiv 2206.03398, 2301.10540), as their authors released them. What is
 not theirs: the frequency of kernel generators is a share of Nyquist, where they tuned a number per task, and
-FlexNets lack the biases of convolutions and shortcuts, which the norms' shifts make redundant.
+FlexNets lack dropout (0.2 there) and the biases of convolutions and shortcuts, which the norms' shifts make
+redundant.
 """
 
 from __future__ import annotations
