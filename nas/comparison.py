@@ -52,7 +52,7 @@ def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple
                 )
         unreadable += broken
     comparison = compare_records(list(records.values()), plan_of(first), _sizes(first))
-    comparison = _limited(_untuned(comparison, first), first)
+    comparison = _noted(comparison, first)
     context = _context(first, list(records.values()), unreadable)
     figures = all_figures(comparison)
     for name, svg in figures.items():
@@ -87,30 +87,20 @@ def _sizes(directory: RunDirectory) -> dict[tuple[str, str], int]:
     return {(space.task, space.name): space.designs for space in info.spaces} if info else {}
 
 
-def _untuned(comparison: Comparison, directory: RunDirectory) -> Comparison:
-    """With a note on each searched space that trains at the recipe's own two numbers."""
-    recipe = directory.config().the_recipe()
+def _noted(comparison: Comparison, directory: RunDirectory) -> Comparison:
+    """With notes on each searched space: rates not chosen for it, and what the run's limits left out."""
+    info, config = directory.info(), directory.config()
+    recipe, limits = config.the_recipe(), config.constraints
     chosen = {name for name, _, _ in recipe.per_space}
-    note = untuned(recipe.learning_rate, recipe.weight_decay)
-
-    def noted(space: SpaceComparison) -> SpaceComparison:
-        return space if space.space in chosen else replace(space, notes=(*space.notes, note))
-
-    tasks = (replace(task, spaces=tuple(map(noted, task.spaces))) for task in comparison.tasks)
-    return replace(comparison, tasks=tuple(tasks))
-
-
-def _limited(comparison: Comparison, directory: RunDirectory) -> Comparison:
-    """With what the run's limits left out of each searched space among its notes."""
-    info, limits = directory.info(), directory.config().constraints
-    if info is None or not limits:
-        return comparison
-    shares = {(space.task, space.name): space.rejected for space in info.spaces}
+    shares = {(s.task, s.name): s.rejected for s in info.spaces} if info is not None and limits else {}
 
     def noted(task: str, space: SpaceComparison) -> SpaceComparison:
-        if (share := shares.get((task, space.space))) is None:
-            return space
-        return replace(space, notes=(*space.notes, rejected(share, DRAWS, limits)))
+        notes = list(space.notes)
+        if space.space not in chosen:
+            notes.append(untuned(recipe.learning_rate, recipe.weight_decay))
+        if (task, space.space) in shares:
+            notes.append(rejected(shares[task, space.space], DRAWS, limits))
+        return replace(space, notes=tuple(notes))
 
     tasks = (replace(t, spaces=tuple(noted(t.task, s) for s in t.spaces)) for t in comparison.tasks)
     return replace(comparison, tasks=tuple(tasks))

@@ -11,7 +11,7 @@ import numpy as np
 
 from search_spaces.architecture import Architecture
 from search_spaces.complexity import complexity
-from search_spaces.space import Space, TaskShape
+from search_spaces.space import Space, TaskShape, Values
 
 Measure = Literal["parameters", "multiply_adds"]
 ENUMERATED = 2000
@@ -65,23 +65,23 @@ def reach(space: Space, shape: TaskShape, measure: Measure) -> tuple[int, int]:
     else a range that may be a little too narrow.
     """
 
-    def value(values: dict[str, object]) -> int:
-        found: int = getattr(complexity(space.decode(values), shape), measure)  # type: ignore[arg-type]
+    def value(values: Values) -> int:
+        found: int = getattr(complexity(space.decode(values), shape), measure)
         return found
 
     if space.size <= ENUMERATED:
-        every = [value(dict(values)) for values in space.enumerate()]
+        every = [value(values) for values in space.enumerate()]
         return min(every), max(every)
     rng = np.random.default_rng(0)
     drawn = [space.sample(rng) for _ in range(SAMPLED)]
     ends: dict[int, list[int]] = {1: [], -1: []}
     for sign, found in ends.items():
-        extreme = min(drawn, key=lambda each: sign * value(dict(each)))
+        extreme = min(drawn, key=lambda each: sign * value(each))
         for here in (extreme, *drawn[:2]):
-            best = sign * value(dict(here))
+            best = sign * value(here)
             while True:
-                near = min(space.neighbours(here), key=lambda each: sign * value(dict(each)))
-                if (least := sign * value(dict(near))) >= best:
+                near = min(space.neighbours(here), key=lambda each: sign * value(each))
+                if (least := sign * value(near)) >= best:
                     break
                 here, best = near, least
             found.append(sign * best)

@@ -80,7 +80,9 @@ def _replaced(model: nn.Module, kind: type[Kind], by: Callable[[Kind], nn.Module
     for module in list(model.modules()):
         for name, child in list(module._modules.items()):
             if isinstance(child, kind) and not isinstance(module, PointFlexConv):
-                setattr(module, name, made.setdefault(id(child), by(child)))
+                if id(child) not in made:
+                    made[id(child)] = by(child)
+                setattr(module, name, made[id(child)])
     return model
 
 

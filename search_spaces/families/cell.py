@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from search_spaces.architecture import Architecture
 from search_spaces.families.isomorphism import EDGES, NONE, SKIP, WORDS, Operation, alike, canonical, terms
-from search_spaces.families.reading import read_settings
+from search_spaces.families.reading import check_reference, read_settings
 from search_spaces.layers.grid import odd_cover
 from search_spaces.parts import Affine, Convolution, Linear, Part, reduced
 from search_spaces.space import Choice, Merging, Space, TaskShape, Values
@@ -42,6 +42,7 @@ class Cell:
     reference: int | None = None
 
     def __post_init__(self) -> None:
+        check_reference(self.reference)
         for name, value in (("width", self.width), ("cells", self.cells), ("stages", self.stages)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive whole number, got {value!r}")
@@ -143,7 +144,7 @@ def cell(shape: TaskShape) -> Space:
         return Architecture.of("cell", width=16, kernels=kernels, reference=max(shape.extent))
 
     def _kernels(values: Values) -> tuple[Operation, ...]:
-        return tuple(values[name] for name in names)  # type: ignore[misc]
+        return tuple(value for name in names if isinstance(value := values[name], str | int))
 
     return Space(
         name="cell",

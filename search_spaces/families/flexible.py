@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+from search_spaces.families.reading import check_reference
 from search_spaces.parts import Taps
 
 FLEX = "flex"
@@ -38,8 +39,7 @@ def check_settings(net: Flexible) -> None:
             raise ValueError(f"a kernel must be a positive odd number or {FLEX!r}, got {kernel!r}")
     if net.mask_factor is not None and not 0 <= net.mask_factor < math.inf:
         raise ValueError(f"mask_factor must be 0 or more, or null for the recipe's, got {net.mask_factor}")
-    if net.reference is not None and (not isinstance(net.reference, int) or net.reference < 1):
-        raise ValueError(f"reference must be a positive whole number, or null, got {net.reference!r}")
+    check_reference(net.reference)
 
 
 def size(kernel: Kernel, cover: Taps) -> Taps:

@@ -10,6 +10,15 @@ from search_spaces.architecture import Architecture
 Family = TypeVar("Family")
 
 
+def check_reference(reference: object) -> None:
+    """Refuse a reference that is no number of samples, with a ValueError."""
+    whole = isinstance(reference, int) and not isinstance(reference, bool) and reference > 0
+    if reference is not None and not whole:
+        raise ValueError(
+            f"reference must be the longest axis of a task, in samples, or null, got {reference!r}"
+        )
+
+
 def read_settings(family: type[Family], architecture: Architecture) -> Family:
     """The design's settings, checked by the family's own constructor.
 

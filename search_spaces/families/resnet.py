@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from search_spaces.architecture import Architecture, Setting
 from search_spaces.families import stages
-from search_spaces.families.reading import read_settings
+from search_spaces.families.reading import check_reference, read_settings
 from search_spaces.parts import Affine, Convolution, Linear, Part, reduced
 from search_spaces.space import Choice, Space, TaskShape, Values
 
@@ -59,7 +59,7 @@ class ResNet:
         }
         stages.check_counts(**per_stage, kernels=self.kernels)
         stages.check_kernels(self.kernels)
-        stages.check_reference(self.reference)
+        check_reference(self.reference)
         for name, values in per_stage.items():
             if len(values) != len(self.blocks):
                 raise ValueError(f"{len(self.blocks)} stages need as many {name}, got {values}")

@@ -28,14 +28,6 @@ def check_kernels(kernels: Iterable[int]) -> None:
             raise ValueError(f"kernels must be odd, got {kernel}; use {odd_cover(kernel)}")
 
 
-def check_reference(reference: object) -> None:
-    """Refuse a reference that is no number of samples, with a ValueError."""
-    if reference is not None and not _positive(reference):
-        raise ValueError(
-            f"reference must be the longest axis of a task, in samples, or null, got {reference!r}"
-        )
-
-
 def _positive(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search_spaces.architecture import Architecture
-from search_spaces.families.reading import read_settings
+from search_spaces.families.reading import check_reference, read_settings
 from search_spaces.layers.grid import odd_cover
 from search_spaces.parts import Affine, Convolution, Linear, Part
 from search_spaces.space import Choice, Space, TaskShape, Values
@@ -39,6 +39,7 @@ class TCN:
     reference: int | None = None
 
     def __post_init__(self) -> None:
+        check_reference(self.reference)
         for name, value in (("width", self.width), ("growth", self.growth)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive whole number, got {value!r}")

@@ -123,7 +123,7 @@ def convolve(
         kernel: (out, in / groups, *size), odd sizes unless causal; an axis may be longer than the input's.
         bias: (out,) or None.
         backend: ``"spatial"``; ``"fft"``; ``"fft_chunked"``, with about the memory of a spatial convolution
-            and up to 10 times the time of an FFT; ``"auto"``: the first or the second, never the third, by
+            and several times the time of an FFT; ``"auto"``: the first or the second, never the third, by
             `costs.cheaper`, which reads shapes, the type of device and whether gradients are wanted. A
             smaller batch may go by the other one, with the same numbers up to rounding. Dilated
             convolutions go by the first.

@@ -219,11 +219,10 @@ class FlexConv(nn.Module):
         Raises:
             ValueError: `x` has other axes or channels.
         """
-        learning = torch.is_grad_enabled() and any(each.requires_grad for each in self.parameters())
         if self.training and self.mask is not None and self.crop is None:
             self._count(self.mask)
             kernel = self._sample(self.sampled_size, cropped=True)
-        elif self.training or learning or torch.compiler.is_compiling():
+        elif self.training or torch.compiler.is_compiling() or self._learns():
             kernel = self.kernel()
         else:
             kernel = self._cache.get(self.crop, (*self.parameters(), *self.buffers()), self.kernel)
@@ -238,6 +237,9 @@ class FlexConv(nn.Module):
             mask.project()
             self._sampled = self._room()
         self._forwards += 1
+
+    def _learns(self) -> bool:
+        return torch.is_grad_enabled() and any(each.requires_grad for each in self.parameters())
 
     def _room(self) -> tuple[int, ...]:
         return self.kernel_size if self.mask is None else self.mask.kernel_size(ROOM)

@@ -11,7 +11,7 @@ axis are never transformed along the other.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +51,7 @@ def correlate(x: Tensor, kernel: Tensor, front: Sequence[int], groups: int, chun
     plan = Plan(tuple(x.shape[2:]), tuple(kernel.shape[2:]), tuple(front), groups == 1, chunked)
     if traced or not (torch.is_grad_enabled() and (x.requires_grad or kernel.requires_grad)):
         return plan.forward(x, kernel)
-    y: Tensor = _Correlation.apply(x, kernel, plan)  # type: ignore[no-untyped-call]
-    return y
+    return _correlation(x, kernel, plan)
 
 
 @dataclass(frozen=True)
@@ -199,6 +198,9 @@ class _Correlation(torch.autograd.Function):
         x = plan.input_gradient(y, second) if needs_x else None
         kernel = plan.kernel(plan.kernel_gradient(y, first)) if needs_kernel else None
         return x, kernel, None
+
+
+_correlation: Callable[..., Tensor] = _Correlation.apply
 
 
 def _chunked_gradients(

@@ -159,7 +159,7 @@ def test_dropout_acts_on_whole_channels_in_training_alone():
         ({"kernels": ("flex", 4)}, "positive odd number or 'flex', got 4"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
         ({"mask_factor": -1.0}, "mask_factor must be 0 or more, or null"),
-        ({"reference": 0}, "reference must be a positive whole number"),
+        ({"reference": 0}, "reference must be the longest axis"),
         ({"sigma": 0.0}, "sigma must be positive"),
         ({"hidden": 0}, "hidden, layers and frequency must be positive"),
         ({"factors": (1.0,)}, "family 'ccnn' has the settings width, kernels"),

@@ -29,7 +29,6 @@ def serves(name, shape):
     return True
 
 
-of_every_space = pytest.mark.parametrize("name", SPACES)
 CASES = [(name, shape) for name in SPACES for shape in SHAPES if serves(name, shape)]
 of_every_space_on_every_shape = pytest.mark.parametrize(
     ("name", "shape"), CASES, ids=[f"{name}-{shape}" for name, shape in CASES]
@@ -185,14 +184,15 @@ def assert_export_reloads_equal(network, shape):
 
 
 SMALL = [TaskShape(extent=extent, channels=2, classes=3) for extent in [(48,), (16, 12), (8, 8, 6)]]
+SMALL_CASES = [(name, shape) for name in SPACES for shape in SMALL if serves(name, shape)]
+of_every_space_on_small_shapes = pytest.mark.parametrize(
+    ("name", "shape"), SMALL_CASES, ids=[f"{name}-{shape}" for name, shape in SMALL_CASES]
+)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", SMALL, ids=str)
-@of_every_space
+@of_every_space_on_small_shapes
 def test_fifty_sampled_designs_train_a_step_without_nan(name, shape):
-    if not serves(name, shape):
-        pytest.skip("the space does not serve it")
     space = SPACES[name](shape)
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
@@ -207,10 +207,7 @@ def test_fifty_sampled_designs_train_a_step_without_nan(name, shape):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", SMALL, ids=str)
-@of_every_space
+@of_every_space_on_small_shapes
 def test_every_space_is_exported(name, shape):
-    if not serves(name, shape):
-        pytest.skip("the space does not serve it")
     torch.manual_seed(0)
     assert_export_reloads_equal(build(draw(name, shape), shape), shape)

@@ -123,8 +123,8 @@ def test_the_first_option_everywhere_but_width_and_depth_is_flexconv_itself():
     ("changes", "message"),
     [
         ({"mask_factor": -0.1}, "mask_factor must be 0 or more, or null"),
-        ({"reference": 0}, "reference must be a positive whole number, or null, got 0"),
-        ({"reference": 28.0}, "reference must be a positive whole number, or null, got 28.0"),
+        ({"reference": 0}, "reference must be the longest axis of a task, in samples, or null, got 0"),
+        ({"reference": 28.0}, "reference must be the longest axis of a task, in samples, or null, got 28.0"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):

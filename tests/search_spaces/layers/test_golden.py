@@ -55,7 +55,10 @@ def test_our_crop_is_that_of_the_paper(name, taps):
 def test_a_file_of_the_same_families_that_is_not_among_the_golden_ones(tmp_path):
     """CCNN, 2-D, separable, SIREN, one width negative: its second axis is multiplied by the first width."""
     rng = np.random.default_rng(0)
-    draw = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+
+    def draw(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
     widths = np.array([0.3, -0.2], dtype=np.float32)
     maps = {0: (6, 2), 2: (6, 6)}
     arrays = {"x": draw(1, 3, 9, 9), "y": draw(1, 4, 9, 9), "param/train_length": np.array([11], np.int32)}
