@@ -25,11 +25,13 @@ class TaskShape:
         extent: samples along each axis of the input, e.g. ``(784,)`` or ``(28, 28)``; 1 to 3 axes.
         channels: input channels.
         classes: number of classes.
+        variable: series of variable length, padded to `extent` with NaN after the end of each; 1 axis only.
     """
 
     extent: tuple[int, ...]
     channels: int
     classes: int
+    variable: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.extent) <= 3 or min(self.extent) < 1:
@@ -37,6 +39,10 @@ class TaskShape:
         if self.channels < 1 or self.classes < 2:
             raise ValueError(
                 f"a task needs at least 1 channel and 2 classes, got {self.channels} and {self.classes}"
+            )
+        if self.variable and len(self.extent) > 1:
+            raise ValueError(
+                f"only series vary in length, got the extent {self.extent}; leave variable False"
             )
 
     @property
