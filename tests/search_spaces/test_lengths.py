@@ -81,7 +81,7 @@ def series(lengths, seed=0):
 
 
 def pair(design):
-    """Networks of variable and of fixed length, of the same weights and running statistics, none of them 0."""
+    """Networks of variable and of fixed length, same weights and running statistics, none of them 0."""
     torch.manual_seed(0)
     network, fixed = build(design, SHAPE), build(design, FIXED)
     with torch.no_grad():
