@@ -25,7 +25,7 @@ class TaskShape:
         extent: samples along each axis of the input, e.g. ``(784,)`` or ``(28, 28)``; 1 to 3 axes.
         channels: input channels.
         classes: number of classes.
-        variable: series of variable length, padded to `extent` with NaN after the end of each; 1 axis only.
+        variable: series differ in length, `extent` at most; a network's input then holds NaN after the end.
     """
 
     extent: tuple[int, ...]

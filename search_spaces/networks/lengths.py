@@ -14,9 +14,11 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from search_spaces.layers.convolution import PlainConv
 from search_spaces.layers.flexconv import FlexConv
@@ -79,17 +81,14 @@ class BatchNorm1d(nn.BatchNorm1d):
         """(batch, channels, extent) -> the same shape."""
         if valid is None or not (self.training or self.running_mean is None):
             return super().forward(x)
-        with torch.autocast(x.device.type, enabled=False):
-            mask = valid_at(valid, x)
-            count, values = mask.sum(), x if x.dtype == torch.float64 else x.float()
-            average = (values * mask).sum((0, 2), keepdim=True) / count
-            centred = (values - average) * mask
-            variance = centred.square().sum((0, 2), keepdim=True) / count
-            self._follow(average.detach().flatten(), variance.detach().flatten(), count)
-            y = centred * (variance + self.eps).rsqrt()
-            if self.affine:
-                y = y * self.weight[:, None] + self.bias[:, None]
-        return y.to(x.dtype)
+        mask = valid_at(valid, x)  # in float32: what it meets is too
+        with torch.no_grad():
+            count = mask.sum()
+            average = (x * mask).sum((0, 2)) / count
+            variance = (x - average[:, None]).mul_(mask).square_().sum((0, 2)) / count
+            self._follow(average, variance, count)
+        moments = average, variance, count
+        return _standardised(x, self.weight, self.bias, mask, moments, self.eps)
 
     def _follow(self, average: Tensor, variance: Tensor, count: Tensor) -> None:
         """Running averages, of the variance the unbiased one."""
@@ -101,6 +100,46 @@ class BatchNorm1d(nn.BatchNorm1d):
         unbiased = variance * count / (count - 1).clamp(min=1)  # of one position the variance is 0
         self.running_mean.add_(share * (average - self.running_mean))
         self.running_var.add_(share * (unbiased - self.running_var))
+
+
+class _Standardised(torch.autograd.Function):
+    """(x - mean) / sd * weight + bias, whose gradient knows that mean and sd are of valid positions.
+
+    Step by step it would take a tenth to a third longer, of a whole training step, and more memory. The gradient
+    of invalid outputs is left out.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        mask: Tensor,
+        moments: tuple[Tensor, Tensor, Tensor],
+        eps: float,
+    ) -> Tensor:
+        mean, variance, count = moments
+        ctx.save_for_backward(x, weight, mask, mean, (variance + eps).rsqrt(), count)
+        weight, bias = (None if each is None else each.to(mean.dtype) for each in (weight, bias))
+        return nn.functional.batch_norm(x, mean, variance, weight, bias, eps=eps)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Section 3 of the paper, with sums over valid positions."""
+        x, weight, mask, mean, scale, count = ctx.saved_tensors
+        gradient = gradient * mask
+        standard = (x - mean[:, None]).mul_(scale[:, None])
+        by_bias, by_weight = gradient.sum((0, 2)), (gradient * standard).sum((0, 2))
+        by_x = gradient.sub_((by_bias / count)[:, None])
+        by_x = by_x.addcmul_(standard, (by_weight / count)[:, None], value=-1).mul_(mask)
+        if weight is None:
+            return by_x.mul_(scale[:, None]), None, None, None, None, None
+        return by_x.mul_((scale * weight)[:, None]), by_weight, by_bias, None, None, None
+
+
+_standardised: Callable[..., Tensor] = _Standardised.apply
 
 
 class Chain(nn.Sequential):

@@ -58,15 +58,14 @@ DESIGNS = {
 
 
 def drawn():
-    """Two designs of every space that serves series, and those above, which have what few samples have."""
+    """A design of every space that serves series, and those above, which have what few samples have."""
     found = dict(DESIGNS)
     for name in SPACES:
         try:
             space = SPACES[name](SHAPE)
         except ValueError:
             continue
-        for seed in range(1 if space.single else 2):
-            found[f"{name} {seed}"] = space.decode(space.sample(np.random.default_rng(seed)))
+        found[name] = space.decode(space.sample(np.random.default_rng(0)))
     return found
 
 
@@ -200,7 +199,7 @@ def test_copies_and_frozen_networks_are_the_same_network(design, portable):
     close(freeze(network, portable=portable)(series(LENGTHS)), logits)
 
 
-EXPORTED = ["flexconv 0", "ccnn 0", "resnet, strides", "convnext, patches", "tcn 0", "cell, pools"]
+EXPORTED = ["flexconv", "ccnn", "resnet, strides", "convnext, patches", "tcn", "cell, pools"]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +224,7 @@ class Checkpointed(nn.Module):
         return checkpoint(self.inner, *arguments, use_reentrant=False)
 
 
-@pytest.mark.parametrize("name", ["flexconv 0", "ccnn 0", "resnet, strides", "tcn 0"])
+@pytest.mark.parametrize("name", ["flexconv", "ccnn", "resnet, strides", "tcn"])
 def test_checkpointing_blocks_changes_no_gradient_also_if_another_batch_comes_between(name):
     network, _ = pair(ALL[name])
     saving = copy.deepcopy(network)
