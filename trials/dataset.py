@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Inputs = NDArray[np.uint8] | NDArray[np.float32]
+"""uint8 stands for value / 255."""
 
 
 class Part(Protocol):
