@@ -132,4 +132,4 @@ def _open_audio(data: bytes) -> soundfile.SoundFile:
 
 def _undecodable(error: Exception) -> ValueError:
     reason = getattr(error, "error_string", str(error)) or "neither WAV nor FLAC"
-    return ValueError(f"the audio cannot be decoded ({reason}); repair or drop it")
+    return ValueError(f"the audio cannot be decoded ({reason.rstrip('.')}); repair or drop it")

@@ -19,7 +19,7 @@ _LARGEST_NUMBER = 10_000
 
 
 def rate_ratio(new: float, old: float = 1) -> Fraction:
-    """`new` / `old` as a fraction of numbers up to 10,000, at most 5e-5 from it (relative).
+    """`new` / `old` as a fraction of numbers up to 10,000, at most 1e-4 from it (relative).
 
     Raises:
         ValueError: a rate is not positive and finite, or they differ by more than a factor of 1000.
