@@ -9,14 +9,14 @@ from pathlib import Path
 
 from trials.predictions import PREDICTIONS, Predicted, Predictions, write
 from trials.record import EpochMetrics, TestMetrics, Trial, TrialRecord
-from trials.task import Rows, Task, open_test
+from trials.task import Rows, TaskData, open_test
 from trials.training import Verdict, run_trial
 
 WEIGHTS = "weights.safetensors"
 
 
 def train_and_test(
-    trial: Trial, task: Task, report: Callable[[EpochMetrics], Verdict], folder: Path
+    trial: Trial, task: TaskData, report: Callable[[EpochMetrics], Verdict], folder: Path
 ) -> TrialRecord | None:
     """Run a trial; a finalist that completes also predicts the report and the test rows.
 
@@ -39,7 +39,7 @@ def train_and_test(
         return replace(record, status="failed", reason=reason)
 
 
-def test(trial: Trial, task: Task, folder: Path) -> TestMetrics:
+def test(trial: Trial, task: TaskData, folder: Path) -> TestMetrics:
     """Metrics of stored weights on the test split, from the predictions that are left in the folder."""
     import torch
     from safetensors.torch import load_model
@@ -56,7 +56,7 @@ def test(trial: Trial, task: Task, folder: Path) -> TestMetrics:
     def predicted(rows: Rows) -> Predicted:
         return Predicted(labels=rows.labels, probabilities=predict(model, to_tensors(rows, task, device)))
 
-    test = predicted(open_test(trial.source, trial.rows))
+    test = predicted(open_test(trial.task))
     found = Predictions(
         trial=trial.id,
         digest=task.digest,

@@ -111,7 +111,7 @@ class _Packages:
 
 
 def _device_joules(uuid: str) -> Callable[[], float] | None:
-    """Reads the counter of a device, NaN once it fails; None where there is none, and for MIG, whose slices have none."""
+    """Reads the counter of a device, NaN once that fails; None without one, as for the slices of MIG."""
     try:
         import pynvml
     except ImportError:

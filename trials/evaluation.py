@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trials.task import Rows, Task
+from trials.task import Rows, TaskData
 
 BATCH = 256
 """Rows of one forward pass; fixed, so that a result does not depend on who asks for it."""
@@ -30,7 +30,7 @@ class Score(NamedTuple):
     loss: float
 
 
-def to_tensors(rows: Rows, task: Task, device: torch.device) -> Tensors:
+def to_tensors(rows: Rows, task: TaskData, device: torch.device) -> Tensors:
     """Normalised copies of rows on a device: (rows, channels, *extent) and (rows,)."""
     per_channel = (1, -1, *(1 for _ in task.shape.extent))
     mean, std = (torch.tensor(each).view(per_channel) for each in (task.mean, task.std))

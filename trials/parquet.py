@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from trials import decoding
-from trials.dataset import Dataset, Floats, Ints
+from trials.dataset import Dataset, Decoded, Floats, Ints
+from trials.finding import Progress
+from trials.reference import Task
 
 GROUPS = ("speaker", "drawer")
 """Columns whose rows are never separated by a split."""
@@ -26,6 +28,11 @@ INPUTS = (
 )
 _SPLIT = re.compile(r"(train|validation|test)\b")
 _DECODERS = {"image": decoding.images, "series": decoding.series, "volume": decoding.volumes}
+
+
+def open_parquet(task: Task, progress: Progress | None = None) -> Dataset:
+    """The dataset of a task's directory."""
+    return open_directory(Path(task.source).expanduser())
 
 
 def open_directory(directory: Path) -> Dataset:
@@ -120,6 +127,9 @@ class _Part:
             return None
         columns = [_read(shard.path, self.columns.group) for shard in self.shards]
         return np.array([str(value) for column in columns for value in column.to_pylist()])
+
+    def decoded(self, rows: Ints) -> Decoded:
+        return Decoded.of(self.inputs(rows))
 
     def inputs(self, rows: Ints) -> Floats:
         found: Floats | None = None

@@ -10,15 +10,16 @@ import pytest
 
 from nas.finalists import train_and_test
 from tests.trials.examples import trial
-from trials import metrics, plain, predictions, record, task
+from trials import metrics, plain, predictions, record
+from trials.task import TaskData, open_task
 
 
 @pytest.fixture(scope="module")
-def digits() -> task.Task:
-    return task.open_task("digits", 200)
+def digits() -> TaskData:
+    return open_task("digits@rows=200")
 
 
-def test_metrics_of_a_finalist_follow_from_its_stored_predictions(digits: task.Task, tmp_path: Path) -> None:
+def test_metrics_of_a_finalist_follow_from_its_stored_predictions(digits: TaskData, tmp_path: Path) -> None:
     wanted = trial(digits, kind="finalist", epochs=2)
     found = train_and_test(wanted, digits, record.keep_going, tmp_path)
     assert found is not None and found.status == "completed" and found.test is not None, found
@@ -34,13 +35,13 @@ def test_metrics_of_a_finalist_follow_from_its_stored_predictions(digits: task.T
     assert plain.from_plain(record.TrialRecord, json.loads(plain.dumps(found))) == found
 
 
-def test_others_are_not_tested(digits: task.Task, tmp_path: Path) -> None:
+def test_others_are_not_tested(digits: TaskData, tmp_path: Path) -> None:
     found = train_and_test(trial(digits, epochs=1), digits, record.keep_going, tmp_path)
     assert found is not None and found.status == "completed" and found.test is None
     assert not (tmp_path / "predictions.parquet").exists()
 
 
-def test_what_was_spent_stays_on_record_where_the_test_fails(digits: task.Task, tmp_path: Path) -> None:
+def test_what_was_spent_stays_on_record_where_the_test_fails(digits: TaskData, tmp_path: Path) -> None:
     (tmp_path / "predictions.parquet").mkdir()  # nothing can be written there
     found = train_and_test(trial(digits, kind="finalist", epochs=1), digits, record.keep_going, tmp_path)
     assert found is not None and found.status == "failed" and found.test is None
