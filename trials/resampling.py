@@ -1,0 +1,88 @@
+"""Other numbers of samples, anti-aliased: what the new rate cannot hold is filtered out, not folded back."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trials.dataset import Floats
+
+LARGEST_RATIO = 1000
+"""Of two rates, either way: the filter is as long as 20 times the ratio's larger number."""
+
+
+def rate_ratio(new: float, old: float = 1) -> Fraction:
+    """`new` / `old` as a fraction of small numbers, at most 1e-6 from it (relative).
+
+    Raises:
+        ValueError: a rate is not positive and finite, or they differ by more than a factor of 1000.
+    """
+    ratio = new / old if math.isfinite(new) and math.isfinite(old) and old > 0 else math.nan
+    if not 1 / LARGEST_RATIO <= ratio <= LARGEST_RATIO:
+        raise ValueError(
+            f"the rate must lie between 1/{LARGEST_RATIO} and {LARGEST_RATIO} times that of the data, "
+            f"{old:g}, got {new:g}; change the rate"
+        )
+    if ratio < 1:
+        return 1 / Fraction(1 / ratio).limit_denominator(1000)
+    return Fraction(ratio).limit_denominator(1000)
+
+
+def resampled_length(length: int, ratio: Fraction) -> int:
+    """Samples that `length` samples become: ceil(length * ratio)."""
+    return math.ceil(length * ratio)
+
+
+def resample(signals: Floats, ratio: Fraction) -> Floats:
+    """Signals (..., length) at `ratio` times their rate: (..., ceil(length * ratio)).
+
+    Polyphase with the filter of ``scipy.signal.resample_poly`` (Kaiser 5.0): all of the amplitude passes
+    below 0.8 of the lower Nyquist frequency, half at it, less than 1 % above 1.2 of it. The first sample
+    stays where it is. Beyond its ends a signal is taken to be mirrored, and its mean is kept apart from the
+    filter: a constant stays that constant up to the ends.
+    """
+    from scipy.signal import resample_poly
+
+    if ratio == 1:
+        return signals
+    # the mean of equal numbers may be off in the last bit, the first of them is not
+    level = signals[..., :1] + (signals - signals[..., :1]).mean(axis=-1, keepdims=True)
+    filtered = resample_poly(
+        signals - level,
+        ratio.numerator,
+        ratio.denominator,
+        axis=-1,
+        window=_low_pass(max(ratio.numerator, ratio.denominator)),
+        padtype="symmetric",
+    )
+    return np.asarray(filtered + level, dtype=np.float32)
+
+
+def resize(volume: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
+    """A volume (depth, height, width) with `resolution` samples along every axis, rounded and clipped.
+
+    Lanczos along one axis after another, as Pillow resizes images: wider with the factor of a reduction, so
+    anti-aliased; the box that the samples fill stays the same; edges lean on what is inside.
+    """
+    from PIL import Image
+
+    values = volume.astype(np.float32)
+    for _ in range(3):
+        length, *others = values.shape
+        rows = Image.fromarray(values.reshape(length, -1))
+        columns = rows.resize((rows.width, resolution), Image.Resampling.LANCZOS)
+        values = np.moveaxis(np.asarray(columns).reshape(resolution, *others), 0, -1)
+    return np.rint(values).clip(0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _low_pass(factor: int) -> Any:  # scipy-stubs know windows by name only
+    """Coefficients that `resample_poly` would design anew at every call."""
+    from scipy.signal import firwin
+
+    return np.asarray(firwin(20 * factor + 1, 1 / factor, window=("kaiser", 5.0)), dtype=np.float32)
