@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,8 +91,8 @@ def save(folder: Path, fingerprints: NDArray[np.uint8], moments: NDArray[np.floa
     np.save(folder / "moments.npy", moments)
 
 
-def _mapped(path: Path) -> np.memmap:
-    array = np.load(path, mmap_mode="c")
+def _mapped(path: Path) -> np.memmap[Any, np.dtype[Any]]:
+    array: np.memmap[Any, np.dtype[Any]] = np.load(path, mmap_mode="c")
     if array.offset + array.nbytes != path.stat().st_size:
         raise ValueError(f"{path} is damaged")
     return array

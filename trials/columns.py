@@ -93,11 +93,12 @@ def is_classes(kind: pa.DataType) -> bool:
     """Whether values of a type can be labels."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return pa.types.is_integer(kind) or pa.types.is_boolean(kind) or _is_text(kind)
+    return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind) or _is_text(kind))
 
 
 def is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    """Whether values of a type are lists of any sort."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _input(
@@ -171,7 +172,7 @@ def _features(url: str, schema: pa.Schema) -> dict[str, dict[str, Any]]:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _type(field: pa.Field) -> str:

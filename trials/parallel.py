@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from trials import cache, decoding
 from trials.columns import is_list
 from trials.dataset import Ints, moments
-from trials.shards import Shard
+from trials.shards import Shard, integers
 
 ALONE = 2_000
 """With fewer rows, starting processes takes longer than decoding."""
@@ -124,15 +124,13 @@ def fingerprints(column: pa.Array) -> Hashes:
 def _each(
     pieces: Sequence[Piece], column: str, kind: str, size: decoding.Size, folder: Path, parallel: bool
 ) -> Iterable[list[_Block]]:
-    numbered = enumerate(pieces)
+    arguments = ((number, piece, column, kind, size, folder) for number, piece in enumerate(pieces))
     if not parallel or cores() == 1:
-        return (_decode(number, piece, column, kind, size, folder) for number, piece in numbered)
+        return (_decode(*each) for each in arguments)
     import joblib
 
     pool = joblib.Parallel(n_jobs=cores(), backend="loky", return_as="generator", idle_worker_timeout=_IDLE)
-    blocks: Iterable[list[_Block]] = pool(
-        joblib.delayed(_decode)(number, piece, column, kind, size, folder) for number, piece in numbered
-    )
+    blocks: Iterable[list[_Block]] = pool(joblib.delayed(_decode)(*each) for each in arguments)
     return blocks
 
 
@@ -148,7 +146,7 @@ def _decode(
         def where(i: int, rows: Ints = rows) -> str:
             return piece.shard.place(first + int(rows[i]), column)
 
-        taken = stored.take(pa.array(rows)).combine_chunks()
+        taken = stored.take(integers(rows)).combine_chunks()
         inputs = decoding.KINDS[kind](taken, size, where)
         path = folder / f"{number}-{start}.npy"
         np.save(path, inputs)
@@ -167,8 +165,8 @@ def _merge(blocks: Sequence[_Block], folder: Path) -> None:
     for block in blocks:
         if block.shape[1] != channels or not (series or list(block.shape[2:]) == extent):
             raise ValueError(
-                f"{block.where}: all rows must have {_text((channels, *extent))} (channels x extent) as the rows "
-                f"before, got {_text(block.shape[1:])}; resize or convert them"
+                f"{block.where}: all rows must have {_text((channels, *extent))} (channels x extent) as "
+                f"the rows before, got {_text(block.shape[1:])}; resize or convert them"
             )
     shape = (sum(block.shape[0] for block in blocks), channels, *extent)
     header = {"descr": blocks[0].dtype, "fortran_order": False, "shape": shape}

@@ -19,7 +19,7 @@ from trials.dataset import Dataset, Decoded, Ints
 from trials.decoding import Size, sampling_rate
 from trials.parallel import Piece
 from trials.reference import Task
-from trials.shards import Shard, open_shard
+from trials.shards import Shard, integers, open_shard
 from trials.sources import Progress
 
 FORMAT = 1
@@ -55,7 +55,7 @@ def open_parquet(task: Task, progress: Progress | None = None) -> Dataset:
         for shard in shards:
             _check_columns(shard, first, columns, task)
     known = _known(splits["train"], columns)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if "test" in splits and _has_no_labels(splits["test"], columns.label, known):
         del splits["test"]
         notes = ("labels of the test files are all -1 (none): test rows are carved from the training rows",)
@@ -194,16 +194,18 @@ def _label_values(shard: Shard, name: str) -> pa.ChunkedArray:
 def _known(shards: Sequence[Shard], columns: Columns) -> pa.Array:
     """The label values of the classes: all that are declared, else those of the training rows, sorted."""
     if columns.names:
-        return pa.array(range(len(columns.names)), pa.int64())
-    found = [_label_values(shard, columns.label).unique() for shard in shards]
-    return pa.array(sorted({value for each in found for value in each.to_pylist()}), found[0].type)
+        return integers(np.arange(len(columns.names)))
+    chunks = [_label_values(shard, columns.label).unique() for shard in shards]
+    found = pa.chunked_array(chunks).unique()
+    return found.take(pc.sort_indices(found))
 
 
 def _has_no_labels(shards: Sequence[Shard], label: str, known: pa.Array) -> bool:
     """Whether the labels of a split are kept back: nothing but -1, where that is no class."""
     if known.type != pa.int64() or NO_LABEL in known.to_pylist():
         return False
-    return all(pc.all(pc.equal(_label_values(shard, label), NO_LABEL)).as_py() for shard in shards)
+    found = (_label_values(shard, label).unique().to_pylist() for shard in shards)
+    return {value for values in found for value in values} == {NO_LABEL}
 
 
 def _rate(shards: Sequence[Shard], column: str) -> float:

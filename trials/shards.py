@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trials.dataset import Ints
 from trials.sources import File
 
 
@@ -65,6 +66,11 @@ def open_shard(file: File) -> Shard:
         metadata = opened.metadata
         groups = tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
         return Shard(file, opened.schema_arrow, groups)
+
+
+def integers(values: Ints) -> pa.Array:
+    """The same numbers for pyarrow. Its own way there imports pandas: 0.3 s and 40 MB of each process."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where Parquet files are, local or remote: which there are, of which split, and fetched to this machine once."""
+"""Which Parquet files a source has, and of which split; remote ones are fetched to this machine once."""
 
 from __future__ import annotations
 
@@ -138,8 +138,8 @@ def _by_split(source: str, found: list[_Listed]) -> dict[str, list[_Listed]]:
         configurations["/".join(folders) or "."] = None
     if len(configurations) > 1 and not glob:
         raise ValueError(
-            f"{source} must hold one configuration, got {', '.join(list(configurations)[:10])}; give the folder "
-            f"of one, as in {source.rstrip('/')}/{[*configurations][-1]}"
+            f"{source} must hold one configuration, got {', '.join(list(configurations)[:10])}; give the "
+            f"folder of one, as in {source.rstrip('/')}/{[*configurations][-1]}"
         )
     if not glob and len(found) > 1:
         _check_shards(found)
@@ -148,8 +148,8 @@ def _by_split(source: str, found: list[_Listed]) -> dict[str, list[_Listed]]:
     if "" in by_split or "train" not in by_split:
         names = ", ".join("/".join(each.parts) for each in (by_split.get("") or found)[:5])
         raise ValueError(
-            f"{source}: names of files or of their folders must say train, validation or test, and train must be "
-            f"there, got {names}; rename them, or give a glob of those to read"
+            f"{source}: names of files or of their folders must say train, validation or test, and train "
+            f"must be there, got {names}; rename them, or give a glob of those to read"
         )
     return by_split
 
@@ -176,8 +176,8 @@ def _check_shards(found: list[_Listed]) -> None:
         missing = sorted(set(range(count)) - numbers)
         if missing:
             raise ValueError(
-                f"{name}-{missing[0]:05}-of-{count:05}.parquet is missing, {len(numbers)} of {count} shards are "
-                "there; fetch it, or give a glob of those to read"
+                f"{name}-{missing[0]:05}-of-{count:05}.parquet is missing, {len(numbers)} of {count} shards "
+                "are there; fetch it, or give a glob of those to read"
             )
 
 
