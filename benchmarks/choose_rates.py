@@ -38,7 +38,7 @@ SMALL = Constraint(measure="parameters", most=1e6)
 def error_of(trial: Trial) -> float:
     """Validation error after the whole recipe; 1 for a trial that failed."""
     torch.set_num_threads(1)
-    record = run_trial(trial, open_task(trial.source, trial.rows))
+    record = run_trial(trial, open_task(trial.task))
     return record.error if record is not None and record.status == "completed" else 1.0
 
 

@@ -77,7 +77,9 @@ def plan_of(directory: RunDirectory) -> Plan:
         margin_points=config.margin_points,
         margin_share=config.margin_share,
         budget=config.judged_budget,
-        development=tuple(t.name for t in info.tasks if t.reference in DEVELOPMENT) if info else DEVELOPMENT,
+        development=tuple(t.name for t in info.tasks if t.task.source in DEVELOPMENT)
+        if info
+        else DEVELOPMENT,
         seed=config.seed,
     )
 

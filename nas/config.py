@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from search_spaces.constraints import Constraint
 from search_spaces.lookup import lookup
 from trials.recipe import RECIPES, Recipe
+from trials.reference import Task, as_task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,8 +21,10 @@ class SearchConfig:
 
     Attributes:
         name: of the run; MLflow's experiment carries it.
-        tasks: registered names, Parquet directories, ``module:attribute`` or ``file.py:name``.
-        rows: at most so many rows of each task are used for training and validation, None for all.
+        tasks: `trials.Task`, or its text: a registered name, a directory or glob of Parquet files,
+            ``module:attribute`` or ``file.py:name``, each with sizes, such as ``digits@rows=500``.
+        rows: of the tasks that name none: at most so many for training and validation, None for all.
+        splits: seeds of the split that tasks of fewer than 1,000 rows are run with, each a task of its own.
         spaces: what is compared: registered names, ``module:attribute`` or ``file.py:name``.
         single: the single-design space that is judged against the others.
         defaults: single-design spaces that stand for what a practitioner does without search.
@@ -47,8 +50,9 @@ class SearchConfig:
     """
 
     name: str
-    tasks: tuple[str, ...]
+    tasks: tuple[str | Task, ...]
     rows: int | None = None
+    splits: int = 1
     spaces: tuple[str, ...] = ("flexconv", "twin")
     single: str = "flexconv"
     defaults: tuple[str, ...] = ("twin_3x3", "twin_7x7")
@@ -76,11 +80,12 @@ class SearchConfig:
         for name in ("tasks", "spaces", "defaults", "constraints"):
             _require(isinstance(getattr(self, name), tuple), f"{name} must be a tuple", getattr(self, name))
         _require(bool(self.tasks), "tasks must name at least one task", self.tasks)
-        _require(len(set(self.tasks)) == len(self.tasks), "tasks must differ", self.tasks)
+        names = [task.name for task in self.the_tasks()]
+        _require(len(set(names)) == len(names), "tasks must differ in their names", ", ".join(names))
         _require(bool(self.spaces), "spaces must name at least one space", self.spaces)
         spaces = self.all_spaces
         _require(len(set(spaces)) == len(spaces), "spaces and defaults must differ", spaces)
-        for name in ("population", "seeds", "grace_epochs", "cpus_per_trial"):
+        for name in ("splits", "population", "seeds", "grace_epochs", "cpus_per_trial"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
         for name in ("repeats", "search_trials", "search_seeds", "finalist_seeds", "seed"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
@@ -105,6 +110,15 @@ class SearchConfig:
     def judged_budget(self) -> int:
         """Designs whose expected best the single design is judged against."""
         return self.budget if self.budget is not None else max(1, self.population // 5)
+
+    def the_tasks(self) -> tuple[Task, ...]:
+        """The tasks, with the run's number of rows put in where they name none.
+
+        Raises:
+            ValueError: a text does not describe a task.
+        """
+        asked = (as_task(task) for task in self.tasks)
+        return tuple(task if task.rows is not None else replace(task, rows=self.rows) for task in asked)
 
     def the_recipe(self) -> Recipe:
         """The recipe with the run's number of epochs put in.

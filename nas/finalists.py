@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from trials.record import EpochMetrics, TestMetrics, Trial, TrialRecord
-from trials.task import Task, open_test
+from trials.task import TaskData, open_test
 from trials.training import Verdict, run_trial
 
 WEIGHTS = "weights.safetensors"
 
 
 def train_and_test(
-    trial: Trial, task: Task, report: Callable[[EpochMetrics], Verdict], folder: Path
+    trial: Trial, task: TaskData, report: Callable[[EpochMetrics], Verdict], folder: Path
 ) -> TrialRecord | None:
     """Run a trial; a finalist that completes is also scored on the test split.
 
@@ -38,7 +38,7 @@ def train_and_test(
         return replace(record, status="failed", reason=reason)
 
 
-def test(trial: Trial, task: Task, weights: Path) -> TestMetrics:
+def test(trial: Trial, task: TaskData, weights: Path) -> TestMetrics:
     """Error and loss of stored weights on the test split."""
     from safetensors.torch import load_model
 
@@ -47,6 +47,6 @@ def test(trial: Trial, task: Task, weights: Path) -> TestMetrics:
 
     model = build(trial.architecture, task.shape)
     load_model(model, weights)
-    rows = open_test(trial.source, trial.rows)
+    rows = open_test(trial.task)
     scored = evaluate(model, rows, task)
     return TestMetrics(error=scored.error, loss=scored.loss, rows=len(rows))

@@ -25,6 +25,7 @@ from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
 from trials.record import SCHEMA, Trial, TrialRecord
+from trials.reference import Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,19 +48,22 @@ class RunTask:
     """A task as the run uses it.
 
     Attributes:
-        name, reference, source: in the records; in the configuration; what opens it.
+        task: what opens it, from any working directory.
         shape: of its inputs.
         mean, std: per channel, of the training rows: what inputs are normalised with.
         digest: of its rows.
     """
 
-    name: str
-    reference: str
-    source: str
+    task: Task
     shape: TaskShape
     mean: tuple[float, ...]
     std: tuple[float, ...]
     digest: str
+
+    @property
+    def name(self) -> str:
+        """In the records."""
+        return self.task.name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

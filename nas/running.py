@@ -29,10 +29,11 @@ from nas.run_directory import (
     new_run_path,
 )
 from nas.writer import Shown, Writer
-from search_spaces.lookup import absolute
+from trials.description import FEW_ROWS, notes
+from trials.finding import everywhere
 from trials.plain import dumps
 from trials.record import Study, TrialRecord
-from trials.task import TASKS, open_task
+from trials.task import TaskData, open_task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +111,6 @@ def _run(
     address: str | None,
     gpus_per_trial: float | None,
 ) -> RunResult:
-    from nas.schedule import Source
     from nas.search import Event, execute
 
     progress = Progress(console)
@@ -135,7 +135,7 @@ def _run(
                 progress.epoch(trial, content)
         progress.show()
 
-    sources = tuple(Source(task.source, task.name) for task in info.tasks)
+    tasks = tuple(each.task for each in info.tasks)
     shapes = {task.name: task.shape for task in info.tasks}
     began = time.time()
     studies: list[Study] = []
@@ -144,7 +144,7 @@ def _run(
         try:
             finished = execute(
                 config,
-                sources,
+                tasks,
                 shapes,
                 directory,
                 address=address,
@@ -190,39 +190,30 @@ def experiment_of(directory: RunDirectory, info: RunInfo) -> str:
 
 
 def _open_tasks(config: SearchConfig, console: Console) -> tuple[RunTask, ...]:
-    tasks = []
-    for reference in config.tasks:
-        source = _source(reference)
-        task = open_task(source, config.rows)
-        console.print(
-            f"task {task.name}: {task.shape}, {task.shape.classes} classes, {len(task.train)} training, "
-            f"{len(task.select)} + {len(task.report)} validation rows",
-            soft_wrap=True,
-            highlight=False,
-        )
-        tasks.append(
-            RunTask(
-                name=task.name,
-                reference=reference,
-                source=source,
-                shape=task.shape,
-                mean=tuple(map(float, task.mean)),
-                std=tuple(map(float, task.std)),
-                digest=task.digest,
-            )
-        )
-    names = [Study(task=task.name, space="", kind="search").name for task in tasks]
+    found = []
+    for asked in config.the_tasks():
+        task = everywhere(asked)
+        data = open_task(task)
+        splits = config.splits if data.learning_rows < FEW_ROWS else 1
+        for seed in range(task.split, task.split + splits):
+            data = data if seed == task.split else open_task(replace(task, split=seed))
+            found.append(_shown(data, console))
+    names = [Study(task=task.name, space="", kind="search").name for task in found]
     if len(set(names)) < len(names):
-        named = ", ".join(task.name for task in tasks)
+        named = ", ".join(task.name for task in found)
         raise ValueError(f"two tasks have the same name in file names: {named}; rename a directory")
-    return tuple(tasks)
+    return tuple(found)
 
 
-def _source(reference: str) -> str:
-    """What opens the task from any working directory; a registered name goes before a folder of that name."""
-    if reference not in TASKS and Path(reference).expanduser().is_dir():
-        return str(Path(reference).expanduser().resolve())
-    return absolute(reference)
+def _shown(data: TaskData, console: Console) -> RunTask:
+    lines = [
+        f"task {data.name}: {data.shape}, {data.shape.classes} classes, {len(data.train)} training, "
+        f"{len(data.select)} + {len(data.report)} validation rows",
+        *(f"  note: {text}" for text in notes(data)),
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)
+    return RunTask(task=data.task, shape=data.shape, mean=data.mean, std=data.std, digest=data.digest)
 
 
 def _open_spaces(config: SearchConfig, tasks: tuple[RunTask, ...]) -> tuple[RunSpace, ...]:

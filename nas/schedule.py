@@ -22,18 +22,11 @@ from search_spaces.architecture import Architecture
 from search_spaces.constraints import ENUMERATED
 from search_spaces.space import Space, TaskShape, Values
 from trials.record import EpochMetrics, Study, Trial, TrialRecord
+from trials.reference import Task
 
 Wait = Literal["wait"]
 Verdict = Literal["continue", "stop", "pause"]
 MAX_ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A task as the run names it: what opens it, and its name in records."""
-
-    source: str
-    name: str
 
 
 @dataclass(slots=True)
@@ -62,7 +55,7 @@ class Schedule:
     def __init__(
         self,
         config: SearchConfig,
-        tasks: tuple[Source, ...],
+        tasks: tuple[Task, ...],
         spaces: Mapping[tuple[str, str], Space],
         shapes: Mapping[str, TaskShape],
         directory: RunDirectory,
@@ -130,7 +123,7 @@ class Schedule:
 
     # ------------------------------------------------------------------ what a run consists of
 
-    def _studies(self, task: Source, space: Space, shape: TaskShape) -> list[_Plan]:
+    def _studies(self, task: Task, space: Space, shape: TaskShape) -> list[_Plan]:
         config = self.config
         admits = admission(space, shape, config.constraints)
 
@@ -168,24 +161,21 @@ class Schedule:
             ]
         return plans
 
-    def _trial(self, study: Study, number: int, task: Source, space: Space, values: Values) -> Trial:
+    def _trial(self, study: Study, number: int, task: Task, space: Space, values: Values) -> Trial:
         return Trial(
             study=study,
             number=number,
-            source=task.source,
-            rows=self.config.rows,
+            task=task,
             architecture=space.decode(values),
             values=values,
             recipe=self._recipe.for_space(space.name),
             seed=derived_seed(self.config.seed, study.name, number),
         )
 
-    def _drawn(
-        self, study: Study, task: Source, space: Space, designs: list[Values]
-    ) -> Callable[[int], Trial]:
+    def _drawn(self, study: Study, task: Task, space: Space, designs: list[Values]) -> Callable[[int], Trial]:
         return lambda number: self._trial(study, number, task, space, designs[number])
 
-    def _proposed(self, study: Study, task: Source, space: Space, sampler: Sampler) -> Callable[[int], Trial]:
+    def _proposed(self, study: Study, task: Task, space: Space, sampler: Sampler) -> Callable[[int], Trial]:
         def propose(number: int) -> Trial:
             values = sampler.ask()
             try:

@@ -41,10 +41,11 @@ from nas.config import SearchConfig
 from nas.interrupt import asked_to_stop
 from nas.open_space import open_space
 from nas.run_directory import RunDirectory
-from nas.schedule import Schedule, Source, Verdict, Wait, failed_record
+from nas.schedule import Schedule, Verdict, Wait, failed_record
 from search_spaces.space import TaskShape
 from trials.record import EpochMetrics, Trial, TrialRecord
-from trials.task import Task
+from trials.reference import Task
+from trials.task import TaskData
 
 Event = tuple[Literal["started", "epoch", "ended"], Trial, EpochMetrics | TrialRecord | None]
 POLL_SECONDS = 0.25
@@ -60,7 +61,7 @@ class Board:
         self._broken = ""
 
     def start(
-        self, config: SearchConfig, tasks: tuple[Source, ...], shapes: dict[str, TaskShape], path: Path
+        self, config: SearchConfig, tasks: tuple[Task, ...], shapes: dict[str, TaskShape], path: Path
     ) -> list[TrialRecord]:
         """Make the schedule, apart from the constructor so that its errors reach the driver as they are.
 
@@ -122,7 +123,7 @@ def work(slot: dict[str, int], board: Any, path: Path, threads: int, share: floa
                 continue
             report = partial(_report, board, trial)
             try:
-                task = _open(trial.source, trial.rows)
+                task = _open(trial.task)
                 record = train_and_test(trial, task, report, RunDirectory(path).folder(trial.id))
             except Exception:
                 record = failed_record(trial, _reason())
@@ -138,10 +139,10 @@ def _report(board: Any, trial: Trial, metrics: EpochMetrics) -> Verdict:
 
 
 @lru_cache(maxsize=4)
-def _open(source: str, rows: int | None) -> Task:
+def _open(task: Task) -> TaskData:
     from trials.task import open_task
 
-    return open_task(source, rows)
+    return open_task(task)
 
 
 def _reason() -> str:
@@ -158,7 +159,7 @@ class _Quiet(TrialProgressCallback):
 
 def execute(
     config: SearchConfig,
-    tasks: tuple[Source, ...],
+    tasks: tuple[Task, ...],
     shapes: dict[str, TaskShape],
     directory: RunDirectory,
     *,

@@ -124,7 +124,7 @@ def serve(path: Path, say: Callable[[str], None], port: int = 5000) -> None:
 
 def task_list() -> RenderableType:
     """The registered tasks, one line each."""
-    from trials.task import TASKS
+    from trials.finding import TASKS
 
     table = _table(
         "tasks (or a directory of Parquet files, module:attribute, file.py:name)", ("task", "what it is")
@@ -136,7 +136,8 @@ def task_list() -> RenderableType:
 
 def one_task(name: str) -> RenderableType:
     """Shape, classes and splits of a task."""
-    from trials.task import describe, open_task
+    from trials.description import describe
+    from trials.task import open_task
 
     task = open_task(name)
     table = _table(f"task {task.name}", ("", ""))

@@ -25,11 +25,13 @@ class TaskShape:
         extent: samples along each axis of the input, e.g. ``(784,)`` or ``(28, 28)``; 1 to 3 axes.
         channels: input channels.
         classes: number of classes.
+        variable: series differ in length, `extent` at most; a network's input then holds NaN after the end.
     """
 
     extent: tuple[int, ...]
     channels: int
     classes: int
+    variable: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.extent) <= 3 or min(self.extent) < 1:

@@ -140,20 +140,24 @@ print(float((program(raw) - expected).abs().max() / expected.abs().max()))
 @pytest.mark.parametrize("space", ["flexconv", "twin"])
 def test_an_exported_network_runs_in_a_fresh_process(folder: Path, space: str, tmp_path: Path) -> None:
     target = tmp_path / "network"
-    done = nas("export", "run", "--task", "digits@200", "--space", space, "--to", str(target), cwd=folder)
+    done = nas(
+        "export", "run", "--task", "digits@rows=200", "--space", space, "--to", str(target), cwd=folder
+    )
     assert done.returncode == 0, done.stderr
     assert {path.name for path in target.iterdir()} == {"model.safetensors", "architecture.json", "model.pt2"}
     fresh = subprocess.run(
         [sys.executable, "-c", FRESH, str(target)], capture_output=True, text=True, check=True
     )
     assert float(fresh.stdout) < 1e-4
-    again = nas("export", "run", "--task", "digits@200", "--space", space, "--to", str(target), cwd=folder)
+    again = nas(
+        "export", "run", "--task", "digits@rows=200", "--space", space, "--to", str(target), cwd=folder
+    )
     assert again.returncode == 2
     assert "not empty" in again.stderr
 
 
 def test_exporting_what_is_not_there_names_what_is(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there are: digits@200 flexconv, digits@200 twin"):
+    with pytest.raises(ValueError, match="there are: digits@rows=200 flexconv, digits@rows=200 twin"):
         export(folder / "run", task="digits", space="twin", to=tmp_path / "x")
 
 
@@ -161,7 +165,7 @@ def test_a_damaged_weight_file_leaves_no_export(folder: Path, tmp_path: Path) ->
     shutil.copytree(folder / "run", tmp_path / "run")
     for weights in tmp_path.glob("run/trials/*twin.finalist*/weights.safetensors"):
         weights.write_bytes(weights.read_bytes()[:100])
-    done = nas("export", "run", "--task", "digits@200", "--space", "twin", "--to", "out", cwd=tmp_path)
+    done = nas("export", "run", "--task", "digits@rows=200", "--space", "twin", "--to", "out", cwd=tmp_path)
     assert done.returncode == 2
     assert "weights.safetensors" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
@@ -187,5 +191,5 @@ def test_the_same_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert result.path == Path("runs/small")
     assert {level.space for level in result.comparison.tasks[0].defaults} == {"twin_3x3"}
     assert compare(result.path) == result.comparison
-    done = export(result.path, task="digits@200", space="flexconv", to="network")
+    done = export(result.path, task="digits@rows=200", space="flexconv", to="network")
     assert done.difference < 1e-4

@@ -9,18 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from trials.finding import TASKS
     from trials.recipe import RECIPES, Recipe
     from trials.record import Trial, TrialRecord
-    from trials.task import TASKS, Task, open_task
+    from trials.reference import Task
+    from trials.task import TaskData, open_task
     from trials.training import run_trial
 
-__all__ = ["RECIPES", "TASKS", "Recipe", "Task", "Trial", "TrialRecord", "open_task", "run_trial"]
+__all__ = ["RECIPES", "TASKS", "Recipe", "Task", "TaskData", "Trial", "TrialRecord", "open_task", "run_trial"]
 
 _HOMES = {
     "RECIPES": "trials.recipe",
     "Recipe": "trials.recipe",
-    "TASKS": "trials.task",
-    "Task": "trials.task",
+    "TASKS": "trials.finding",
+    "Task": "trials.reference",
+    "TaskData": "trials.task",
     "open_task": "trials.task",
     "Trial": "trials.record",
     "TrialRecord": "trials.record",

@@ -14,7 +14,8 @@ from search_spaces.architecture import Architecture
 from trials.plain import dumps, from_plain
 from trials.recipe import STANDARD
 from trials.record import EpochMetrics, Study, Trial, Verdict
-from trials.task import open_task, task_name
+from trials.reference import Task
+from trials.task import open_task
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m trials", description="Train and score one design.")
     parser.add_argument("design", type=Path, help="design.json of a run, or the JSON of an architecture")
-    parser.add_argument("--task", help="a task's name, directory or module:attribute (default: the design's)")
+    parser.add_argument(
+        "--task",
+        help="a task, such as digits@rows=500 or a directory (default: the design's, with its sizes)",
+    )
     parser.add_argument("--rows", type=int, help="use at most so many rows (default: the design's, else all)")
     parser.add_argument(
         "--seed", type=int, help="of the training; also numbers the trial (default: the design's)"
@@ -49,10 +53,9 @@ def _trial(path: Path, source: str | None, rows: int | None, seed: int | None) -
         if source is None:
             raise ValueError(f"{path} is an architecture and names no task; give one with --task")
         trial = Trial(
-            study=Study(task=task_name(source, rows), space="external", kind="population"),
+            study=Study(task=source, space="external", kind="population"),
             number=0,
-            source=source,
-            rows=rows,
+            task=Task.parse(source),
             architecture=Architecture.from_dict(data),
             values={},
             recipe=STANDARD.for_space("external"),
@@ -60,13 +63,16 @@ def _trial(path: Path, source: str | None, rows: int | None, seed: int | None) -
         )
     else:
         trial = from_plain(Trial, data, str(path))
-    source = trial.source if source is None else source
-    rows = trial.rows if rows is None else rows
+    task = trial.task
+    if source is not None:
+        asked = Task.parse(source)
+        task = task.at(source) if asked == Task(source=source) else asked
+    if rows is not None:
+        task = dataclasses.replace(task, rows=rows)
     return dataclasses.replace(
         trial,
-        source=source,
-        rows=rows,
-        study=dataclasses.replace(trial.study, task=task_name(source, rows)),
+        task=task,
+        study=dataclasses.replace(trial.study, task=task.name),
         number=trial.number if seed is None else seed,  # a repeat is a trial of its own
         seed=trial.seed if seed is None else seed,
     )
@@ -76,7 +82,7 @@ def _run(trial: Trial, to: Path) -> int:
     from trials.checkpoint import CHECKPOINT
     from trials.training import run_trial
 
-    task = open_task(trial.source, trial.rows)
+    task = open_task(trial.task)
     folder = to / "trials" / trial.id
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "design.json", dumps(trial))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trials.task import Rows, Task
+from trials.task import Rows, TaskData
 
 BATCH = 256
 """Rows of one forward pass; fixed, so that a result does not depend on who asks for it."""
@@ -28,7 +28,7 @@ class Score(NamedTuple):
     loss: float
 
 
-def to_tensors(rows: Rows, task: Task, device: torch.device) -> Tensors:
+def to_tensors(rows: Rows, task: TaskData, device: torch.device) -> Tensors:
     """Normalised copies of rows on a device: (rows, channels, *extent) and (rows,)."""
     per_channel = (1, -1, *(1 for _ in task.shape.extent))
     mean, std = (torch.tensor(each).view(per_channel) for each in (task.mean, task.std))
@@ -49,6 +49,6 @@ def score(model: nn.Module, rows: Tensors) -> Score:
     return Score(int(wrong) / len(rows.labels), float(loss) / len(rows.labels))
 
 
-def evaluate(model: nn.Module, rows: Rows, task: Task) -> Score:
+def evaluate(model: nn.Module, rows: Rows, task: TaskData) -> Score:
     """`score` on rows as a task gives them, on the device the model is on."""
     return score(model, to_tensors(rows, task, next(model.parameters()).device))

@@ -105,7 +105,7 @@ class _Part:
                     f"{len(self.known)} classes, {self.known[0]} to {self.known[-1]}; drop the row, or add "
                     f"the class to {'the declared names' if self.columns.names else 'the training files'}"
                 )
-            found.append(places.to_numpy().astype(np.int64))
+            found.append(np.from_dlpack(places.combine_chunks()).astype(np.int64))  # to_numpy imports pandas
         return np.concatenate(found)
 
     def groups(self) -> NDArray[np.generic] | None:

@@ -12,8 +12,9 @@ from typing import Literal
 
 from search_spaces.architecture import Architecture
 from trials.recipe import Recipe
+from trials.reference import Task
 
-SCHEMA = 1
+SCHEMA = 2
 Kind = Literal["population", "search", "finalist"]
 Status = Literal["completed", "stopped", "failed"]
 Verdict = Literal["continue", "stop", "pause"]
@@ -25,7 +26,7 @@ class Study:
     """Trials that belong together: one task, one space, one purpose, one seed.
 
     Attributes:
-        task: the task's name in records, e.g. ``"digits"`` or ``"fashion_mnist@2000"``.
+        task: the task's name in records, e.g. ``"digits"`` or ``"fashion_mnist@rows=2000"``.
         space: the space's name.
         kind: ``population`` (drawn at random, whole recipe), ``search`` (proposed by a sampler, may be
             stopped) or ``finalist`` (the selected design, retrained with fresh seeds, tested once).
@@ -41,7 +42,7 @@ class Study:
     def name(self) -> str:
         """A file-safe name, unique in a run."""
         parts = (self.task, self.space, self.kind, str(self.seed))
-        return ".".join(re.sub(r"[^A-Za-z0-9_@-]+", "-", part) for part in parts)
+        return ".".join(re.sub(r"[^A-Za-z0-9_@=,-]+", "-", part) for part in parts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +52,7 @@ class Trial:
     Attributes:
         study: what the trial belongs to.
         number: position in its study, from 0.
-        source: what to open the task with: a registered name, a path, ``module:attribute``.
-        rows: at most so many rows of the task are used, None for all.
+        task: what to open.
         architecture: the design.
         values: the choices of its space that gave it.
         recipe: with the learning rate and weight decay of the space put in.
@@ -62,8 +62,7 @@ class Trial:
 
     study: Study
     number: int
-    source: str
-    rows: int | None = None
+    task: Task
     architecture: Architecture
     values: dict[str, str | int | float | bool | None]
     recipe: Recipe

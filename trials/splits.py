@@ -1,6 +1,6 @@
-"""Which row goes where: test, train and the two halves of validation. One fixed seed, labels and groups only.
+"""Which row goes where: test, train and the two halves of validation.
 
-All choices depend on the labels (and groups) alone, so variants of one dataset share their split.
+All choices depend on the seed, the labels and the groups alone, so variants of one dataset share their split.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trials.dataset import Dataset, Ints
+from trials.dataset import Ints
 
-SEED = 0
 SHARE = 0.2
 """Share of the rows that is carved where there is no official test or validation split."""
 
 
-def carve(rows: Ints, labels: Ints, groups: NDArray[np.generic] | None, least: int) -> tuple[Ints, Ints]:
+def carve(
+    rows: Ints, labels: Ints, groups: NDArray[np.generic] | None, least: int, seed: int
+) -> tuple[Ints, Ints]:
     """Some rows in two: (kept, carved). Whole groups where there are groups, else the same share a class.
 
     Args:
         rows: positions to divide; `labels` and `groups` are indexed by them.
         least: rows of every class that are carved at least (not with groups).
     """
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     if groups is not None:
         taken = _some_groups(groups[rows], rng)
     else:
@@ -36,12 +37,12 @@ def carve(rows: Ints, labels: Ints, groups: NDArray[np.generic] | None, least: i
     return rows[~taken], rows[taken]
 
 
-def subset(rows: Ints, labels: Ints, count: int, least: int) -> Ints:
+def subset(rows: Ints, labels: Ints, count: int, least: int, seed: int) -> Ints:
     """`count` of the rows, classes in the proportions they have, `least` of each class before all else.
 
     Smaller subsets lie within larger ones.
     """
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     turn = np.empty(len(rows))
     for members in _classes(labels[rows]):
         own = (np.arange(len(members)) + 0.5) / len(members)
@@ -50,9 +51,9 @@ def subset(rows: Ints, labels: Ints, count: int, least: int) -> Ints:
     return np.sort(rows[np.argsort(turn, kind="stable")[:count]])
 
 
-def halve(rows: Ints, labels: Ints) -> tuple[Ints, Ints]:
+def halve(rows: Ints, labels: Ints, seed: int) -> tuple[Ints, Ints]:
     """Two halves with the same classes; where a class is odd, the odd row goes to the smaller half."""
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     halves: tuple[list[int], list[int]] = ([], [])
     for members in _classes(labels[rows]):
         order = rng.permutation(members)
@@ -61,14 +62,6 @@ def halve(rows: Ints, labels: Ints) -> tuple[Ints, Ints]:
         halves[1 - first].extend(order[1::2])
     first_half, second_half = (np.sort(np.array(half, dtype=np.int64)) for half in halves)
     return rows[first_half], rows[second_half]
-
-
-def carve_test(dataset: Dataset) -> tuple[Ints, Ints]:
-    """Positions in `dataset.train`: (left for training and validation, test). No test if it is official."""
-    everything = np.arange(dataset.train.size)
-    if dataset.test is not None:
-        return everything, everything[:0]
-    return carve(everything, dataset.train.labels(), dataset.train.groups(), least=1)
 
 
 def check_classes(labels: Ints, names: Sequence[str], least: int, what: str) -> None:

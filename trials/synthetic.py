@@ -27,7 +27,7 @@ import numpy as np
 from trials import surroundings
 from trials.plain import dumps, from_plain, to_plain
 from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going
-from trials.task import Task
+from trials.task import TaskData
 
 OPTIMUM = 5
 """The kernel size that is best everywhere."""
@@ -40,7 +40,7 @@ CHECKPOINT = "checkpoint.json"
 
 def run_trial(
     trial: Trial,
-    task: Task,
+    task: TaskData,
     *,
     report: Callable[[EpochMetrics], Verdict] = keep_going,
     folder: Path | None = None,
@@ -102,7 +102,7 @@ def distance(trial: Trial) -> float:
     return sum(abs(math.log2(kernel / OPTIMUM)) for kernel in kernels) / len(kernels)
 
 
-def _metrics(trial: Trial, task: Task, epoch: int) -> EpochMetrics:
+def _metrics(trial: Trial, task: TaskData, epoch: int) -> EpochMetrics:
     final = min(0.05 + 0.1 * distance(trial), task.majority_error)
     level = final + (task.majority_error - final) * math.exp(-5 * epoch / trial.recipe.epochs)
     rng = np.random.default_rng((trial.seed, int(trial.architecture.id, 16), epoch))

@@ -23,7 +23,7 @@ from trials.evaluation import BATCH, score, to_tensors
 from trials.plain import from_plain, to_plain
 from trials.recipe import Recipe
 from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going
-from trials.task import Task
+from trials.task import TaskData
 
 __all__ = ["Verdict", "keep_going", "learning_rate", "run_trial"]
 
@@ -55,7 +55,7 @@ class _Progress:
 
 def run_trial(
     trial: Trial,
-    task: Task,
+    task: TaskData,
     *,
     report: Callable[[EpochMetrics], Verdict] = keep_going,
     folder: Path | None = None,
@@ -92,7 +92,7 @@ def run_trial(
 
 def _train(
     trial: Trial,
-    task: Task,
+    task: TaskData,
     progress: _Progress,
     report: Callable[[EpochMetrics], Verdict],
     folder: Path | None,
@@ -236,7 +236,7 @@ def _mask_factor(trial: Trial) -> float:
 
 
 def _cost(
-    trial: Trial, task: Task, model: nn.Module, batch: int = BATCH, training: bool = False
+    trial: Trial, task: TaskData, model: nn.Module, batch: int = BATCH, training: bool = False
 ) -> Complexity:
     """At the present kernel sizes; `training`: at those that a training step computes."""
     return complexity(
@@ -265,7 +265,9 @@ def _set_random_state(states: list[Tensor]) -> None:
         torch.cuda.set_rng_state_all(states[1:])
 
 
-def _record(trial: Trial, task: Task, progress: _Progress, status: Status, reason: str = "") -> TrialRecord:
+def _record(
+    trial: Trial, task: TaskData, progress: _Progress, status: Status, reason: str = ""
+) -> TrialRecord:
     accelerated = torch.cuda.is_available()
     return TrialRecord(
         trial=trial,

@@ -114,8 +114,10 @@ def refuse_differing_recipes(records: Sequence[TrialRecord]) -> None:
         _refuse(first, record, _recipe_fields(record.trial.recipe, exclude=FREE_PER_SPACE), "in one task")
         sibling = of_space.setdefault((study.task, study.space), record)
         _refuse(sibling, record, FREE_PER_SPACE, "in one space of a task")
-        if first.trial.rows != record.trial.rows:
-            raise _difference("rows", first.trial.rows, record.trial.rows, first, record, "in one task")
+        if first.trial.task != record.trial.task:
+            raise _difference(
+                "task", str(first.trial.task), str(record.trial.task), first, record, "in one task"
+            )
         for name in SAME_IN_A_TASK if record.status != "failed" else ():
             value = getattr(record, name)
             known = of_data.setdefault((study.task, name), record) if value != "" else record

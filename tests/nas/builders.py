@@ -11,6 +11,7 @@ from nas.efficiency import Plan, SpaceComparison, TaskComparison, compare_record
 from search_spaces.architecture import Architecture
 from trials.recipe import STANDARD, Recipe
 from trials.record import EpochMetrics, Kind, Status, Study, TestMetrics, Trial, TrialRecord
+from trials.reference import Task
 
 ROWS = 400
 PLAN = Plan(single="flexconv", searched=("twin",), defaults=("twin_3x3", "twin_7x7"), budget=20)
@@ -83,7 +84,7 @@ def record(
         trial=Trial(
             study=Study(task=task, space=space, kind=kind, seed=study_seed),
             number=number,
-            source=task,
+            task=Task(source=task),
             architecture=architecture or design(number, space),
             values={"number": number},
             recipe=recipe,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nas.config import SearchConfig
 from nas.run_directory import RunDirectory
-from nas.schedule import Schedule, Source
+from nas.schedule import Schedule
 from search_spaces import SPACES
 from trials.record import EpochMetrics, Trial, Verdict
 from trials.synthetic import run_trial
@@ -38,9 +38,9 @@ def schedule_of(config: SearchConfig, path: Path, resume: bool = False) -> Sched
     with directory.claimed(config, resume):
         pass
     tasks, spaces, shapes = [], {}, {}
-    for source in config.tasks:
-        task = open_task(source, config.rows)
-        tasks.append(Source(source, task.name))
+    for each in config.the_tasks():
+        task = open_task(each)
+        tasks.append(each)
         shapes[task.name] = task.shape
         spaces |= {(task.name, name): SPACES[name](task.shape) for name in config.all_spaces}
     return Schedule(config, tuple(tasks), spaces, shapes, directory)
@@ -71,7 +71,7 @@ def drive(
             return "pause" if (trial.id, metrics.epoch) == pause else told
 
         folder = checkpoints / trial.id if checkpoints else None
-        record = run_trial(trial, open_task(trial.source, trial.rows), report=report, folder=folder)
+        record = run_trial(trial, open_task(trial.task), report=report, folder=folder)
         if record is None:
             break
         schedule.finish(0, record)

@@ -50,7 +50,7 @@ def test_records_come_back_and_broken_ones_are_named(tmp_path: Path) -> None:
         directory.put_record(record(number=number))
     paths = sorted(tmp_path.glob("trials/*/record.json"))
     paths[1].write_text(paths[1].read_text()[:200])
-    paths[2].write_text(paths[2].read_text().replace('"schema": 1', '"schema": 99'))
+    paths[2].write_text(paths[2].read_text().replace('"schema": 2', '"schema": 99'))
     records, unreadable = directory.read_records()
     assert [each.trial.id for each in records] == [whole.trial.id]
     assert len(unreadable) == 2

@@ -113,7 +113,7 @@ def test_paused_hands_out_nothing_and_tells_trials_to_pause(tmp_path: Path) -> N
         answers.append(schedule.report(trial, metrics))
         return schedule.report(trial, metrics)
 
-    assert run_trial(trial, open_task(trial.source, trial.rows), report=report, folder=tmp_path / "t") is None
+    assert run_trial(trial, open_task(trial.task), report=report, folder=tmp_path / "t") is None
     assert answers == ["pause"]
 
 
@@ -138,13 +138,13 @@ def test_a_kill_between_two_rungs_changes_no_later_decision(tmp_path: Path) -> N
 def test_a_removed_trial_is_run_again_and_a_removed_searched_one_refused(tmp_path: Path) -> None:
     schedule = schedule_of(SMALL, tmp_path)
     drive(schedule)
-    shutil.rmtree(tmp_path / "trials" / "digits@200.twin.population.0.0001")
+    shutil.rmtree(tmp_path / "trials" / "digits@rows=200.twin.population.0.0001")
     resumed = schedule_of(SMALL, tmp_path, resume=True)
     (again,) = drive(resumed)
-    assert again.id == "digits@200.twin.population.0.0001"
+    assert again.id == "digits@rows=200.twin.population.0.0001"
     assert again == schedule.records[again.id].trial
-    shutil.rmtree(tmp_path / "trials" / "digits@200.twin.search.0.0002")
-    with pytest.raises(ValueError, match=r"trial 2 of digits@200\.twin\.search\.0 is missing"):
+    shutil.rmtree(tmp_path / "trials" / "digits@rows=200.twin.search.0.0002")
+    with pytest.raises(ValueError, match=r"trial 2 of digits@rows=200\.twin\.search\.0 is missing"):
         schedule_of(SMALL, tmp_path, resume=True)
 
 

@@ -14,7 +14,6 @@ import pytest
 
 from nas.config import SearchConfig
 from nas.run_directory import RunDirectory
-from nas.schedule import Source
 from nas.search import Event, execute
 from tests.nas.runs import SMALL, TRIALS
 from trials.plain import dumps
@@ -27,11 +26,11 @@ ROOT = Path(__file__).parent.parent.parent
 def run_all(config: SearchConfig, path: Path, resume: bool = False) -> list[Event]:
     """Everything that happened in a run on a cluster of this machine."""
     directory, happened = RunDirectory(path), []
-    tasks = [open_task(source, config.rows) for source in config.tasks]
+    tasks = [open_task(each) for each in config.the_tasks()]
     with directory.claimed(config, resume):
         finished = execute(
             config,
-            tuple(Source(source, task.name) for source, task in zip(config.tasks, tasks)),
+            config.the_tasks(),
             {task.name: task.shape for task in tasks},
             directory,
             address=None,

@@ -11,7 +11,7 @@ from trials import recipe, record, task
 
 
 def trial(
-    of: task.Task,
+    of: task.TaskData,
     space: str = "twin_3x3",
     *,
     kind: record.Kind = "population",
@@ -24,8 +24,7 @@ def trial(
     return record.Trial(
         study=record.Study(task=of.name, space=space, kind=kind),
         number=0,
-        source=of.name.partition("@")[0],
-        rows=int(of.name.partition("@")[2]) if "@" in of.name else None,
+        task=of.task,
         architecture=drawn.decode(values),
         values=values,
         recipe=dataclasses.replace(recipe.STANDARD, **recipe_fields),

@@ -52,7 +52,7 @@ def test_runs_without_ray_optuna_and_mlflow(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["design.json", "record.json"]
     found = plain.from_plain(record.TrialRecord, json.loads((folder / "record.json").read_text()))
     assert found.trial == plain.from_plain(record.Trial, json.loads((folder / "design.json").read_text()))
-    assert folder.name == found.trial.id == "digits@200.external.population.0.0000"
+    assert folder.name == found.trial.id == "digits@rows=200.external.population.0.0000"
     assert found.status == "completed" and found.error < 0.5
 
 
@@ -71,7 +71,7 @@ def test_records_are_read_without_torch() -> None:
 def test_a_design_of_a_run_is_trained_as_it_stands(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = trial(task.open_task("digits", 200), kind="finalist", epochs=1, seed=4)
+    wanted = trial(task.open_task("digits@rows=200"), kind="finalist", epochs=1, seed=4)
     design = tmp_path / "design.json"
     design.write_text(plain.dumps(wanted))
     assert command.main([str(design), "--to", str(tmp_path)]) == 0
@@ -79,7 +79,7 @@ def test_a_design_of_a_run_is_trained_as_it_stands(
     found = plain.from_plain(record.TrialRecord, json.loads((folder / "record.json").read_text()))
     assert found.trial == wanted and (folder / "weights.safetensors").is_file()
     assert command.main([str(design), "--seed", "9", "--rows", "300", "--to", str(tmp_path)]) == 0
-    text = (tmp_path / "trials" / "digits@300.twin_3x3.finalist.0.0009" / "record.json").read_text()
+    text = (tmp_path / "trials" / "digits@rows=300.twin_3x3.finalist.0.0009" / "record.json").read_text()
     assert json.loads(text)["trial"]["seed"] == 9
     assert "completed; written to" in capsys.readouterr().out
 
@@ -87,7 +87,7 @@ def test_a_design_of_a_run_is_trained_as_it_stands(
 def test_a_failed_trial_is_recorded_and_exits_with_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = trial(task.open_task("digits", 200), learning_rate=1e30)
+    wanted = trial(task.open_task("digits@rows=200"), learning_rate=1e30)
     design = tmp_path / "design.json"
     design.write_text(plain.dumps(wanted))
     assert command.main([str(design), "--to", str(tmp_path)]) == 1

@@ -135,13 +135,11 @@ def test_a_group_is_on_one_side_of_a_split(tmp_path: Path) -> None:
     assert sum(map(len, sets)) == 10 and set.union(*sets) == set(range(10))
 
 
-def test_only_the_rows_that_are_used_are_decoded(tmp_path: Path) -> None:
+def test_broken_test_rows_are_found_before_anything_is_trained(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", image_table(60))
     write(tmp_path / "test.parquet", image_table(9, {4: {"bytes": b"no image", "path": None}}))
-    opened = task.open_task(str(tmp_path), 30)
-    assert len(opened.train) + len(opened.select) + len(opened.report) == 30
     with pytest.raises(ValueError, match=r"test\.parquet, row 4"):
-        task.open_test(str(tmp_path))
+        task.open_task(f"{tmp_path}@rows=30")
 
 
 BROKEN_ROWS: dict[str, tuple[dict[str, Any], str]] = {
@@ -277,7 +275,7 @@ def test_splits_must_agree(tmp_path: Path) -> None:
         task.open_task(str(tmp_path))
     write(tmp_path / "test.parquet", {**series_table(), "series": pa.array([[[1.0] * 5] * 2] * 30, SERIES)})
     task.open_task(str(tmp_path))
-    with pytest.raises(ValueError, match="one shape, 2x4 in training, got 2x5"):
+    with pytest.raises(ValueError, match="one shape, 2x4 .channels x extent. in training, got 2x5"):
         task.open_test(str(tmp_path))
     write(tmp_path / "test.parquet", series_table(0))
     with pytest.raises(ValueError, match=r"test\.parquet: the test split must have rows"):
@@ -287,9 +285,8 @@ def test_splits_must_agree(tmp_path: Path) -> None:
 def test_a_test_label_that_training_lacks_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", series_table(), None)
     write(tmp_path / "test.parquet", series_table(labels=[8 if i == 5 else i % 3 for i in range(30)]), None)
-    task.open_task(str(tmp_path))
     with pytest.raises(ValueError, match=r"test\.parquet, row 5, column 'label': unknown class 8"):
-        task.open_test(str(tmp_path))
+        task.open_task(str(tmp_path))
 
 
 @pytest.mark.parametrize("keep", [0, 3, 200, -1, -400])

@@ -11,13 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.architecture import Architecture
-from trials import plain, recipe, record
+from trials import plain, recipe, record, reference
 
 TRIAL = record.Trial(
-    study=record.Study(task="leaves@200", space="twin", kind="search", seed=3),
+    study=record.Study(task="leaves@rows=200", space="twin", kind="search", seed=3),
     number=12,
-    source="../data/leaves",
-    rows=200,
+    task=reference.Task(source="../data/leaves", rows=200, fraction=0.25, augment=("crop",)),
     architecture=Architecture.of(
         "flexnet", widths=(8, 16), norm="batch", share=0.5, causal=False, extra=None
     ),
@@ -61,7 +60,9 @@ def test_round_trip_through_json() -> None:
 )
 def test_any_values_round_trip(error: float, number: int, text: str, rows: int | None) -> None:
     changed = replace(RECORD, reason=text, curve=(replace(EPOCH, select_error=error),) * 2)
-    changed = replace(changed, trial=replace(TRIAL, number=number, rows=rows, source=text))
+    changed = replace(
+        changed, trial=replace(TRIAL, number=number, task=replace(TRIAL.task, rows=rows, source=text))
+    )
     assert plain.from_plain(record.TrialRecord, json.loads(plain.dumps(changed))) == changed
 
 
@@ -78,7 +79,7 @@ def test_infinity_is_not_written() -> None:
         (("trial", "seed"), True, "TrialRecord.trial.seed must be int"),
         (("trial", "study", "kind"), "x", "TrialRecord.trial.study.kind must be one of population"),
         (("trial", "recipe", "epochs"), 1.5, "TrialRecord.trial.recipe.epochs must be int"),
-        (("trial", "rows"), "all", "TrialRecord.trial.rows must be"),
+        (("trial", "task", "rows"), "all", "TrialRecord.trial.task.rows must be"),
         (("curve",), {}, "TrialRecord.curve must be"),
         (("curve", 0, "epoch"), None, r"TrialRecord.curve\[0\].epoch must be int"),
         (("curve", 0, "kernel_sizes", 0), [3, "x"], r"kernel_sizes\[0\]\[1\] must be int"),

@@ -30,8 +30,8 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data bes
 def test_opens_as_the_manifest_says(name: str) -> None:
     entry = json.loads((DATA / "MANIFEST.json").read_text())["datasets"][name]
     rows = ROWS.get(name, 100)
-    opened = task.open_task(str(DATA / name), rows)
-    assert opened.name == f"{name}@{rows}"
+    opened = task.open_task(f"{DATA / name}@rows={rows}" if rows else str(DATA / name))
+    assert opened.name == f"{name}@rows={rows}"
     assert [opened.shape.channels, *opened.shape.extent] == entry["shape"]
     assert opened.shape.classes == entry["classes"]
     if isinstance(entry["class_names"], list):

@@ -13,23 +13,23 @@ from trials import plain, record, synthetic, task
 
 
 @pytest.fixture(scope="module")
-def digits() -> task.Task:
-    return task.open_task("digits", 200)
+def digits() -> task.TaskData:
+    return task.open_task("digits@rows=200")
 
 
-def run(wanted: record.Trial, of: task.Task) -> record.TrialRecord:
+def run(wanted: record.Trial, of: task.TaskData) -> record.TrialRecord:
     found = synthetic.run_trial(wanted, of)
     assert found is not None
     return found
 
 
-def test_a_record_repeats_exactly_but_for_the_time_of_day(digits: task.Task) -> None:
+def test_a_record_repeats_exactly_but_for_the_time_of_day(digits: task.TaskData) -> None:
     one, other = (replace(run(trial(digits), digits), started=0, finished=0) for _ in range(2))
     assert one == other and plain.from_plain(record.TrialRecord, plain.to_plain(one)) == one
     assert run(trial(digits, seed=1), digits).curve != one.curve
 
 
-def test_the_optimum_is_best_and_distance_orders_designs(digits: task.Task) -> None:
+def test_the_optimum_is_best_and_distance_orders_designs(digits: task.TaskData) -> None:
     space = SPACES["twin"](digits.shape)
     errors = {}
     for kernel in (3, 5, 9):
@@ -40,7 +40,7 @@ def test_the_optimum_is_best_and_distance_orders_designs(digits: task.Task) -> N
     assert run(trial(digits, "flexconv"), digits).status == "completed"
 
 
-def test_verdicts_and_resumption(digits: task.Task, tmp_path: Path) -> None:
+def test_verdicts_and_resumption(digits: task.TaskData, tmp_path: Path) -> None:
     wanted = trial(digits, epochs=6)
     told: list[int] = []
 

@@ -15,11 +15,12 @@ from search_spaces.network import build, parameter_groups
 from tests.trials.examples import trial, untimed
 from trials import checkpoint, plain, recipe, record, task, training
 from trials.evaluation import evaluate
+from trials.task import TaskData
 
 
 @pytest.fixture(scope="module")
-def digits() -> task.Task:
-    return task.open_task("digits", 400)
+def digits() -> TaskData:
+    return task.open_task("digits@rows=400")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -46,7 +47,7 @@ def test_flexconv_learns_digits() -> None:
 
 
 @pytest.mark.parametrize("space", ["twin_3x3", "flexconv"])
-def test_same_seed_same_curve_and_weights(digits: task.Task, tmp_path: Path, space: str) -> None:
+def test_same_seed_same_curve_and_weights(digits: TaskData, tmp_path: Path, space: str) -> None:
     wanted = trial(digits, space, kind="finalist", epochs=3, seed=5)
     one = training.run_trial(wanted, digits, folder=tmp_path / "a")
     torch.rand(7)  # the state a process is in does not matter
@@ -59,7 +60,7 @@ def test_same_seed_same_curve_and_weights(digits: task.Task, tmp_path: Path, spa
 
 
 @pytest.mark.parametrize("space", ["twin_3x3", "flexconv"])
-def test_a_paused_trial_ends_as_the_uninterrupted_one(digits: task.Task, tmp_path: Path, space: str) -> None:
+def test_a_paused_trial_ends_as_the_uninterrupted_one(digits: TaskData, tmp_path: Path, space: str) -> None:
     wanted = trial(digits, space, kind="finalist", epochs=5, seed=3, label_smoothing=0.1)
     whole = training.run_trial(wanted, digits, folder=tmp_path / "whole")
     told: list[int] = []
@@ -81,7 +82,7 @@ def test_a_paused_trial_ends_as_the_uninterrupted_one(digits: task.Task, tmp_pat
     assert seconds == sorted(seconds) and resumed.seconds_training == seconds[-1]
 
 
-def test_a_killed_trial_resumes_from_its_last_checkpoint(digits: task.Task, tmp_path: Path) -> None:
+def test_a_killed_trial_resumes_from_its_last_checkpoint(digits: TaskData, tmp_path: Path) -> None:
     wanted = trial(digits, kind="finalist", epochs=4)
 
     def interrupt(metrics: record.EpochMetrics) -> record.Verdict:
@@ -107,7 +108,7 @@ def test_a_killed_trial_resumes_from_its_last_checkpoint(digits: task.Task, tmp_
 
 @pytest.mark.parametrize("content", [b"", b"PK no checkpoint", None])
 def test_a_damaged_checkpoint_is_ignored_with_a_warning(
-    digits: task.Task, tmp_path: Path, content: bytes | None
+    digits: TaskData, tmp_path: Path, content: bytes | None
 ) -> None:
     wanted = trial(digits, epochs=2)
     assert training.run_trial(wanted, digits, folder=tmp_path, report=lambda _: "pause") is None
@@ -118,7 +119,7 @@ def test_a_damaged_checkpoint_is_ignored_with_a_warning(
     assert found is not None and found.status == "completed" and len(found.curve) == 2
 
 
-def test_a_checkpoint_of_another_trial_is_ignored_with_a_warning(digits: task.Task, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_trial_is_ignored_with_a_warning(digits: TaskData, tmp_path: Path) -> None:
     assert (
         training.run_trial(trial(digits, epochs=2), digits, folder=tmp_path, report=lambda _: "pause") is None
     )
@@ -127,7 +128,7 @@ def test_a_checkpoint_of_another_trial_is_ignored_with_a_warning(digits: task.Ta
     assert found is not None and len(found.curve) == 2
 
 
-def test_a_stopped_trial_says_so_and_keeps_no_weights(digits: task.Task, tmp_path: Path) -> None:
+def test_a_stopped_trial_says_so_and_keeps_no_weights(digits: TaskData, tmp_path: Path) -> None:
     def stop_at_two(metrics: record.EpochMetrics) -> record.Verdict:
         return "stop" if metrics.epoch == 2 else "continue"
 
@@ -136,13 +137,13 @@ def test_a_stopped_trial_says_so_and_keeps_no_weights(digits: task.Task, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_stopping_after_the_last_epoch_is_completing(digits: task.Task) -> None:
+def test_stopping_after_the_last_epoch_is_completing(digits: TaskData) -> None:
     found = training.run_trial(trial(digits, epochs=1), digits, report=lambda _: "stop")
     assert found is not None and found.status == "completed"
 
 
 @pytest.mark.parametrize("space", ["twin_3x3", "flexconv"])
-def test_a_loss_that_is_not_finite_fails_the_trial(digits: task.Task, space: str) -> None:
+def test_a_loss_that_is_not_finite_fails_the_trial(digits: TaskData, space: str) -> None:
     found = training.run_trial(trial(digits, space, learning_rate=1e30), digits)
     assert found is not None and found.status == "failed" and math.isinf(found.error)
     assert "loss must be finite" in found.reason.splitlines()[0]
@@ -150,7 +151,7 @@ def test_a_loss_that_is_not_finite_fails_the_trial(digits: task.Task, space: str
     assert plain.from_plain(record.TrialRecord, plain.to_plain(found)) == found
 
 
-def test_an_exception_fails_the_trial_with_its_reason(digits: task.Task) -> None:
+def test_an_exception_fails_the_trial_with_its_reason(digits: TaskData) -> None:
     def burst(metrics: record.EpochMetrics) -> record.Verdict:
         if metrics.epoch == 2:
             raise OSError("the disk is full")
@@ -161,13 +162,13 @@ def test_an_exception_fails_the_trial_with_its_reason(digits: task.Task) -> None
     assert found.reason.splitlines()[0] == "OSError: the disk is full" and "Traceback" in found.reason
 
 
-def test_a_design_nobody_can_build_fails_the_trial(digits: task.Task) -> None:
+def test_a_design_nobody_can_build_fails_the_trial(digits: TaskData) -> None:
     broken = replace(trial(digits), architecture=Architecture.of("no_family"))
     found = training.run_trial(broken, digits)
     assert found is not None and found.status == "failed" and "no_family" in found.reason.splitlines()[0]
 
 
-def test_masks_learn_at_their_own_rate(digits: task.Task, tmp_path: Path) -> None:
+def test_masks_learn_at_their_own_rate(digits: TaskData, tmp_path: Path) -> None:
     def finalist(factor: float) -> record.Trial:
         return trial(digits, "flexconv", kind="finalist", epochs=1, mask_factor=factor)
 
@@ -191,7 +192,7 @@ def test_masks_learn_at_their_own_rate(digits: task.Task, tmp_path: Path) -> Non
     assert all(torch.equal(first[name], second[name]) for name in second)
 
 
-def test_weights_of_a_finalist_give_the_recorded_errors(digits: task.Task, tmp_path: Path) -> None:
+def test_weights_of_a_finalist_give_the_recorded_errors(digits: TaskData, tmp_path: Path) -> None:
     wanted = trial(digits, kind="finalist", epochs=2)
     found = training.run_trial(wanted, digits, folder=tmp_path)
     model = build(wanted.architecture, digits.shape)
@@ -201,7 +202,7 @@ def test_weights_of_a_finalist_give_the_recorded_errors(digits: task.Task, tmp_p
     assert evaluate(model, digits.report, digits).error == found.report_error
 
 
-def test_the_record_says_what_was_done_and_where(digits: task.Task) -> None:
+def test_the_record_says_what_was_done_and_where(digits: TaskData) -> None:
     found = training.run_trial(trial(digits, "flexconv", epochs=2), digits)
     assert found is not None
     assert (found.rows_train, found.rows_select, found.rows_report) == (320, 40, 40)

@@ -1,0 +1,71 @@
+"""From the source of a task to its dataset: a registered name, Parquet files, a function of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from search_spaces.lookup import absolute, lookup
+from trials import embedded
+from trials.dataset import Dataset
+from trials.reference import Task
+
+TASKS: dict[str, Callable[[], Dataset]] = {
+    "digits": embedded.digits,
+    "digits_sequence": embedded.digits_sequence,
+    "mnist5k": embedded.mnist5k,
+    "mnist5k_sequence": embedded.mnist5k_sequence,
+}
+"""The tasks that ship with the product. A user's own function of this type is a task as well."""
+
+Progress = Callable[[int, int], None]
+"""Told how many rows of how many are decoded."""
+
+
+def is_parquet(source: str) -> bool:
+    """Whether a source names files: a directory that exists, a glob, or a URL."""
+    return source not in TASKS and ("://" in source or "*" in source or Path(source).expanduser().is_dir())
+
+
+def everywhere(task: Task) -> Task:
+    """The task with a source that means the same in any working directory."""
+    source = task.source
+    if "://" in source or source in TASKS:
+        return task
+    if is_parquet(source):
+        return task.at(str(Path(source).expanduser().absolute()))
+    return task.at(absolute(source))
+
+
+def find(task: Task, progress: Progress | None = None) -> Dataset:
+    """The dataset of a task, before it is divided; little is read yet.
+
+    Raises:
+        ValueError: nothing has this name, it is no dataset, or the files are not as they must be.
+    """
+    if is_parquet(task.source):
+        from trials import parquet  # pyarrow is not needed for the embedded tasks
+
+        return parquet.open_parquet(task, progress)
+    for column in ("input", "label", "group"):
+        if getattr(task, column) is not None:
+            raise ValueError(
+                f"{column} names a column of Parquet files, got {task}; {task.source} has no columns"
+            )
+    try:
+        function = lookup("task", task.source, TASKS)
+    except ValueError as error:
+        raise ValueError(f"{error}; or a directory or glob of Parquet files, by its path or URL") from error
+    dataset = function() if callable(function) else function
+    if not isinstance(dataset, Dataset):
+        raise ValueError(
+            f"task {task.source!r} must be a function without arguments that returns a "
+            f"trials.dataset.Dataset, got {type(dataset).__name__}"
+        )
+    for part in (dataset.train, dataset.validation, dataset.test):
+        if part is not None and part.size > task.max_rows:
+            raise ValueError(
+                f"{task.dataset} has {part.size} rows, more than max_rows={task.max_rows}; "
+                f"raise it, as in {task.source}@max_rows={part.size}"
+            )
+    return dataset
