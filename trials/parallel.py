@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,9 @@ from trials.columns import is_list
 from trials.dataset import Ints, moments
 from trials.shards import Shard, integers
 
+if TYPE_CHECKING:
+    from trials.finding import Progress
+
 ALONE = 2_000
 """With fewer rows, starting processes takes longer than decoding."""
 _BLOCK = 500
@@ -25,7 +29,6 @@ _BLOCK = 500
 _IDLE = 10
 """Seconds after which a process without work ends."""
 
-Progress = Callable[[int, int], None]
 Moments = NDArray[np.float64]
 Hashes = NDArray[np.uint8]
 

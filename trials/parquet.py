@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,9 @@ from trials.decoding import Size, sampling_rate
 from trials.parallel import Piece
 from trials.reference import Task
 from trials.shards import Shard, integers, open_shard
-from trials.sources import Progress
+
+if TYPE_CHECKING:
+    from trials.finding import Progress
 
 FORMAT = 1
 """Of decoded rows in the cache: to be raised whenever the same rows would be decoded to something else."""

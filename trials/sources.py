@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os.path import abspath, expanduser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trials import cache
+
+if TYPE_CHECKING:
+    from trials.finding import Progress
 
 SPLITS = {
     "train": ("train", "training"),
@@ -27,11 +32,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": {"retries": {"max
 """Otherwise a server that is down is asked for minutes."""
 _VERSION = ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "mtime", "created")
 """What backends know of a file's content, best first."""
-_DEPTH = 4
 _CHUNK = 2**25
 _ATTEMPTS = 4
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +84,23 @@ def find(source: str, progress: Progress | None = None) -> dict[str, list[File]]
     if not found:
         raise ValueError(f"{source} must hold Parquet files, one or more *.parquet, but there are none")
     by_split = _by_split(source, found)
-    if system.protocol in ("file", ("file", "local")):
+    if not _is_remote(source):
         return {
             split: [File(each.path, Path(each.path)) for each in files] for split, files in by_split.items()
         }
     return _fetched(system, by_split, progress)
 
 
+def _is_remote(source: str) -> bool:
+    return "://" in source and not source.startswith(("file://", "local://"))
+
+
 def _system(source: str) -> Any:
     import fsspec
 
     protocol = source.partition("://")[0] if "://" in source else "file"
+    if protocol == "gs":
+        logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # tracebacks of what we say in one line
     try:
         # an instance of our own: its listings are not older than this call
         return fsspec.filesystem(protocol, skip_instance_cache=True, **_OPTIONS.get(protocol, {}))
@@ -106,10 +114,10 @@ def _system(source: str) -> Any:
 
 def _listed(system: Any, source: str) -> list[_Listed]:
     """Parquet files of a source, in the order of their paths."""
-    root = system._strip_protocol(str(Path(source).expanduser()) if "://" not in source else source)
-    if "*" in root or "?" in root:
+    root = system._strip_protocol(source if "://" in source else abspath(expanduser(source)))
+    if "*" in root:
         infos = [info for info in system.glob(root, detail=True).values() if info["type"] == "file"]
-        base = re.split(r"[*?]", root)[0].rpartition("/")[0]
+        base = root.partition("*")[0].rpartition("/")[0]
     else:
         about = system.info(root)
         base = root if about["type"] == "directory" else root.rpartition("/")[0]
@@ -117,19 +125,27 @@ def _listed(system: Any, source: str) -> list[_Listed]:
     found = []
     for info in sorted(infos, key=lambda info: str(info["name"])):
         parts = tuple(part for part in str(info["name"]).removeprefix(base).split("/") if part)
-        if not any(part.startswith(".") for part in parts):
-            url = system.unstrip_protocol(info["name"]) if "://" in source else info["name"]
-            found.append(_Listed(url, info["name"], parts, info))
+        if not isinstance(info["size"], int):
+            raise OSError(f"the server does not say how large {info['name']} is")
+        url = system.unstrip_protocol(info["name"]) if _is_remote(source) else info["name"]
+        found.append(_Listed(url, info["name"], parts, info))
     return found
 
 
-def _below(system: Any, root: str) -> Iterator[dict[str, Any]]:
-    for _, _, files in system.walk(root, maxdepth=_DEPTH, detail=True, on_error="raise"):
-        yield from (info for name, info in files.items() if name.endswith(".parquet"))
+def _below(system: Any, folder: str, depth: int = 4) -> Iterator[dict[str, Any]]:
+    for info in system.ls(folder, detail=True):
+        name = str(info["name"]).rstrip("/")
+        if name == folder.rstrip("/") or name.rpartition("/")[2].startswith("."):
+            continue  # a marker of the folder itself; what tools hide there
+        if info["type"] == "directory" or (info.get("islink") and system.isdir(name)):
+            if depth > 1:
+                yield from _below(system, name, depth - 1)
+        elif name.endswith(".parquet"):
+            yield info
 
 
 def _by_split(source: str, found: list[_Listed]) -> dict[str, list[_Listed]]:
-    glob = "*" in source or "?" in source
+    glob = "*" in source
     by_split: dict[str, list[_Listed]] = {}
     configurations: dict[str, None] = {}
     for each in found:
@@ -234,7 +250,7 @@ def _blocks(system: Any, each: _Listed, size: int) -> Iterator[bytes]:
             failures += 1
             if failures == _ATTEMPTS or isinstance(error, FileNotFoundError | PermissionError):
                 raise _refused(each.url, error) from error
-            time.sleep(0.2 * 4**failures / 4)
+            time.sleep(0.05 * 4**failures)
             continue
         failures = 0
         done += len(block)
