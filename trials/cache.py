@@ -21,6 +21,7 @@ from trials.dataset import Decoded
 
 Loaded = TypeVar("Loaded")
 _PARTIAL, _LOCK = ".partial", ".lock"
+_DAMAGED = (OSError, ValueError, EOFError)
 _ARRAYS = ("inputs", "fingerprints", "moments")
 
 
@@ -41,13 +42,13 @@ def kept(name: str, make: Callable[[Path], None], load: Callable[[Path], Loaded]
     Args:
         name: of the entry, such as ``decoded/<key>``; the same name stands for the same content.
         make: writes the entry, a file or a folder, at the path that it is given.
-        load: reads it; raises OSError or ValueError where it is damaged.
+        load: reads it; raises OSError, ValueError or EOFError where it is damaged.
 
     Raises:
         ValueError: of `make`; the cache cannot be written.
     """
     place = root() / name
-    with suppress(OSError, ValueError):
+    with suppress(*_DAMAGED):
         return load(place)
     try:
         return _made(place, make, load)
@@ -80,7 +81,7 @@ def load(folder: Path) -> Decoded:
     """Decoded rows as memory maps: processes of a node share their pages. Writing to them changes no file.
 
     Raises:
-        OSError, ValueError: the folder is missing or damaged.
+        OSError, ValueError, EOFError: the folder is missing or damaged.
     """
     return Decoded(*(_mapped(folder / f"{name}.npy") for name in _ARRAYS))
 
@@ -103,7 +104,7 @@ def _made(place: Path, make: Callable[[Path], None], load: Callable[[Path], Load
 
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{place}{_LOCK}"):
-        with suppress(OSError, ValueError):
+        with suppress(*_DAMAGED):
             return load(place)  # another process has made it meanwhile
         partial = place.with_name(place.name + _PARTIAL)
         _remove(place)
