@@ -33,7 +33,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": {"retries": {"max
 _VERSION = ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "mtime", "created")
 """What backends know of a file's content, best first."""
 _CHUNK = 2**25
-_ATTEMPTS = 4
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def series_table(
 
 
 def write(path: Path, columns: dict[str, Any], features: object = NAMES, group: int = 7) -> Path:
-    """A file of row groups of 7 rows, with features as the Hugging Face hub writes them; returns its folder."""
+    """A file in row groups, with features as the Hugging Face hub writes them; returns its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.table(columns)
     if features is not None:

@@ -1,4 +1,4 @@
-"""The cache: written once, completely or not at all, shared by processes, and made anew when it is damaged."""
+"""The cache: written once, completely or not at all, shared by processes, made anew when it is damaged."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def test_content_size_and_rows_are_the_key(tmp_path: Path, own_cache: Path) -> N
     assert len(entries(own_cache)) == 2
     assert everything(read_all(folder, resolution=2).train).inputs.shape == (30, 1, 2, 2)
     assert len(entries(own_cache)) == 3
-    write(folder / "train.parquet", image_table(changed={0: {"bytes": image_table(8)["image"][7][0].as_py()}}))
+    write(
+        folder / "train.parquet", image_table(changed={0: {"bytes": image_table(8)["image"][7][0].as_py()}})
+    )
     assert everything(read_all(folder).train).inputs[0, 0, 0, 0] == 7
     assert len(entries(own_cache)) == 4
 
