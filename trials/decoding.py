@@ -119,7 +119,7 @@ def sampling_rate(column: pa.Array, where: Where) -> float:
 
 
 def series(column: pa.Array, size: Size, where: Where) -> Floats:
-    """Lists [channels][steps] or [steps] of numbers -> float32 (rows, channels, steps), NaN after a row's end.
+    """Lists [channels][steps] or [steps] of numbers -> float32 (rows, channels, steps), NaN after the end.
 
     Raises:
         ValueError: a value is missing, no number or not finite; a row has no steps, too many, another number
@@ -244,9 +244,10 @@ def _nested(column: pa.Array, axes: tuple[str, ...], where: Where) -> tuple[NDAr
         finite = np.isfinite(values)
         if not finite.all():
             first = int(np.argmin(finite))
+            value = column[first].as_py()
+            got = f"{value}, which 32 bits cannot hold" if math.isfinite(value) else f"{value}"
             raise ValueError(
-                f"{where(_row_of(first, ends))}: values must be finite in 32 bits, got {column[first]}; "
-                "replace it or drop the row"
+                f"{where(_row_of(first, ends))}: values must be finite, got {got}; replace it or drop the row"
             )
     return values, np.stack(shapes, axis=1)
 

@@ -29,7 +29,7 @@ def pixels(data: bytes, resolution: int | None, max_pixels: int) -> NDArray[np.u
     """PNG or JPEG bytes -> (1 or 3, height, width), as stored: an orientation in the EXIF data is ignored.
 
     Args:
-        data: the file: at most 8 bits a channel; greyscale, RGB, palette (read as RGB) or bits (as greyscale).
+        data: the file: at most 8 bits a channel; greyscale, RGB, palette (as RGB) or bits (as greyscale).
         resolution: resized to that height and width by Lanczos, anti-aliased; None leaves the size.
         max_pixels: an image of more pixels is refused from its header, before it is decoded.
 
@@ -132,4 +132,4 @@ def _open_audio(data: bytes) -> soundfile.SoundFile:
 
 def _undecodable(error: Exception) -> ValueError:
     reason = getattr(error, "error_string", str(error)) or "neither WAV nor FLAC"
-    return ValueError(f"the audio cannot be decoded ({reason}); repair or drop it")
+    return ValueError(f"the audio cannot be decoded ({reason.rstrip('.')}); repair or drop it")

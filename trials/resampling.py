@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from trials.dataset import Floats
 
 LARGEST_RATIO = 1000
-"""Of two rates, either way: the filter is as long as 20 times the ratio's larger number."""
+"""Of two rates, either way."""
+_LARGEST_NUMBER = 10_000
+"""In the fraction that stands for a ratio: the filter has 20 times as many coefficients."""
 
 
 def rate_ratio(new: float, old: float = 1) -> Fraction:
-    """`new` / `old` as a fraction of small numbers, at most 1e-6 from it (relative).
+    """`new` / `old` as a fraction of numbers up to 10,000, at most 1e-4 from it (relative).
 
     Raises:
         ValueError: a rate is not positive and finite, or they differ by more than a factor of 1000.
@@ -28,9 +30,9 @@ def rate_ratio(new: float, old: float = 1) -> Fraction:
             f"the rate must lie between 1/{LARGEST_RATIO} and {LARGEST_RATIO} times that of the data, "
             f"{old:g}, got {new:g}; change the rate"
         )
-    if ratio < 1:
-        return 1 / Fraction(1 / ratio).limit_denominator(1000)
-    return Fraction(ratio).limit_denominator(1000)
+    large = max(ratio, 1 / ratio)
+    fraction = Fraction(large).limit_denominator(int(_LARGEST_NUMBER / large))
+    return fraction if ratio >= 1 else 1 / fraction
 
 
 def resampled_length(length: int, ratio: Fraction) -> int:
