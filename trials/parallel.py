@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -182,6 +183,8 @@ def _merge(blocks: Sequence[_Block], folder: Path) -> None:
                 values = np.pad(values, ((0, 0), (0, 0), (0, missing)), constant_values=np.nan)
             file.write(np.ascontiguousarray(values).data)
             block.path.unlink()
+        file.flush()
+        os.fsync(file.fileno())  # pages that are not written yet would count as each process's own
 
 
 def _text(shape: Sequence[int]) -> str:
