@@ -20,6 +20,7 @@ from trials.dataset import Dataset, Decoded, Ints
 from trials.decoding import Size, sampling_rate
 from trials.parallel import Piece
 from trials.reference import Task
+from trials.resizing import refuse_misplaced
 from trials.shards import Shard, integers, open_shard
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def open_parquet(task: Task, progress: Progress | None = None) -> Dataset:
     if "test" in splits and _has_no_labels(splits["test"], columns.label, known):
         del splits["test"]
         notes = ("labels of the test files are all -1 (none): test rows are carved from the training rows",)
+    refuse_misplaced(columns.kind in ("audio", "series"), task)
     rate = task.rate
     if columns.kind == "audio":
         rate = rate or columns.rate or _rate(splits["train"], columns.input)
@@ -77,7 +79,6 @@ def open_parquet(task: Task, progress: Progress | None = None) -> Dataset:
         if "://" in task.source
         else f"Parquet files of {task.dataset}",
         columns=(*described(first.schema, columns, len(names)), *notes),
-        resized=True,
     )
 
 

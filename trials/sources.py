@@ -157,8 +157,8 @@ def _by_split(source: str, found: list[_Listed]) -> dict[str, list[_Listed]]:
             f"{source} must hold one configuration, got {', '.join(list(configurations)[:10])}; give the "
             f"folder of one, as in {source.rstrip('/')}/{[*configurations][-1]}"
         )
-    if not glob and len(found) > 1:
-        _check_shards(found)
+    if not glob and not source.endswith(".parquet"):
+        _check_shards(source, found)
     if len(by_split) == 1:
         return {"train": found}
     if "" in by_split or "train" not in by_split:
@@ -182,7 +182,7 @@ def _split(parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return "", tuple(folders)
 
 
-def _check_shards(found: list[_Listed]) -> None:
+def _check_shards(source: str, found: list[_Listed]) -> None:
     """Refuses a directory where a part of a numbered series is missing: the rest is not the dataset."""
     shards: dict[tuple[str, int], set[int]] = {}
     for each in found:
@@ -192,8 +192,8 @@ def _check_shards(found: list[_Listed]) -> None:
         missing = sorted(set(range(count)) - numbers)
         if missing:
             raise ValueError(
-                f"{name}-{missing[0]:05}-of-{count:05}.parquet is missing, {len(numbers)} of {count} shards "
-                "are there; fetch it, or give a glob of those to read"
+                f"{source}: {name}-{missing[0]:05}-of-{count:05}.parquet is missing, {len(numbers)} of "
+                f"{count} shards are there; fetch it, or give a glob of those to read"
             )
 
 
