@@ -210,12 +210,12 @@ def test_arrays_of_the_wrong_type_or_length_are_refused() -> None:
 def test_groups_are_never_divided() -> None:
     rng = np.random.default_rng(1)
     labels, groups = rng.integers(3, size=200), rng.integers(12, size=200)
-    kept, carved = splits.carve(np.arange(200), labels, groups, least=2, seed=0)
+    kept, carved = splits.carve(np.arange(200), labels, groups, least=2, seed=0, name="it")
     assert sorted([*kept, *carved]) == list(range(200))
     assert set(groups[kept]).isdisjoint(groups[carved])
     assert 0.1 < len(carved) / 200 < 0.3
     with pytest.raises(ValueError, match="at least two groups"):
-        splits.carve(np.arange(200), labels, np.zeros(200), least=2, seed=0)
+        splits.carve(np.arange(200), labels, np.zeros(200), least=2, seed=0, name="it")
 
 
 def test_description_has_what_a_user_looks_for() -> None:
