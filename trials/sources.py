@@ -28,8 +28,8 @@ _WORDS = {word: split for split, words in SPLITS.items() for word in words}
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.parquet")
 _BACKENDS = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub"}
 """Packages by protocol; the extras of this product are named like the protocols."""
-_OPTIONS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": {"retries": {"max_attempts": 2}}}}
-"""Otherwise a server that is down is asked for minutes."""
+_OPTIONS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": {"retries": {"max_attempts": 0}}}}
+"""botocore tries again within s3fs, and s3fs within what is done here: minutes for a server that is down."""
 _VERSION = ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "mtime", "created")
 """What backends know of a file's content, best first."""
 _CHUNK = 2**25
@@ -103,13 +103,16 @@ def _system(source: str) -> Any:
         logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # tracebacks of what we say in one line
     try:
         # an instance of our own: its listings are not older than this call
-        return fsspec.filesystem(protocol, skip_instance_cache=True, **_OPTIONS.get(protocol, {}))
+        system = fsspec.filesystem(protocol, skip_instance_cache=True, **_OPTIONS.get(protocol, {}))
     except ImportError as error:
         package = _BACKENDS.get(protocol)
         way_out = f"{package}: pip install 'nas-flexconv[{protocol}]'" if package else str(error)
         raise ValueError(f"{protocol}:// needs {way_out}") from error
     except ValueError as error:
         raise ValueError(f"{source}: {error}; known are a path, s3://, gs:// and hf://") from error
+    if protocol == "s3":
+        system.retries = 2
+    return system
 
 
 def _listed(system: Any, source: str) -> list[_Listed]:
