@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nas.efficiency.budgets import Budgets
+
 Verdict = Literal["no search needed", "search", "cannot say"]
 DefaultVerdict = Literal["better than the default", "worse", "cannot say"]
 
@@ -272,6 +274,7 @@ class TaskComparison:
     finalists: tuple[Finalist, ...]
     kernel_sizes: tuple[KernelSizes, ...]
     notes: tuple[str, ...]
+    budgets: tuple[Budgets, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
