@@ -91,7 +91,7 @@ def _sizes(directory: RunDirectory) -> dict[tuple[str, str], int]:
 
 
 def _noted(comparison: Comparison, directory: RunDirectory) -> Comparison:
-    """With notes on data, and on searched spaces: rates not chosen for them, what the run's limits left out."""
+    """With notes on data, and on searched spaces: rates not chosen for them, what limits left out."""
     info, config = directory.info(), directory.config()
     recipe, limits = config.the_recipe(), config.constraints
     chosen = {name for name, _, _ in recipe.per_space}

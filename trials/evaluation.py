@@ -1,10 +1,12 @@
-"""Error and loss of a network on rows it was not fitted to."""
+"""What a network says of rows it was not fitted to."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -49,6 +51,10 @@ def score(model: nn.Module, rows: Tensors) -> Score:
     return Score(int(wrong) / len(rows.labels), float(loss) / len(rows.labels))
 
 
-def evaluate(model: nn.Module, rows: Rows, task: TaskData) -> Score:
-    """`score` on rows as a task gives them, on the device the model is on."""
-    return score(model, to_tensors(rows, task, next(model.parameters()).device))
+@torch.no_grad()
+def predict(model: nn.Module, rows: Tensors) -> NDArray[np.float32]:
+    """Probabilities (rows, classes) of a model, in evaluation mode; leaves the model in that mode."""
+    model.eval()
+    logits = torch.cat([model(inputs) for inputs in torch.split(rows.inputs, BATCH)])
+    probabilities: NDArray[np.float32] = torch.softmax(logits.double(), dim=1).float().cpu().numpy()
+    return probabilities

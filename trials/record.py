@@ -107,12 +107,30 @@ def keep_going(metrics: EpochMetrics) -> Verdict:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """A 95 % interval over the rows; `low` <= `high`."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TestMetrics:
-    """A finalist's only look at the test split. `error` in [0, 1], `loss` in nats."""
+    """A finalist's only look at the test split. `loss` in nats, all else in [0, 1].
+
+    How each is defined, and its interval made: `trials.metrics`. None: not defined for these rows, or of a
+    record that is older than the measure.
+    """
 
     error: float
     loss: float
     rows: int
+    balanced_accuracy: float | None = None
+    auroc: float | None = None
+    error_interval: Interval | None = None
+    loss_interval: Interval | None = None
+    balanced_accuracy_interval: Interval | None = None
+    auroc_interval: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,9 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trials.dataset import Floats
+from trials.dataset import Floats, Inputs
 
 LARGEST_RATIO = 1000
 """Of two rates, either way."""
@@ -65,21 +64,21 @@ def resample(signals: Floats, ratio: Fraction) -> Floats:
     return np.asarray(filtered + level, dtype=np.float32)
 
 
-def resize(volume: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
-    """A volume (depth, height, width) with `resolution` samples along every axis, rounded and clipped.
+def resize(values: Inputs, resolution: int) -> Inputs:
+    """An image or a volume (*extent) with `resolution` samples along every axis; uint8 rounded and clipped.
 
     Lanczos along one axis after another, as Pillow resizes images: wider with the factor of a reduction, so
     anti-aliased; the box that the samples fill stays the same; edges lean on what is inside.
     """
     from PIL import Image
 
-    values = volume.astype(np.float32)
-    for _ in range(3):
-        length, *others = values.shape
-        rows = Image.fromarray(values.reshape(length, -1))
+    resized: Floats = values.astype(np.float32)
+    for _ in range(values.ndim):
+        length, *others = resized.shape
+        rows = Image.fromarray(np.ascontiguousarray(resized).reshape(length, -1))
         columns = rows.resize((rows.width, resolution), Image.Resampling.LANCZOS)
-        values = np.moveaxis(np.asarray(columns).reshape(resolution, *others), 0, -1)
-    return np.rint(values).clip(0, 255).astype(np.uint8)
+        resized = np.moveaxis(np.asarray(columns).reshape(resolution, *others), 0, -1)
+    return np.rint(resized).clip(0, 255).astype(np.uint8) if values.dtype == np.uint8 else resized
 
 
 @lru_cache(maxsize=8)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.efficiency.budgets import Budgets
+from trials.record import TestMetrics
 
 Verdict = Literal["no search needed", "search", "cannot say"]
 DefaultVerdict = Literal["better than the default", "worse", "cannot say"]
@@ -218,6 +219,14 @@ class WinnersCurse:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Tested:
+    """The look of one finalist, one training, at the test rows."""
+
+    trial: str
+    metrics: TestMetrics
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finalist:
     """Test error of a space's finalists on a task: mean and standard deviation over n.
 
@@ -228,6 +237,7 @@ class Finalist:
         searches: number of search seeds behind them, 0 for a fixed design.
         difference: the space's test error minus the single design's (Welch); None for the single design,
             where a finalist of either failed, and with n = 1 on either side.
+        tested: each training with all its metrics.
     """
 
     space: str
@@ -239,6 +249,7 @@ class Finalist:
     test_sd: float | None
     difference: Estimate | None
     curses: tuple[WinnersCurse, ...]
+    tested: tuple[Tested, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -185,7 +185,7 @@ def test_ranks_that_change_are_said_and_ranks_that_stay_are_not() -> None:
     assert "predict" not in notes_of(up, up)
     r = stats.spearmanr(up, turned := [*up[4:], *up[:4]]).statistic
     assert (
-        f"B (epochs: 20) does not predict 4B (80) on this task: the ranks of twin designs correlate by "
+        f"B (epochs: 20) does not predict 4B (80) on this task: ranks of twin designs correlate by "
         f"{r:.2f} [" in notes_of(up, turned)
     )
     assert "(Spearman, n = 8), below 0.6." in notes_of(up, turned)
