@@ -264,8 +264,8 @@ def prediction(budgets: Budgets) -> str:
     if round(budgets.correlation, 2) >= PREDICTS:
         return ""
     text = (
-        f"B (epochs: {budgets.short.epochs}) does not predict 4B ({budgets.long.epochs}) on this task: ranks of "
-        f"{name} designs correlate by {correlation(budgets)} (Spearman, n = {n}), below {PREDICTS:g}."
+        f"B (epochs: {budgets.short.epochs}) does not predict 4B ({budgets.long.epochs}) on this task: ranks "
+        f"of {name} designs correlate by {correlation(budgets)} (Spearman, n = {n}), below {PREDICTS:g}."
     )
     unclear = budgets.high is not None and budgets.high >= PREDICTS
     return f"{text} The interval holds {PREDICTS:g}: more designs may say otherwise." if unclear else text
