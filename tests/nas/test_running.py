@@ -33,6 +33,7 @@ TINY = replace(
 NAMES = ("digits@rows=200", "digits@rows=200,split=1")
 
 
+@pytest.mark.slow
 def test_a_small_task_is_run_with_several_splits_and_resumed_with_the_same(tmp_path: Path) -> None:
     said = Console(file=io.StringIO(), width=200)
     result = run(TINY, run_dir=tmp_path / "run", console=said)
