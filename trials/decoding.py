@@ -179,7 +179,7 @@ def volumes(column: pa.Array, size: Size, where: Where) -> NDArray[np.uint8]:
         resampling.resize(values[start : start + count].reshape(shape), size.resolution)
         for start, count, shape in zip(starts, counts, shapes)
     ]
-    return np.stack(resized)[:, None]
+    return np.stack(resized).astype(np.uint8, copy=False)[:, None]
 
 
 KINDS: dict[str, Callable[[pa.Array, Size, Where], Inputs]] = {
