@@ -5,20 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
+from trials.loading import Loader
 from trials.task import Rows, TaskData
 
 BATCH = 256
 """Rows of one forward pass; fixed, so that a result does not depend on who asks for it."""
-
-
-class Tensors(NamedTuple):
-    """Rows ready for a network: inputs float32 normalised by the task's channels, labels int64."""
-
-    inputs: Tensor
-    labels: Tensor
 
 
 class Score(NamedTuple):
@@ -28,27 +22,21 @@ class Score(NamedTuple):
     loss: float
 
 
-def to_tensors(rows: Rows, task: TaskData, device: torch.device) -> Tensors:
-    """Normalised copies of rows on a device: (rows, channels, *extent) and (rows,)."""
-    per_channel = (1, -1, *(1 for _ in task.shape.extent))
-    mean, std = (torch.tensor(each).view(per_channel) for each in (task.mean, task.std))
-    inputs = (torch.from_numpy(rows.inputs) - mean) / std
-    return Tensors(inputs.to(device), torch.from_numpy(rows.labels).to(device))
-
-
 @torch.no_grad()
-def score(model: nn.Module, rows: Tensors) -> Score:
-    """Error and loss of a model over all rows, in evaluation mode; leaves the model in that mode."""
-    model.eval()
-    wrong = torch.zeros((), dtype=torch.int64, device=rows.labels.device)
-    loss = torch.zeros((), dtype=torch.float64, device=rows.labels.device)
-    for inputs, labels in zip(torch.split(rows.inputs, BATCH), torch.split(rows.labels, BATCH)):
+def score(model: nn.Module, rows: Loader) -> Score:
+    """Error and loss of a model over all rows, in evaluation mode and float32; leaves it in that mode."""
+    if model.training:
+        model.eval()  # forgets kernels that are generated once for evaluation
+    device = next(model.parameters()).device
+    wrong = torch.zeros((), dtype=torch.int64, device=device)
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    for inputs, labels in rows.in_order(BATCH):
         logits = model(inputs)
         wrong += (logits.argmax(dim=1) != labels).sum()
         loss += functional.cross_entropy(logits, labels, reduction="sum")
-    return Score(int(wrong) / len(rows.labels), float(loss) / len(rows.labels))
+    return Score(int(wrong) / len(rows), float(loss) / len(rows))
 
 
 def evaluate(model: nn.Module, rows: Rows, task: TaskData) -> Score:
     """`score` on rows as a task gives them, on the device the model is on."""
-    return score(model, to_tensors(rows, task, next(model.parameters()).device))
+    return score(model, Loader(rows, task, next(model.parameters()).device))

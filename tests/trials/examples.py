@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ def trial(
     *,
     kind: record.Kind = "population",
     seed: int = 0,
-    **recipe_fields: float,
+    **recipe_fields: Any,
 ) -> record.Trial:
     """The first design of a space on a task, with fields of the standard recipe replaced."""
     drawn = SPACES[space](of.shape)
@@ -34,4 +35,5 @@ def trial(
 
 def untimed(curve: tuple[record.EpochMetrics, ...]) -> list[record.EpochMetrics]:
     """A learning curve without what differs between two runs: the clock."""
-    return [dataclasses.replace(each, seconds_training=0.0, seconds_evaluation=0.0) for each in curve]
+    clock = dict.fromkeys(("seconds_data", "seconds_training", "seconds_evaluation"), 0.0)
+    return [dataclasses.replace(each, **clock) for each in curve]

@@ -219,7 +219,7 @@ def test_the_record_says_what_was_done_and_where(digits: TaskData) -> None:
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:
     standard = recipe.Recipe(learning_rate=0.02, warmup=0.1)
-    rates = [training.learning_rate(standard, step, 100) for step in range(101)]
+    rates = [recipe.learning_rate(standard, step, 100) for step in range(101)]
     assert rates[:10] == pytest.approx([0.002 * (i + 1) for i in range(10)])
     assert rates[10] == 0.02 and rates[55] == pytest.approx(0.01) and rates[100] == pytest.approx(0)
-    assert training.learning_rate(recipe.Recipe(warmup=0), 0, 10) == recipe.Recipe().learning_rate
+    assert recipe.learning_rate(recipe.Recipe(warmup=0), 0, 10) == recipe.Recipe().learning_rate
