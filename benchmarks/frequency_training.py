@@ -28,7 +28,7 @@ from search_spaces.layers.filters import nyquist
 from search_spaces.layers.flexconv import FlexConv
 from search_spaces.layers.resolution import at_rate
 from search_spaces.network import build, freeze, parameter_groups
-from trials.evaluation import evaluate
+from trials.evaluation import score
 from trials.learner import settle_norms
 from trials.loading import Loader
 from trials.recipe import STANDARD, Recipe, learning_rate
@@ -153,7 +153,7 @@ def error(network: nn.Module, rows: Task, trained: Task) -> float:
     """Validation error on the rows of one task, normalised as the task that was trained."""
     frozen, wrong = freeze(network), 0.0
     for part in (rows.select, rows.report):
-        wrong += len(part) * evaluate(frozen, part, trained).error
+        wrong += len(part) * score(frozen, Loader(part, trained, torch.device("cpu"))).error
     return wrong / (len(rows.select) + len(rows.report))
 
 

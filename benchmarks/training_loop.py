@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from search_spaces import SPACES
 from trials.dataset import ArrayPart, Dataset
+from trials.energy import Meter
 from trials.learner import Learner
 from trials.ledger import Ledger
 from trials.loading import Loader
@@ -96,7 +97,7 @@ class Ours:
 
     def __init__(self, trial: Trial, task: TaskData) -> None:
         cpu = torch.device("cpu")
-        self.trial, self.task, self.ledger = trial, task, Ledger()
+        self.trial, self.task, self.ledger = trial, task, Ledger(Meter())
         self.learner = Learner(trial, task.shape, cpu, len(task.train))
         self.train = Loader(task.train, task, cpu)
 
@@ -125,7 +126,7 @@ def main() -> None:
             trial = trial_of(space, task)
             bare, ours = Bare(trial, task), Ours(trial, task)
             bare.epoch(), ours.epoch()
-            ours.ledger = Ledger()
+            ours.ledger = Ledger(Meter())
             pairs = [(seconds(bare), seconds(ours)) for _ in range(options.repeats)]
             ours.ledger.enter("")
             low, high = statistics.median(b for b, _ in pairs), statistics.median(o for _, o in pairs)

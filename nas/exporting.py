@@ -125,6 +125,8 @@ def _write(directory: RunDirectory, record: TrialRecord, task: RunTask, folder: 
     axes = (1,) * task.shape.dimensions
     mean, std = (torch.tensor(each).reshape(1, -1, *axes) for each in (task.mean, task.std))
     raw = mean + std * torch.randn(5, task.shape.channels, *task.shape.extent, generator=generator)
+    if task.shape.variable:
+        raw[0, :, task.shape.extent[0] // 2 :] = torch.nan
     with torch.no_grad():
         expected = live((raw - mean) / std)
         read = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))

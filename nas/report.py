@@ -21,6 +21,7 @@ from nas.report_tables import (
     kernel_table,
     plan_table,
     search_table,
+    test_table,
 )
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _notes(task: TaskComparison) -> list[str]:
 
 
 def _tables(task: TaskComparison) -> list[Table]:
-    tables = (efficiency_table(task), search_table(task), kernel_table(task))
+    tables = (efficiency_table(task), search_table(task), test_table(task), kernel_table(task))
     return [table for table in tables if table is not None and table.rows]
 
 

@@ -4,7 +4,7 @@ config.json                 the plan, before the first trial
 trials/<id>/design.json     what a trial is to train, before it starts
 trials/<id>/record.json     how it ended
 trials/<id>/checkpoint.pt   while the trial runs
-trials/<id>/weights.safetensors   finalists
+trials/<id>/weights.safetensors, predictions.parquet   finalists
 report.md, report.html      written from the records
 """
 

@@ -117,7 +117,7 @@ def _run(
     uri = tracking_address(directory, info)
     experiment = experiment_of(directory, info)
     local = directory.path / "mlartifacts" if info.tracking_uri is None else None
-    writer = Writer(lambda: _open_store(uri, experiment, local), progress.say)
+    writer = Writer(lambda: _open_store(uri, experiment, local, directory.trials), progress.say)
 
     def on_start(slots: int, records: list[TrialRecord]) -> None:
         for record in records:
@@ -173,10 +173,10 @@ def _run(
     )
 
 
-def _open_store(uri: str, experiment: str, artifacts: Path | None) -> Shown:
+def _open_store(uri: str, experiment: str, artifacts: Path | None, trials: Path) -> Shown:
     from nas.tracking import Store
 
-    return Store(uri, experiment, artifacts)
+    return Store(uri, experiment, artifacts, trials)
 
 
 def tracking_address(directory: RunDirectory, info: RunInfo) -> str:

@@ -20,7 +20,8 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
-from trials.record import EpochMetrics, Study, Trial, TrialRecord
+from trials.predictions import PREDICTIONS
+from trials.record import EpochMetrics, Study, TestMetrics, Trial, TrialRecord
 
 PARENT = "mlflow.parentRunId"
 STATUS = {"completed": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
@@ -34,9 +35,11 @@ class Store:
         uri: of the store: ``sqlite:///...`` or a server's.
         experiment: its name; made if it is not there.
         artifacts: local folder for artifacts, None to leave that to the server.
+        trials: the run's folder of trials, whose predictions become artifacts; None: they do not.
     """
 
-    def __init__(self, uri: str, experiment: str, artifacts: Path | None) -> None:
+    def __init__(self, uri: str, experiment: str, artifacts: Path | None, trials: Path | None = None) -> None:
+        self._trials = trials
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self._client = MlflowClient(tracking_uri=uri)
@@ -99,6 +102,8 @@ class Store:
             metrics=[Metric(key, value, at, 0) for key, value in _final(record).items()],
             tags=[RunTag(key, value) for key, value in tags.items()],
         )
+        if self._trials is not None and (file := self._trials / name / PREDICTIONS).is_file():
+            self._client.log_artifact(run_id, str(file))
         self._client.set_terminated(run_id, STATUS[record.status], at)
         self._ended.add(name)
 
@@ -189,8 +194,21 @@ def _final(record: TrialRecord) -> dict[str, float]:
     }
     if record.status != "failed" and record.curve:
         values["error"] = record.error
+    if record.joules is not None:
+        values["joules"] = record.joules
     if record.test is not None:
-        values |= {"test_error": record.test.error, "test_loss": record.test.loss}
+        values |= _test(record.test)
+    return values
+
+
+def _test(found: TestMetrics) -> dict[str, float]:
+    """Every metric that is there, and the ends of its interval."""
+    values: dict[str, float] = {}
+    for name in ("error", "loss", "balanced_accuracy", "auroc"):
+        if (value := getattr(found, name)) is not None:
+            values[f"test_{name}"] = value
+        if (interval := getattr(found, f"{name}_interval")) is not None:
+            values |= {f"test_{name}_low": interval.low, f"test_{name}_high": interval.high}
     return values
 
 

@@ -27,8 +27,8 @@ class Complexity:
     Attributes:
         parameters: trainable, kernel generators and masks included.
         multiply_adds: of one forward pass on one row: convolutions done spatially with every tap counted at
-            every position, padding included, and linear maps. Not norms, activations or the generation of
-            kernels, which a frozen network does not do.
+            every position, padding included (also that of a shorter series), and linear maps. Not norms,
+            activations or the generation of kernels, which a frozen network does not do.
         generation: multiply-adds of generating all kernels once.
         executed: multiply-adds of one forward pass on a batch by the backends that run, without generation.
     """

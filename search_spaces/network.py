@@ -36,7 +36,9 @@ def build(architecture: Architecture, shape: TaskShape) -> nn.Module:
     """The network of a design on a task, initialised from torch's global generator.
 
     Returns:
-        A module (batch, channels, *extent) -> logits (batch, classes).
+        A module (batch, channels, *extent) -> logits (batch, classes). If the task's series vary in length,
+        inputs are NaN after the end of each in all channels, after at least one valid position; logits do not
+        depend on how many NaN there are. Parameters and their names are those of a network of one length.
 
     Raises:
         ValueError: an unknown family, or a setting missing, unknown or out of range.

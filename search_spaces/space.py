@@ -40,6 +40,10 @@ class TaskShape:
             raise ValueError(
                 f"a task needs at least 1 channel and 2 classes, got {self.channels} and {self.classes}"
             )
+        if self.variable and len(self.extent) > 1:
+            raise ValueError(
+                f"only series vary in length, got the extent {self.extent}; leave variable False"
+            )
 
     @property
     def dimensions(self) -> int:

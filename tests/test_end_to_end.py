@@ -54,6 +54,8 @@ def test_every_trial_is_in_the_records_and_in_mlflow(folder: Path) -> None:
         assert shown.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert shown.data.metrics["epoch"] == len(record.curve)
         assert shown.data.tags["nas.status"] == record.status
+        files = [each.path for each in client.list_artifacts(shown.info.run_id)]
+        assert files == ["predictions.parquet"] * (record.trial.study.kind == "finalist")
     artifacts = {each.path for each in client.list_artifacts(by_name["comparison"].info.run_id)}
     assert artifacts == {"report.html", "report.md", "figures"}
 

@@ -1,15 +1,16 @@
-"""Error and loss of a network on rows it was not fitted to."""
+"""What a network says of rows it was not fitted to, in float32."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
 from trials.loading import Loader
-from trials.task import Rows, TaskData
 
 BATCH = 256
 """Rows of one forward pass; fixed, so that a result does not depend on who asks for it."""
@@ -24,9 +25,8 @@ class Score(NamedTuple):
 
 @torch.no_grad()
 def score(model: nn.Module, rows: Loader) -> Score:
-    """Error and loss of a model over all rows, in evaluation mode and float32; leaves it in that mode."""
-    if model.training:
-        model.eval()  # forgets kernels that are generated once for evaluation
+    """Error and loss of a model over all rows, in evaluation mode; leaves the model in that mode."""
+    _evaluating(model)
     device = next(model.parameters()).device
     wrong = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
@@ -37,6 +37,15 @@ def score(model: nn.Module, rows: Loader) -> Score:
     return Score(int(wrong) / len(rows), float(loss) / len(rows))
 
 
-def evaluate(model: nn.Module, rows: Rows, task: TaskData) -> Score:
-    """`score` on rows as a task gives them, on the device the model is on."""
-    return score(model, Loader(rows, task, next(model.parameters()).device))
+@torch.no_grad()
+def predict(model: nn.Module, rows: Loader) -> NDArray[np.float32]:
+    """Probabilities (rows, classes) of a model, in evaluation mode; leaves the model in that mode."""
+    _evaluating(model)
+    logits = torch.cat([model(inputs) for inputs, _ in rows.in_order(BATCH)])
+    probabilities: NDArray[np.float32] = torch.softmax(logits.double(), dim=1).float().cpu().numpy()
+    return probabilities
+
+
+def _evaluating(model: nn.Module) -> None:
+    if model.training:  # changing the mode forgets kernels that are generated once for evaluation
+        model.eval()

@@ -9,6 +9,7 @@ from search_spaces.lookup import absolute, lookup
 from trials import embedded
 from trials.dataset import Dataset
 from trials.reference import Task
+from trials.resizing import resized
 
 TASKS: dict[str, Callable[[], Dataset]] = {
     "digits": embedded.digits,
@@ -68,4 +69,4 @@ def find(task: Task, progress: Progress | None = None) -> Dataset:
                 f"{task.dataset} has {part.size} rows, more than max_rows={task.max_rows}; "
                 f"raise it, as in {task.source}@max_rows={part.size}"
             )
-    return dataset
+    return resized(dataset, task)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from trials import surroundings
+from trials.energy import Meter
 from trials.loading import Batch
 from trials.plain import from_plain, to_plain
 from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict
@@ -20,8 +21,13 @@ from trials.task import TaskData
 
 @dataclass(slots=True)
 class Ledger:
-    """Costs by kind; attributes as in `TrialRecord`. Time between two phases is charged to none."""
+    """Costs by kind; attributes as in `TrialRecord`. Time between two phases is charged to none.
 
+    Attributes:
+        meter: of the energy of this attempt; `joules` and `joules_of` are those of earlier ones.
+    """
+
+    meter: Meter
     curve: list[EpochMetrics] = field(default_factory=list)
     parameters: int = 0
     multiply_adds: int = 0
@@ -32,6 +38,8 @@ class Ledger:
     seconds_training: float = 0.0
     seconds_evaluation: float = 0.0
     seconds_waiting: float = 0.0
+    joules: float | None = 0.0
+    joules_of: str = ""
     started: float = field(default_factory=time.time)
     _phase: str = ""
     _since: float = 0.0
@@ -62,9 +70,18 @@ class Ledger:
         self.enter("")
         return verdict
 
+    def energy(self) -> tuple[float | None, str]:
+        """Joules of all attempts and what they cover; None if one attempt was measured otherwise."""
+        now = self.meter.energy()
+        if now is None or self.joules is None or self.joules_of not in ("", now.covers):
+            return None, ""
+        return self.joules + now.joules, now.covers
+
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {name: value for name, value in to_plain(self).items() if not name.startswith("_")}
+        kept = {name: value for name, value in to_plain(self).items() if name not in _OF_AN_ATTEMPT}
+        kept["joules"], kept["joules_of"] = self.energy()
+        return kept
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`; the phase that runs goes on too."""
@@ -84,6 +101,7 @@ class Ledger:
     ) -> TrialRecord:
         """The record of a trial that ends now."""
         accelerated = torch.cuda.is_available()
+        joules, covered = self.energy()
         return TrialRecord(
             trial=trial,
             status=status,
@@ -99,6 +117,8 @@ class Ledger:
             seconds_training=self.seconds_training,
             seconds_evaluation=self.seconds_evaluation,
             seconds_waiting=self.seconds_waiting,
+            joules=joules,
+            joules_of=covered,
             peak_memory_bytes=surroundings.peak_memory_bytes(),
             peak_device_bytes=torch.cuda.max_memory_allocated() if accelerated else None,
             rows_train=len(task.train),
@@ -116,3 +136,6 @@ class Ledger:
             software=surroundings.software(),
             commit=surroundings.commit(),
         )
+
+
+_OF_AN_ATTEMPT = {"meter", "_phase", "_since"}

@@ -27,7 +27,6 @@ INPUTS = (
     "volume (lists [depth][height][width] of uint8)"
 )
 _SPLIT = re.compile(r"(train|validation|test)\b")
-_DECODERS = {"image": decoding.images, "series": decoding.series, "volume": decoding.volumes}
 
 
 def open_parquet(task: Task, progress: Progress | None = None) -> Dataset:
@@ -68,7 +67,7 @@ def open_directory(directory: Path) -> Dataset:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Which column is what; `kind` is a key of `_DECODERS`."""
+    """Which column is what; `kind` is a key of `decoding.KINDS`."""
 
     input: str
     kind: str
@@ -133,13 +132,12 @@ class _Part:
 
     def inputs(self, rows: Ints) -> Floats:
         found: Floats | None = None
-        decode = _DECODERS[self.columns.kind]
+        decode = decoding.KINDS[self.columns.kind]
         for positions, column, numbers, path in self._selected(rows):
-            expected = None if found is None else found.shape[1:]
-            block = decode(column, expected, partial(self._value_place, path, numbers))
+            block = decode(column, decoding.Size(), partial(self._value_place, path, numbers))
             if found is None:
                 found = np.empty((len(rows), *block.shape[1:]), dtype=np.float32)
-            found[positions] = block
+            found[positions] = block / np.float32(255) if block.dtype == np.uint8 else block
         assert found is not None, "nobody asks for no rows"
         return found
 

@@ -107,12 +107,30 @@ def keep_going(metrics: EpochMetrics) -> Verdict:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """A 95 % interval over the rows; `low` <= `high`."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TestMetrics:
-    """A finalist's only look at the test split. `error` in [0, 1], `loss` in nats."""
+    """A finalist's only look at the test split. `loss` in nats, all else in [0, 1].
+
+    How each is defined, and its interval made: `trials.metrics`. None: not defined for these rows, or of a
+    record that is older than the measure.
+    """
 
     error: float
     loss: float
     rows: int
+    balanced_accuracy: float | None = None
+    auroc: float | None = None
+    error_interval: Interval | None = None
+    loss_interval: Interval | None = None
+    balanced_accuracy_interval: Interval | None = None
+    auroc_interval: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,6 +157,8 @@ class TrialRecord:
         seconds_evaluation: statistics of norms and validation, its batches included.
         seconds_waiting: for the answers of whoever is told of epochs.
             All five are wall seconds, sums over the trial's attempts.
+        joules: of the trial's attempts, from beginning to end; None where the hardware does not count them.
+        joules_of: what they cover, see `trials.energy`.
         peak_memory_bytes: largest resident memory of the process during the trial.
         peak_device_bytes: largest memory allocated on the accelerator, None without one.
         rows_train, rows_select, rows_report: sizes of the splits used.
@@ -168,6 +188,8 @@ class TrialRecord:
     seconds_training: float = 0.0
     seconds_evaluation: float = 0.0
     seconds_waiting: float = 0.0
+    joules: float | None = None
+    joules_of: str = ""
     peak_memory_bytes: int = 0
     peak_device_bytes: int | None = None
     rows_train: int = 0

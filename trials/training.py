@@ -16,6 +16,7 @@ from search_spaces.complexity import Complexity, complexity
 from search_spaces.network import kernel_sizes
 from trials import checkpoint, surroundings
 from trials.augmentation import applied, augmented
+from trials.energy import Meter
 from trials.evaluation import BATCH, Score, score
 from trials.learner import Learner, settle_norms
 from trials.ledger import Ledger
@@ -54,7 +55,8 @@ def run_trial(
         The record; its status is ``failed`` for a loss that is not finite and for any exception. None
         if the trial was paused: call again with the same folder.
     """
-    ledger = Ledger()
+    meter = Meter(surroundings.accelerator())
+    ledger = Ledger(meter)
     names = applied(trial.recipe.augmentation, task.augmentations, task.shape.dimensions)
     reason = ""
     status: Status | None
@@ -65,6 +67,8 @@ def run_trial(
         ledger.enter("")
         last_line = traceback.format_exception_only(error)[-1].strip()
         status, reason = "failed", f"{last_line}\n{traceback.format_exc()}"
+    finally:
+        meter.close()
     if status is None:
         return None
     return ledger.record(trial, task, status, reason=reason, augmentation=names, device_share=device_share)

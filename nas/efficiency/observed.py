@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nas.efficiency.estimators import Floats, moments, welch
-from nas.efficiency.results import Finalist, KernelSizes, Plan, SearchCurve, WinnersCurse
+from nas.efficiency.results import Finalist, KernelSizes, Plan, SearchCurve, Tested, WinnersCurse
 from nas.efficiency.spaces import estimate
 from trials.record import TrialRecord
 
@@ -95,6 +95,7 @@ def _finalist(
         curses=tuple(
             _curse(by_id[str(name)], ended) for name in selected if by_id[str(name)].status != "failed"
         ),
+        tested=tuple(Tested(trial=r.trial.id, metrics=r.test) for r in ended if r.test),
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from trials.record import TestMetrics
+
 Verdict = Literal["no search needed", "search", "cannot say"]
 DefaultVerdict = Literal["better than the default", "worse", "cannot say"]
 
@@ -216,6 +218,14 @@ class WinnersCurse:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Tested:
+    """The look of one finalist, one training, at the test rows."""
+
+    trial: str
+    metrics: TestMetrics
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finalist:
     """Test error of a space's finalists on a task: mean and standard deviation over n.
 
@@ -226,6 +236,7 @@ class Finalist:
         searches: number of search seeds behind them, 0 for a fixed design.
         difference: the space's test error minus the single design's (Welch); None for the single design,
             where a finalist of either failed, and with n = 1 on either side.
+        tested: each training with all its metrics.
     """
 
     space: str
@@ -237,6 +248,7 @@ class Finalist:
     test_sd: float | None
     difference: Estimate | None
     curses: tuple[WinnersCurse, ...]
+    tested: tuple[Tested, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

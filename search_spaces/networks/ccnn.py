@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from search_spaces.families.ccnn import CCNN
 from search_spaces.layers.convolution import PlainConv
+from search_spaces.networks.lengths import Chain, Valid, entered, mean, through, total_strides
 from search_spaces.networks.parts import NORMS, POINTWISE, convolution
 from search_spaces.parts import Convolution
 from search_spaces.space import TaskShape
@@ -24,7 +25,7 @@ class _Block(nn.Module):
     def __init__(self, part: Convolution, dropout: float) -> None:
         super().__init__()
         axes, width = len(part.size), part.outputs
-        self.body = nn.Sequential(
+        self.body = Chain(
             NORMS[axes](width),
             *_separable(part, width),
             nn.GELU(),
@@ -33,25 +34,27 @@ class _Block(nn.Module):
             nn.GELU(),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.body(x)
+    def forward(self, x: Tensor, valid: Valid = None) -> Tensor:
+        out: Tensor = x + self.body(x, valid)
         return out
 
 
 class _CCNN(nn.Module):
     def __init__(self, net: CCNN, shape: TaskShape) -> None:
         super().__init__()
+        self.strides = total_strides(net.parts(shape), shape)
         stem, *rest = net.convolutions(shape)
         norm = NORMS[shape.dimensions]
         # the stem's biases do nothing before a norm; they are there as published
-        self.stem = nn.Sequential(*_separable(stem, net.width), norm(net.width), nn.GELU())
-        self.blocks = nn.Sequential(*(_Block(part, net.dropout) for part in rest))
+        self.stem = Chain(*_separable(stem, net.width), norm(net.width), nn.GELU())
+        self.blocks = Chain(*(_Block(part, net.dropout) for part in rest))
         self.norm = norm(net.width)
         self.head = nn.Linear(net.width, shape.classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self.norm(self.blocks(self.stem(x)))
-        logits: Tensor = self.head(features.flatten(2).mean(2))
+        x, valid = entered(x, self.strides)
+        features = through(self.norm, self.blocks(self.stem(x, valid), valid), valid)
+        logits: Tensor = self.head(mean(features, valid))
         return logits
 
 

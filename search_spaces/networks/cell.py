@@ -6,6 +6,15 @@ from torch import Tensor, nn
 
 from search_spaces.families.cell import Cell, Edge
 from search_spaces.families.isomorphism import EDGES, NONE, SKIP
+from search_spaces.networks.lengths import (
+    Chain,
+    Valid,
+    averaged,
+    entered,
+    mean,
+    through,
+    total_strides,
+)
 from search_spaces.networks.parts import NORMS, POINTWISE, convolution
 from search_spaces.parts import Convolution, Linear
 from search_spaces.space import TaskShape
@@ -23,7 +32,17 @@ def cell(net: Cell, shape: TaskShape) -> nn.Module:
         layers += [_Cell(net.edges(*level), axes) for _ in range(net.cells)]
     width, _ = levels[-1]
     head = nn.Linear(width, shape.classes)
-    return nn.Sequential(*layers, NORMS[axes](width), nn.ReLU(), _Mean(), head)
+    strides = total_strides(net.parts(shape), shape)
+    return _CellNetwork(strides, *layers, NORMS[axes](width), nn.ReLU(), _Mean(), head)
+
+
+class _CellNetwork(Chain):
+    def __init__(self, strides: tuple[int, ...] | None, *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self.strides = strides
+
+    def forward(self, x: Tensor, valid: Valid = None) -> Tensor:
+        return super().forward(*entered(x, self.strides))
 
 
 def _operation(edge: Edge, axes: int) -> nn.Module:
@@ -33,13 +52,16 @@ def _operation(edge: Edge, axes: int) -> nn.Module:
         conv = POINTWISE[axes](edge.inputs, edge.outputs, 1, bias=False)
     else:
         conv = convolution(edge)
-    return nn.Sequential(nn.ReLU(), conv, NORMS[axes](edge.outputs))
+    return Chain(nn.ReLU(), conv, NORMS[axes](edge.outputs))
 
 
 class _Pool(nn.Module):
     """Mean of 3 positions along every axis, of those inside the input; axis by axis, for any extent."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, valid: Valid = None) -> Tensor:
+        return averaged(self._pooled, x, valid)
+
+    def _pooled(self, x: Tensor) -> Tensor:
         for axis in range(2, x.ndim):
             line = x.movedim(axis, -1)
             mean = nn.functional.avg_pool1d(line.flatten(0, -2), 3, 1, 1, count_include_pad=False)
@@ -60,11 +82,11 @@ class _Cell(nn.Module):
             }
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, valid: Valid = None) -> Tensor:
         nodes = {"0": x}
         for name, operation in self.edges.items():
             start, end = name.split("-")
-            brought = operation(nodes[start])
+            brought = through(operation, nodes[start], valid)
             nodes[end] = nodes[end] + brought if end in nodes else brought
         return nodes["3"]
 
@@ -75,16 +97,16 @@ class _Reduction(nn.Module):
     def __init__(self, first: Convolution, second: Convolution, shortcut: Linear) -> None:
         super().__init__()
         axes = len(first.size)
-        self.body = nn.Sequential(_operation(first, axes), _operation(second, axes))
+        self.body = Chain(_operation(first, axes), _operation(second, axes))
         pool = POOLS[axes](2, 2, ceil_mode=True) if first.stride == 2 else nn.Identity()
-        self.shortcut = nn.Sequential(pool, POINTWISE[axes](shortcut.inputs, shortcut.outputs, 1, bias=False))
+        self.shortcut = Chain(pool, POINTWISE[axes](shortcut.inputs, shortcut.outputs, 1, bias=False))
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.body(x) + self.shortcut(x)
+    def forward(self, x: Tensor, valid: Valid = None) -> Tensor:
+        out: Tensor = self.body(x, valid) + self.shortcut(x, valid)
         return out
 
 
 class _Mean(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, valid: Valid = None) -> Tensor:
         """(batch, channels, *extent) -> (batch, channels)."""
-        return x.flatten(2).mean(2)
+        return mean(x, valid)

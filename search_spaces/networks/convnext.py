@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.families.convnext import Block, ConvNeXt
+from search_spaces.networks.lengths import Chain, Valid, entered, mean, total_strides
 from search_spaces.networks.parts import POINTWISE, convolution
 from search_spaces.space import TaskShape
 
@@ -28,7 +29,7 @@ class _Block(nn.Module):
     def __init__(self, block: Block) -> None:
         super().__init__()
         axes, width, inner = len(block.depthwise.size), block.expand.inputs, block.expand.outputs
-        self.body = nn.Sequential(
+        self.body = Chain(
             convolution(block.depthwise),
             _ChannelNorm(width),
             POINTWISE[axes](width, inner, 1),
@@ -37,14 +38,15 @@ class _Block(nn.Module):
         )
         self.scale = nn.Parameter(torch.full((width,), INITIAL_SCALE))
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.body(x)
+    def forward(self, x: Tensor, valid: Valid = None) -> Tensor:
+        out: Tensor = self.body(x, valid)
         return x + out * self.scale.view(-1, *[1] * (x.ndim - 2))
 
 
 class _ConvNeXt(nn.Module):
     def __init__(self, net: ConvNeXt, shape: TaskShape) -> None:
         super().__init__()
+        self.strides = total_strides(net.parts(shape), shape)
         layers: list[nn.Module] = []
         for i, stage in enumerate(net.stages(shape)):
             entry = convolution(stage.entry)
@@ -53,11 +55,12 @@ class _ConvNeXt(nn.Module):
                 [_ChannelNorm(stage.entry.inputs), entry] if i else [entry, _ChannelNorm(stage.entry.outputs)]
             )
             layers += [_Block(block) for block in stage.blocks]
-        self.features = nn.Sequential(*layers)
+        self.features = Chain(*layers)
         self.norm = nn.LayerNorm(net.widths[-1])
         self.head = nn.Linear(net.widths[-1], shape.classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = self.features(x).flatten(2).mean(2)
+        x, valid = entered(x, self.strides)
+        pooled = mean(self.features(x, valid), valid)
         logits: Tensor = self.head(self.norm(pooled))
         return logits

@@ -6,9 +6,10 @@ from torch import nn
 
 from search_spaces.layers.convolution import plain_conv
 from search_spaces.layers.flexconv import FlexConv
+from search_spaces.networks.lengths import BatchNorm1d
 from search_spaces.parts import Convolution
 
-NORMS: dict[int, type[nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+NORMS: dict[int, type[nn.Module]] = {1: BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 POINTWISE: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 """By number of axes; a 1x1 convolution has kernel size 1."""
 

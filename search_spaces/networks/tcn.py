@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from search_spaces.families.tcn import TCN
+from search_spaces.networks.lengths import Chain, Valid, entered, mean, through, total_strides
 from search_spaces.networks.parts import NORMS, POINTWISE, convolution
 from search_spaces.parts import Convolution, Linear
 from search_spaces.space import TaskShape
@@ -21,22 +22,24 @@ class _Block(nn.Module):
     def __init__(self, first: Convolution, second: Convolution, shortcut: Linear | None) -> None:
         super().__init__()
         layers = [(convolution(part), NORMS[1](part.outputs), nn.ReLU()) for part in (first, second)]
-        self.body = nn.Sequential(*layers[0], *layers[1])
+        self.body = Chain(*layers[0], *layers[1])
         self.shortcut = (
             nn.Identity() if shortcut is None else POINTWISE[1](shortcut.inputs, shortcut.outputs, 1)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.body(x) + self.shortcut(x)
+    def forward(self, x: Tensor, valid: Valid = None) -> Tensor:
+        out: Tensor = self.body(x, valid) + through(self.shortcut, x, valid)
         return out.relu()
 
 
 class _TCN(nn.Module):
     def __init__(self, net: TCN, shape: TaskShape) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*(_Block(*block) for block in net.blocks(shape)))
+        self.strides = total_strides(net.parts(shape), shape)
+        self.blocks = Chain(*(_Block(*block) for block in net.blocks(shape)))
         self.head = nn.Linear(net.width, shape.classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.blocks(x).mean(2))
+        x, valid = entered(x, self.strides)
+        logits: Tensor = self.head(mean(self.blocks(x, valid), valid))
         return logits

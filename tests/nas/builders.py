@@ -10,7 +10,7 @@ import numpy as np
 from nas.efficiency import Plan, SpaceComparison, TaskComparison, compare_records
 from search_spaces.architecture import Architecture
 from trials.recipe import STANDARD, Recipe
-from trials.record import EpochMetrics, Kind, Status, Study, TestMetrics, Trial, TrialRecord
+from trials.record import EpochMetrics, Interval, Kind, Status, Study, TestMetrics, Trial, TrialRecord
 from trials.reference import Task
 
 ROWS = 400
@@ -103,12 +103,26 @@ def record(
         rows_report=rows,
         classes=10,
         majority_error=0.9,
-        test=None if test_error is None else TestMetrics(error=test_error, loss=1.0, rows=500),
+        test=None if test_error is None else tested(test_error),
         started=float(number),
         finished=float(number) + seconds,
         device=device,
         software="numpy",
         commit="abc1234",
+    )
+
+
+def tested(error: float) -> TestMetrics:
+    """A look at 500 test rows, with made-up metrics and intervals, of which AUROC's is missing."""
+    return TestMetrics(
+        error=error,
+        loss=1.0,
+        rows=500,
+        balanced_accuracy=1 - error,
+        auroc=0.9954,
+        error_interval=Interval(low=error / 2, high=2 * error),
+        loss_interval=Interval(low=0.9, high=1.1),
+        balanced_accuracy_interval=Interval(low=1 - 2 * error, high=1 - error / 2),
     )
 
 

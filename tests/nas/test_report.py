@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ from nas.figures import COLOURS, all_figures
 from nas.report import ReportContext, render_html, render_markdown, terminal_table
 from nas.report_page import DARK
 from nas.report_tables import efficiency_table
+from nas.report_tables import test_table as table_of_tests
 from tests.nas.builders import full_run, population, record, seeds
 from trials.record import TrialRecord
 
@@ -185,3 +187,24 @@ def test_the_unfinished_run_and_its_provenance_are_named() -> None:
         "epochs",
     ):
         assert text in page
+
+
+def test_every_finalist_is_listed_with_its_metrics_and_their_intervals() -> None:
+    records = RUNS["full"]
+    finalists = {r.trial.id: r for r in records if r.trial.study.kind == "finalist"}
+    comparison = compare_records(records, PLAN)
+    table = table_of_tests(comparison.tasks[0])
+    assert table is not None and {row[1] for row in table.rows} == set(finalists)
+    test = replace(finalists[table.rows[0][1]].test, error=0.1234)
+    task = compare_records([replace(finalists[table.rows[0][1]], test=test)], PLAN).tasks[0]
+    row = table_of_tests(task).rows[0]
+    assert row[2] == "500" and re.fullmatch(r"12\.3 % \[[\d.]+, [\d.]+\]", row[3])
+    assert row[4] == "1 [0.9, 1.1]" and row[6] == "0.9954"
+    assert "Finalists on test" in render_html(comparison, CONTEXT)
+    assert all(name in render_markdown(comparison, CONTEXT) for name in finalists)
+    intervals = ("error_interval", "loss_interval", "balanced_accuracy_interval")
+    before = dict.fromkeys(("balanced_accuracy", "auroc", *intervals))  # as records were
+    old = [replace(r, test=replace(test, error=0.1, **before)) if r.test else r for r in records]
+    assert table_of_tests(compare_records(old, PLAN).tasks[0]).rows[0][3:] == ("10.0 %", "1", "–", "–")
+    without = [r for r in records if r.trial.study.kind != "finalist"]
+    assert table_of_tests(compare_records(without, PLAN).tasks[0]) is None

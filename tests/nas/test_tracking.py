@@ -58,7 +58,21 @@ def test_trials_are_children_of_their_study_with_parameters_curves_and_status(
     statuses = [runs[each.trial.id].info.status for each in a_few()]
     assert statuses == ["FINISHED", "KILLED", "FAILED", "FINISHED"]
     finalist = a_few()[3]
-    assert runs[finalist.trial.id].data.metrics["test_error"] == pytest.approx(0.07)
+    shown = {k: v for k, v in runs[finalist.trial.id].data.metrics.items() if k.startswith("test_")}
+    assert shown == pytest.approx(
+        {
+            "test_error": 0.07,
+            "test_error_low": 0.035,
+            "test_error_high": 0.14,
+            "test_loss": 1.0,
+            "test_loss_low": 0.9,
+            "test_loss_high": 1.1,
+            "test_balanced_accuracy": 0.93,
+            "test_balanced_accuracy_low": 0.86,
+            "test_balanced_accuracy_high": 0.965,
+            "test_auroc": 0.9954,
+        }
+    )
     history = MlflowClient(tracking_uri=uri).get_metric_history(
         runs[finalist.trial.id].info.run_id, "select_error"
     )
@@ -86,6 +100,22 @@ def test_live_epochs_and_the_record_make_one_curve(uri: str, tmp_path: Path) -> 
     runs = runs_of(uri, "live")
     history = MlflowClient(tracking_uri=uri).get_metric_history(runs[done.trial.id].info.run_id, "epoch")
     assert [metric.step for metric in history] == [metrics.epoch for metrics in done.curve]
+
+
+def test_predictions_are_an_artifact_of_their_finalist(uri: str, tmp_path: Path) -> None:
+    finalist, other = a_few()[3], a_few()[0]
+    file = tmp_path / "trials" / finalist.trial.id / "predictions.parquet"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"PAR1")
+    store = Store(uri, "predictions", tmp_path / "artifacts", tmp_path / "trials")
+    for each in (finalist, other):
+        store.end(each)
+    runs, client = runs_of(uri, "predictions"), MlflowClient(tracking_uri=uri)
+    found = {
+        each.trial.id: [file.path for file in client.list_artifacts(runs[each.trial.id].info.run_id)]
+        for each in (finalist, other)
+    }
+    assert found == {finalist.trial.id: ["predictions.parquet"], other.trial.id: []}
 
 
 def test_the_report_is_an_artifact_of_a_summary_run(uri: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from search_spaces import SPACES
 from trials import recipe, record, task
+from trials.dataset import ArrayPart, Dataset
 
 
 def trial(
@@ -31,6 +32,20 @@ def trial(
         recipe=dataclasses.replace(recipe.STANDARD, **recipe_fields),
         seed=seed,
     )
+
+
+def ringing() -> Dataset:
+    """Series of 20 to 40 samples, NaN after their ends, whose class is the period of a sine: 4, 6 or 9."""
+
+    def part(rows: int, seed: int) -> ArrayPart:
+        rng = np.random.default_rng(seed)
+        labels = np.arange(rows) % 3
+        phase, time = rng.random((rows, 1)) * 6.3, np.arange(40)
+        values = np.sin(phase + 6.3 * time / np.array((4, 6, 9))[labels][:, None])
+        values[time >= rng.integers(20, 41, (rows, 1))] = np.nan
+        return ArrayPart(values[:, None].astype(np.float32), labels)
+
+    return Dataset(train=part(256, 0), validation=part(80, 1), test=part(20, 2), class_names=("4", "6", "9"))
 
 
 def untimed(curve: tuple[record.EpochMetrics, ...]) -> list[record.EpochMetrics]:

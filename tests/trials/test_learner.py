@@ -14,7 +14,7 @@ from search_spaces.layers.flexconv import FlexConv
 from search_spaces.network import build, kernel_sizes, parameter_groups
 from tests.trials.examples import trial, untimed
 from trials import record, training
-from trials.evaluation import evaluate, score
+from trials.evaluation import score
 from trials.learner import Learner, settle_norms
 from trials.loading import Batch, Loader
 from trials.recipe import Recipe, learning_rate
@@ -113,7 +113,10 @@ def test_finalists_keep_the_average(digits: TaskData, tmp_path: Path) -> None:
     model = build(wanted.architecture, digits.shape)
     model.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     assert found is not None and found.kernel_sizes == kernel_sizes(model)
-    assert evaluate(model, digits.select, digits) == (found.select_error, found.curve[-1].select_loss)
+    assert score(model, Loader(digits.select, digits, CPU)) == (
+        found.select_error,
+        found.curve[-1].select_loss,
+    )
     other = training.run_trial(trial(digits, "flexconv", epochs=2), digits)
     assert other is not None and other.curve[-1].train_loss == found.curve[-1].train_loss
     assert other.curve[-1].select_loss != found.curve[-1].select_loss
@@ -123,12 +126,12 @@ def test_finalists_keep_the_average(digits: TaskData, tmp_path: Path) -> None:
 def test_half_precision_is_near_and_kernels_stay_whole(digits: TaskData, space: str) -> None:
     whole, half = (learner(digits, space, precision=each) for each in ("float32", "bfloat16"))
     kinds: set[torch.dtype] = set()
+    heads: set[torch.dtype] = set()
     for module in half.model.modules():
         if isinstance(module, FlexConv):
             module.generator.register_forward_hook(lambda module, arguments, out: kinds.add(out.dtype))
         elif isinstance(module, nn.Linear) and module is half.model.get_submodule("head"):
             module.register_forward_hook(lambda module, arguments, out: heads.add(out.dtype))
-    heads: set[torch.dtype] = set()
     losses = []
     for one in (whole, half):
         one.model.train()
@@ -200,6 +203,16 @@ def test_with_every_option_a_resumed_trial_ends_as_the_uninterrupted_one(
     parts, all_of_it = (load_file(tmp_path / name / "weights.safetensors") for name in ("parts", "whole"))
     assert parts.keys() == all_of_it.keys()
     assert all(torch.equal(parts[name], all_of_it[name]) for name in parts)
+
+
+@pytest.mark.parametrize("space", ["twin_3x3", "flexconv", "tcn_standard"])
+def test_series_of_variable_length_learn_with_every_option(space: str) -> None:
+    of = open_task("tests.trials.examples:ringing")
+    assert of.shape.variable
+    wanted = trial(of, space, epochs=6, **{**EVERYTHING, "augmentation": ("shift", "noise")})
+    found = training.run_trial(wanted, of)
+    assert found is not None and found.status == "completed", found
+    assert found.augmentation == ("shift", "noise") and found.error < of.majority_error - 0.3
 
 
 @pytest.mark.parametrize(

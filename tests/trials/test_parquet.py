@@ -275,7 +275,7 @@ def test_splits_must_agree(tmp_path: Path) -> None:
         task.open_task(str(tmp_path))
     write(tmp_path / "test.parquet", {**series_table(), "series": pa.array([[[1.0] * 5] * 2] * 30, SERIES)})
     task.open_task(str(tmp_path))
-    with pytest.raises(ValueError, match="one shape, 2x4 .channels x extent. in training, got 2x5"):
+    with pytest.raises(ValueError, match=r"one shape, 2x4 .channels x extent. in training, got 2x5"):
         task.open_test(str(tmp_path))
     write(tmp_path / "test.parquet", series_table(0))
     with pytest.raises(ValueError, match=r"test\.parquet: the test split must have rows"):

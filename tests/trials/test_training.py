@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,7 +16,8 @@ from search_spaces.architecture import Architecture
 from search_spaces.network import build, parameter_groups
 from tests.trials.examples import trial, untimed
 from trials import checkpoint, plain, record, task, training
-from trials.evaluation import evaluate
+from trials.evaluation import predict, score
+from trials.loading import Loader
 from trials.task import TaskData
 
 
@@ -199,8 +201,14 @@ def test_weights_of_a_finalist_give_the_recorded_errors(digits: TaskData, tmp_pa
     model = build(wanted.architecture, digits.shape)
     model.load_state_dict(weights(tmp_path))
     assert found is not None
-    assert evaluate(model, digits.select, digits) == (found.select_error, found.curve[-1].select_loss)
-    assert evaluate(model, digits.report, digits).error == found.report_error
+    select, shown = (Loader(rows, digits, torch.device("cpu")) for rows in (digits.select, digits.report))
+    assert score(model, select) == (found.select_error, found.curve[-1].select_loss)
+    assert score(model, shown).error == found.report_error
+    probabilities = predict(model, select)
+    assert probabilities.dtype == np.float32 and probabilities.shape == (len(digits.select), 10)
+    assert np.mean(probabilities.argmax(axis=1) != digits.select.labels) == found.select_error
+    answers = probabilities[np.arange(len(digits.select)), digits.select.labels]
+    assert -np.log(answers).mean() == pytest.approx(found.curve[-1].select_loss, rel=1e-5)
 
 
 def test_the_record_says_what_was_done_and_where(digits: TaskData) -> None:

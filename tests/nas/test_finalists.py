@@ -1,0 +1,48 @@
+"""A finalist leaves the predictions that its metrics follow from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.finalists import train_and_test
+from tests.trials.examples import trial
+from trials import metrics, plain, predictions, record
+from trials.task import TaskData, open_task
+
+
+@pytest.fixture(scope="module")
+def digits() -> TaskData:
+    return open_task("digits@rows=200")
+
+
+def test_metrics_of_a_finalist_follow_from_its_stored_predictions(digits: TaskData, tmp_path: Path) -> None:
+    wanted = trial(digits, kind="finalist", epochs=2)
+    found = train_and_test(wanted, digits, record.keep_going, tmp_path)
+    assert found is not None and found.status == "completed" and found.test is not None, found
+    stored = predictions.read(tmp_path / "predictions.parquet")
+    assert (stored.trial, stored.digest) == (wanted.id, digits.digest)
+    assert stored.class_names == digits.class_names
+    shown, tested = stored.splits["report"], stored.splits["test"]
+    assert np.array_equal(shown.labels, digits.report.labels)
+    assert np.mean(shown.probabilities.argmax(axis=1) != shown.labels) == found.report_error
+    assert len(tested.labels) == digits.test_rows == found.test.rows
+    assert metrics.measure(tested.labels, tested.probabilities) == found.test
+    assert found.test.error_interval is not None and found.test.auroc_interval is not None
+    assert plain.from_plain(record.TrialRecord, json.loads(plain.dumps(found))) == found
+
+
+def test_others_are_not_tested(digits: TaskData, tmp_path: Path) -> None:
+    found = train_and_test(trial(digits, epochs=1), digits, record.keep_going, tmp_path)
+    assert found is not None and found.status == "completed" and found.test is None
+    assert not (tmp_path / "predictions.parquet").exists()
+
+
+def test_what_was_spent_stays_on_record_where_the_test_fails(digits: TaskData, tmp_path: Path) -> None:
+    (tmp_path / "predictions.parquet").mkdir()  # nothing can be written there
+    found = train_and_test(trial(digits, kind="finalist", epochs=1), digits, record.keep_going, tmp_path)
+    assert found is not None and found.status == "failed" and found.test is None
+    assert found.reason.startswith("the test failed") and found.seconds_training > 0
