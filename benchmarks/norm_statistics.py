@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/norm_statistics.py [--seeds 3] [--epochs 20]
 
 One training a space, task and seed: statistics do not enter a training step, so all ways to keep them are
-followed at once and each scores the same weights. Prints validation error in %, mean over seeds, and the seconds
-of a recomputation as a share of those of the epoch's training.
+followed at once and each scores the same weights. Prints validation error in %, mean over seeds, and the
+seconds of a recomputation as a share of those of the epoch's training.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@
 The bare loop: forward, loss, backward, clip, step of the optimiser, on a normalised copy of all rows, batches
 cut in advance. Ours is an epoch as `run_trial` does it: shuffling, gathering, normalising, learning rate,
 accounting. Both train alike networks in one process by turns, and seconds of the processor are counted, since
-the machine may be shared; at a learning rate at which kernels keep their sizes. The ratio is that of medians, its spread the quartiles of the ratios of neighbours.
+the machine may be shared; at a learning rate at which kernels keep their sizes. The ratio is that of medians,
+its spread the quartiles of the ratios of neighbours.
 """
 
 from __future__ import annotations
