@@ -23,7 +23,9 @@ def app() -> None:
 @click.argument("config")
 @click.option("--run-dir", metavar="DIR", type=FOLDER, help="Where everything is kept.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Continue what is there; an empty directory is started.")
-@click.option("--tasks", metavar="a,b", help="Names, Parquet directories, module:attribute or file.py:name.")
+@click.option(
+    "--tasks", metavar="a,b", help="Names, Parquet files, module:attribute, file.py:name; name@rows=500."
+)
 @click.option("--spaces", metavar="x,y", help="Names, module:attribute or file.py:name.")
 @click.option("--address", metavar="ADDR", help="Of a running Ray cluster.  [default: this machine]")
 @click.option(
@@ -137,14 +139,19 @@ def export(run_dir: Path, task: str, space: str, to: Path) -> None:
 
 @app.command()
 @click.argument("name", metavar="NAME_OR_PATH", required=False)
-def tasks(name: str | None) -> None:
+@click.option("--baseline", is_flag=True, help="Fit what needs no network, such as extra trees, as well.")
+def tasks(name: str | None, baseline: bool) -> None:
     """List tasks, or describe one.
 
-    Shape, classes and splits of a registered task or of a Parquet directory.
+    NAME_OR_PATH is a task as in --tasks of nas run, such as digits@rows=500: its columns, shape, classes,
+    splits, rows that are in two splits, and what to know of it.
     """
     from nas.showing import one_task, task_list
 
-    _console().print(task_list() if name is None else one_task(name))
+    console = _console()
+    if name is None and baseline:
+        raise click.UsageError("--baseline needs a task, as in nas tasks digits --baseline.")
+    console.print(task_list() if name is None else one_task(name, console, baseline))
 
 
 @app.command()

@@ -12,8 +12,8 @@ from nas.efficiency.sentences import rejected, untuned
 from nas.figures import all_figures
 from nas.limits import DRAWS
 from nas.report import ReportContext, render_html, render_markdown
-from nas.run_directory import RunDirectory, open_run
-from trials.plain import to_plain
+from nas.run_directory import RunDirectory, RunTask, open_run
+from trials.plain import dumps, to_plain
 from trials.record import TrialRecord
 
 DEVELOPMENT = ("digits", "digits_sequence", "mnist5k", "mnist5k_sequence")
@@ -38,7 +38,7 @@ def compare(*run_dirs: Path | str) -> Comparison:
 
 
 def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple[Path, ...]]:
-    """The comparison, and the files that show it: report.html, report.md and figures/*.svg."""
+    """The comparison, and the files that show it: report.html, .md, .json and figures/*.svg."""
     first = directories[0]
     records: dict[str, TrialRecord] = {}
     unreadable: list[str] = []
@@ -59,7 +59,8 @@ def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple
         first.put(f"figures/{name}.svg", svg)
     first.put("report.md", render_markdown(comparison, context))
     first.put("report.html", render_html(comparison, context))
-    files = [first.path / "report.html", first.path / "report.md"]
+    first.put("report.json", dumps(comparison))
+    files = [first.path / f"report.{kind}" for kind in ("html", "md", "json")]
     return comparison, (*files, *(first.path / "figures" / f"{name}.svg" for name in figures))
 
 
@@ -90,7 +91,7 @@ def _sizes(directory: RunDirectory) -> dict[tuple[str, str], int]:
 
 
 def _noted(comparison: Comparison, directory: RunDirectory) -> Comparison:
-    """With notes on each searched space: rates not chosen for it, and what the run's limits left out."""
+    """With notes on data, and on searched spaces: rates not chosen for them, what limits left out."""
     info, config = directory.info(), directory.config()
     recipe, limits = config.the_recipe(), config.constraints
     chosen = {name for name, _, _ in recipe.per_space}
@@ -104,8 +105,23 @@ def _noted(comparison: Comparison, directory: RunDirectory) -> Comparison:
             notes.append(rejected(shares[task, space.space], DRAWS, limits))
         return replace(space, notes=tuple(notes))
 
-    tasks = (replace(t, spaces=tuple(noted(t.task, s) for s in t.spaces)) for t in comparison.tasks)
+    data = {task.name: _data_notes(task) for task in info.tasks} if info is not None else {}
+    tasks = (
+        replace(
+            t,
+            spaces=tuple(noted(t.task, s) for s in t.spaces),
+            notes=(*t.notes, *data.get(t.task, ())),
+        )
+        for t in comparison.tasks
+    )
     return replace(comparison, tasks=tuple(tasks))
+
+
+def _data_notes(task: RunTask) -> tuple[str, ...]:
+    notes = tuple(f"Data: {note}." for note in task.notes)
+    if not task.origin and not task.licence:
+        return notes
+    return (*notes, f"Data: {task.origin or 'of unknown origin'}; licence: {task.licence or 'unknown'}.")
 
 
 def _context(directory: RunDirectory, records: Sequence[TrialRecord], unreadable: list[str]) -> ReportContext:

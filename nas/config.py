@@ -33,6 +33,8 @@ class SearchConfig:
         population: designs drawn at random from each space, all trained for the whole recipe.
         repeats: designs of the population trained a second time, to measure seed noise.
         seeds: trainings of each single design.
+        long: designs of each population, its first and so drawn at random, that are trained once more with
+            4 times the epochs, and trainings of each single design (at most `seeds`): does B predict 4B?
         search_trials: designs a search proposes, per search.
         search_seeds: searches per task and space.
         sampler: what proposes designs in a search.
@@ -61,6 +63,7 @@ class SearchConfig:
     population: int = 100
     repeats: int = 8
     seeds: int = 5
+    long: int = 0
     search_trials: int = 40
     search_seeds: int = 3
     sampler: Literal["tpe", "random"] = "tpe"
@@ -87,8 +90,9 @@ class SearchConfig:
         _require(len(set(spaces)) == len(spaces), "spaces and defaults must differ", spaces)
         for name in ("splits", "population", "seeds", "grace_epochs", "cpus_per_trial"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
-        for name in ("repeats", "search_trials", "search_seeds", "finalist_seeds", "seed"):
+        for name in ("repeats", "long", "search_trials", "search_seeds", "finalist_seeds", "seed"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
+        _require(self.long <= self.population, "long must be at most the population", self.long)
         most = max(1, self.population // 5)
         fits = self.budget is None or 1 <= self.budget <= most
         _require(fits, f"budget must be between 1 and a fifth of the population, {most}", self.budget)
@@ -140,7 +144,8 @@ def _require(condition: bool, rule: str, value: object) -> None:
 def override(config: SearchConfig, assignments: Sequence[str]) -> SearchConfig:
     """The configuration with ``field=value`` texts put in, as typed after ``--set``.
 
-    Tuples are written with commas, an absent value as ``none``.
+    Tuples are written with commas, an absent value as ``none``. Commas within a task's sizes belong to it:
+    ``tasks=digits@rows=200,resolution=4,mnist5k`` are two.
 
     Raises:
         ValueError: an assignment has no ``=``, names no field, or its value does not fit the field.
@@ -165,7 +170,8 @@ def _parse(name: str, hint: Any, text: str) -> object:
     hint = options[0]
     try:
         if get_origin(hint) is tuple:
-            return tuple(part.strip() for part in text.split(",") if part.strip())
+            parts = [part.strip() for part in text.split(",") if part.strip()]
+            return _tasks(parts) if name == "tasks" else tuple(parts)
         if get_origin(hint) is Literal:
             if text not in get_args(hint):
                 raise ValueError
@@ -174,6 +180,17 @@ def _parse(name: str, hint: Any, text: str) -> object:
     except ValueError:
         expected = " or ".join(get_args(hint)) if get_origin(hint) is Literal else hint.__name__
         raise ValueError(f"--set {name}: expected {expected}, got {text!r}") from None
+
+
+def _tasks(parts: list[str]) -> tuple[str, ...]:
+    """Texts of tasks: a part of the form ``word=value`` continues the one before it, if that has sizes."""
+    tasks: list[str] = []
+    for part in parts:
+        if re.fullmatch(r"[a-z_]+=[^@/=]*", part) and tasks and "@" in tasks[-1]:
+            tasks[-1] += f",{part}"
+        else:
+            tasks.append(part)
+    return tuple(tasks)
 
 
 def first_difference(ours: SearchConfig, theirs: SearchConfig) -> str | None:

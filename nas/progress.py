@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +18,37 @@ from rich.text import Text
 from trials.record import EpochMetrics, Study, Trial, TrialRecord
 
 LINE_SECONDS = 15.0
+PATIENCE = 1.0
+"""Seconds that data are decoded before anything is shown of it."""
+
+
+@contextmanager
+def decoding(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows how the first decoding of a task gets on, where that takes long: call with rows done and in all.
+
+    A bar that goes away on a terminal, a line now and then elsewhere.
+    """
+    columns = (*Bar.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Bar(*columns, console=console, transient=True)
+    row = bar.add_task(f"decoding {what}", total=None)
+    began = said = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal said
+        bar.update(row, completed=done, total=total)
+        now = time.monotonic()
+        if console.is_terminal:
+            if now - began >= PATIENCE:
+                bar.start()
+        elif now - said >= LINE_SECONDS:
+            said = now
+            console.print(f"decoding {what}: {done:,} of {total:,} rows", soft_wrap=True, highlight=False)
+
+    try:
+        yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 class Progress:
@@ -78,7 +113,7 @@ class Progress:
     def _note(self, record: TrialRecord) -> None:
         self._records.append(record)
         key = (record.trial.study.task, record.trial.study.space)
-        if record.status == "completed":
+        if record.status == "completed" and record.trial.study.kind != "long":
             self._best[key] = min(self._best.get(key, 1.0), record.select_error)
 
     def _left(self) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nas import figures
 from nas.efficiency.results import Comparison, TaskComparison
 from nas.efficiency.sentences import UNCHANGED, label, loses_to_default, plural, verdict_text
+from nas.report_budgets import budget_table
 from nas.report_page import DARK, PAGE
 from nas.report_tables import (
     Table,
@@ -181,7 +182,13 @@ def _notes(task: TaskComparison) -> list[str]:
 
 
 def _tables(task: TaskComparison) -> list[Table]:
-    tables = (efficiency_table(task), search_table(task), test_table(task), kernel_table(task))
+    tables = (
+        efficiency_table(task),
+        search_table(task),
+        test_table(task),
+        budget_table(task),
+        kernel_table(task),
+    )
     return [table for table in tables if table is not None and table.rows]
 
 

@@ -5,7 +5,7 @@ trials/<id>/design.json     what a trial is to train, before it starts
 trials/<id>/record.json     how it ended
 trials/<id>/checkpoint.pt   while the trial runs
 trials/<id>/weights.safetensors, predictions.parquet   finalists
-report.md, report.html      written from the records
+report.md, .html, .json     written from the records
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from nas.config import SearchConfig, first_difference
@@ -52,6 +53,8 @@ class RunTask:
         shape: of its inputs.
         mean, std: per channel, of the training rows: what inputs are normalised with.
         digest: of its rows.
+        notes: what a reader should know before trusting numbers on it (`trials.description.notes`).
+        origin, licence: of the data, if known.
     """
 
     task: Task
@@ -59,6 +62,9 @@ class RunTask:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     digest: str
+    notes: tuple[str, ...] = ()
+    origin: str = ""
+    licence: str = ""
 
     @property
     def name(self) -> str:
@@ -158,7 +164,23 @@ class RunDirectory:
         """What was found out when the run began; None if it never got so far."""
         if not (self.path / "run.json").exists():
             return None
-        return from_plain(RunInfo, self._load(self.path / "run.json"), "run.json")
+        data = self._load(self.path / "run.json")
+        try:
+            return from_plain(RunInfo, data, "run.json")
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}; {self._way_out()}") from None
+
+    def _way_out(self, commit: object = None) -> str:
+        """What wrote a run that this version cannot read, and what to do."""
+        try:
+            data = self._load(self.path / "run.json")
+        except ValueError:
+            data = None
+        wrote = data.get("version", "?") if isinstance(data, dict) else "?"
+        return (
+            f"it was written by nas-flexconv {wrote}{f' (commit {commit})' if commit else ''}, and this is "
+            f"{version('nas-flexconv')}: read it with what wrote it, or run again with another --run-dir"
+        )
 
     def put(self, name: str, text: str) -> None:
         """Write a file so that a reader sees the old content or the new, never a part."""
@@ -202,7 +224,10 @@ class RunDirectory:
             try:
                 data = self._load(path)
                 if isinstance(data, dict) and data.get("schema") != SCHEMA:
-                    raise ValueError(f"{path} has schema {data.get('schema')}, this version reads {SCHEMA}")
+                    schema, commit = data.get("schema"), data.get("commit")
+                    raise ValueError(
+                        f"{path} has schema {schema}, this version reads {SCHEMA}; {self._way_out(commit)}"
+                    )
                 records.append(from_plain(TrialRecord, data, str(path)))
             except ValueError as error:
                 unreadable.append(str(error))

@@ -19,7 +19,7 @@ from nas.config import SearchConfig
 from nas.efficiency import Comparison
 from nas.limits import weigh
 from nas.open_space import open_space
-from nas.progress import Progress
+from nas.progress import Progress, decoding
 from nas.run_directory import (
     RunDirectory,
     RunInfo,
@@ -193,7 +193,8 @@ def _open_tasks(config: SearchConfig, console: Console) -> tuple[RunTask, ...]:
     found = []
     for asked in config.the_tasks():
         task = everywhere(asked)
-        data = open_task(task)
+        with decoding(console, str(asked)) as progress:
+            data = open_task(task, progress)
         splits = config.splits if data.learning_rows < FEW_ROWS else 1
         for seed in range(task.split, task.split + splits):
             data = data if seed == task.split else open_task(replace(task, split=seed))
@@ -213,7 +214,16 @@ def _shown(data: TaskData, console: Console) -> RunTask:
     ]
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False)
-    return RunTask(task=data.task, shape=data.shape, mean=data.mean, std=data.std, digest=data.digest)
+    return RunTask(
+        task=data.task,
+        shape=data.shape,
+        mean=data.mean,
+        std=data.std,
+        digest=data.digest,
+        notes=tuple(notes(data)),
+        origin=data.origin,
+        licence=data.licence,
+    )
 
 
 def _open_spaces(config: SearchConfig, tasks: tuple[RunTask, ...]) -> tuple[RunSpace, ...]:

@@ -21,7 +21,8 @@ from nas.seeds import derived_seed
 from search_spaces.architecture import Architecture
 from search_spaces.constraints import ENUMERATED
 from search_spaces.space import Space, TaskShape, Values
-from trials.record import EpochMetrics, Study, Trial, TrialRecord
+from trials.recipe import LONG
+from trials.record import EpochMetrics, Kind, Study, Trial, TrialRecord
 from trials.reference import Task
 
 Wait = Literal["wait"]
@@ -127,7 +128,7 @@ class Schedule:
         config = self.config
         admits = admission(space, shape, config.constraints)
 
-        def study(kind: Literal["population", "search", "finalist"], seed: int = 0) -> Study:
+        def study(kind: Kind, seed: int = 0) -> Study:
             return Study(task=task.name, space=space.name, kind=kind, seed=seed)
 
         if space.single:
@@ -136,14 +137,18 @@ class Schedule:
             for each, total in (
                 (study("population"), config.seeds),
                 (study("finalist"), config.finalist_seeds),
+                (study("long"), min(config.long, config.seeds)),
             ):
                 plans.append(_Plan(each, total, self._drawn(each, task, space, [values] * total)))
             return plans
         seed_drawn = derived_seed(config.seed, task.name, space.name)
         designs = population(space, config.population, seed_drawn, admits)
-        designs += designs[: config.repeats]
-        drawn = study("population")
-        plans = [_Plan(drawn, len(designs), self._drawn(drawn, task, space, designs))]
+        plans = []
+        for each, drawn in (
+            (study("population"), designs + designs[: config.repeats]),
+            (study("long"), designs[: config.long]),
+        ):
+            plans.append(_Plan(each, len(drawn), self._drawn(each, task, space, drawn)))
         for seed in range(config.search_seeds if config.search_trials else 0):
             sampler = Sampler(
                 space,
@@ -162,13 +167,14 @@ class Schedule:
         return plans
 
     def _trial(self, study: Study, number: int, task: Task, space: Space, values: Values) -> Trial:
+        recipe = self._recipe.for_space(space.name)
         return Trial(
             study=study,
             number=number,
             task=task,
             architecture=space.decode(values),
             values=values,
-            recipe=self._recipe.for_space(space.name),
+            recipe=recipe.lengthened(LONG) if study.kind == "long" else recipe,
             seed=derived_seed(self.config.seed, study.name, number),
         )
 
@@ -257,9 +263,13 @@ class Schedule:
         return orphans
 
 
-def _urgency(plan: _Plan) -> float:
-    """The study furthest behind goes first; searches a little ahead, since finalists wait for them."""
-    return plan.issued / plan.total * (0.6 if plan.study.kind == "search" else 1.0)
+def _urgency(plan: _Plan) -> tuple[bool, float]:
+    """The study furthest behind goes first; searches a little ahead, since finalists wait for them.
+
+    Long trials go last: a report of everything else is there before them.
+    """
+    ahead = 0.6 if plan.study.kind == "search" else 1.0
+    return plan.study.kind == "long", plan.issued / plan.total * ahead
 
 
 def population(space: Space, count: int, seed: int, admits: Admits = lambda values: True) -> list[Values]:

@@ -8,18 +8,23 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from nas.open_space import open_space, serving
+from nas.progress import decoding
 from nas.run_directory import RUNS, open_run
 from search_spaces import SPACES
 from search_spaces.complexity import complexity
 from search_spaces.constraints import reach
 from search_spaces.space import Space, TaskShape
+
+if TYPE_CHECKING:
+    from trials.task import TaskData
 
 BEST = 10
 EXAMPLE_SHAPES = (
@@ -64,8 +69,9 @@ _STATE = ("task", "space", "kind", "seed", "issued", *STATUSES, "open")
 
 
 def trials_table(path: Path) -> RenderableType:
-    """The trials with the smallest `select` error of each task."""
-    records = [r for r in open_run(path).read_records()[0] if r.status == "completed"]
+    """The trials with the smallest `select` error of each task; long ones are not among them."""
+    records, _ = open_run(path).read_records()
+    records = [r for r in records if r.status == "completed" and r.trial.study.kind != "long"]
     tables: list[RenderableType] = []
     for task in sorted({record.trial.study.task for record in records}):
         columns = (
@@ -127,22 +133,42 @@ def task_list() -> RenderableType:
     from trials.finding import TASKS
 
     table = _table(
-        "tasks (or a directory of Parquet files, module:attribute, file.py:name)", ("task", "what it is")
+        "tasks (or a directory or glob of Parquet files, a URL, module:attribute, file.py:name)",
+        ("task", "what it is"),
     )
     for name, make in TASKS.items():
-        table.add_row(name, (make.__doc__ or "").strip().splitlines()[0])
+        table.add_row(name, Text((make.__doc__ or "").strip().partition("\n")[0]))
     return table
 
 
-def one_task(name: str) -> RenderableType:
-    """Shape, classes and splits of a task."""
+def one_task(name: str, console: Console, baseline: bool = False) -> RenderableType:
+    """What was understood of a task, in words, and what it takes without a network.
+
+    Args:
+        name: of the task, with its sizes.
+        console: where the first decoding shows how it gets on.
+        baseline: fit the baselines as well.
+    """
     from trials.description import describe
     from trials.task import open_task
 
-    task = open_task(name)
+    with decoding(console, name) as progress:
+        task = open_task(name, progress)
     table = _table(f"task {task.name}", ("", ""))
     for what, value in describe(task).items():
-        table.add_row(what, str(value))
+        table.add_row(what, Text(value))
+    return Group(table, _baselines(task)) if baseline else table
+
+
+def _baselines(task: TaskData) -> RenderableType:
+    from trials.baselines import baselines
+
+    rows = len(task.select) + len(task.report)
+    columns = ("baseline", f"error on {rows} validation rows", "seconds", "note")
+    table = _table("without a network", columns)
+    for each in baselines(task):
+        error = "–" if each.error is None else f"{100 * each.error:.1f} %"
+        table.add_row(each.name, error, f"{each.seconds:.1f}", Text(each.note))
     return table
 
 

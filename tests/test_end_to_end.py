@@ -57,7 +57,7 @@ def test_every_trial_is_in_the_records_and_in_mlflow(folder: Path) -> None:
         files = [each.path for each in client.list_artifacts(shown.info.run_id)]
         assert files == ["predictions.parquet"] * (record.trial.study.kind == "finalist")
     artifacts = {each.path for each in client.list_artifacts(by_name["comparison"].info.run_id)}
-    assert artifacts == {"report.html", "report.md", "figures"}
+    assert artifacts == {"report.html", "report.md", "report.json", "figures"}
 
 
 def test_the_report_is_complete_and_self_contained(folder: Path) -> None:

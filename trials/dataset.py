@@ -122,7 +122,6 @@ class Dataset:
         keeps: augmentations that do not change a label, of `trials.reference.AUGMENTATIONS`; None for those
             that are safe for the kind of data.
         columns: how columns of files were understood, one line each, if the data come from files.
-        resized: whether `resolution` or `rate` of a task are seen to already.
     """
 
     train: Part
@@ -133,4 +132,3 @@ class Dataset:
     licence: str = ""
     keeps: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
-    resized: bool = False

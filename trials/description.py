@@ -25,6 +25,7 @@ def describe(data: TaskData) -> dict[str, str]:
         "training rows": f"{len(data.train)} ({counts.min()} to {counts.max()} a class)",
         "validation rows": f"{len(data.select)} to select by, {len(data.report)} to report",
         "test rows": str(data.test_rows),
+        "rows in two splits": "" if data.seen_in_test or data.seen_in_validation else "none",
         "majority error": f"{100 * data.majority_error:.1f} %",
         "channels (mean +- std)": _shortened(moments),
         "augmentations that keep the label": ", ".join(data.augmentations) or "none",

@@ -54,13 +54,13 @@ def divide(dataset: Dataset, task: Task) -> Division:
     splits.check_classes(labels, dataset.class_names, least + carved_test, f"training rows of {name}")
     if dataset.test is None:
         everything = np.arange(dataset.train.size)
-        left, carved = splits.carve(everything, labels, dataset.train.groups(), 1, task.split)
+        left, carved = splits.carve(everything, labels, dataset.train.groups(), 1, task.split, name)
         test = Chosen(dataset.train, labels, carved)
     else:
         left = np.arange(dataset.train.size)
         test = Chosen(dataset.test, _checked_labels(dataset.test, dataset), np.arange(dataset.test.size))
     if official is None:
-        kept, held_out = splits.carve(left, labels, dataset.train.groups(), 2, task.split)
+        kept, held_out = splits.carve(left, labels, dataset.train.groups(), 2, task.split, name)
         train, validation = Chosen(dataset.train, labels, kept), Chosen(dataset.train, labels, held_out)
         splits.check_classes(labels[kept], dataset.class_names, 1, f"training rows of {name} after the split")
     else:

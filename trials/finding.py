@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from search_spaces.lookup import absolute, lookup
-from trials import embedded
+from trials import archive, controls, embedded
 from trials.dataset import Dataset
 from trials.reference import Task
 from trials.resizing import resized
@@ -16,6 +16,16 @@ TASKS: dict[str, Callable[[], Dataset]] = {
     "digits_sequence": embedded.digits_sequence,
     "mnist5k": embedded.mnist5k,
     "mnist5k_sequence": embedded.mnist5k_sequence,
+    "mnist5k_permuted": embedded.mnist5k_permuted,
+    "order_sequence": controls.order_sequence,
+    "order_sequence_near": controls.order_sequence_near,
+    "order_image": controls.order_image,
+    "pattern_sequence": controls.pattern_sequence,
+    "pattern_image": controls.pattern_image,
+    "adding": controls.adding,
+    "osuleaf": archive.osuleaf,
+    "acsf1": archive.acsf1,
+    "japanese_vowels": archive.japanese_vowels,
 }
 """The tasks that ship with the product. A user's own function of this type is a task as well."""
 

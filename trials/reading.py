@@ -67,7 +67,7 @@ def read(part: Part, rows: Ints, what: str) -> Store:
     return store
 
 
-def shape_of(stores: Sequence[Store], classes: int) -> TaskShape:
+def shape_of(stores: Sequence[Store], classes: int, name: str) -> TaskShape:
     """What training and validation rows have in common.
 
     Raises:
@@ -78,14 +78,14 @@ def shape_of(stores: Sequence[Store], classes: int) -> TaskShape:
     for other in others:
         alike = other.inputs.shape[1] == channels and len(other.extent) == len(first.extent)
         if not alike or (len(first.extent) > 1 and other.extent != first.extent):
-            raise differing(first, other)
+            raise differing(first, other, name)
     longest = max(store.extent[0] for store in stores)
     variable = len(first.extent) == 1 and min(int(s.lengths.min()) for s in stores) < longest
     extent = (longest, *first.extent[1:])
     return TaskShape(extent=extent, channels=channels, classes=classes, variable=variable)
 
 
-def check_alike(shape: TaskShape, store: Store, first: Store) -> None:
+def check_alike(shape: TaskShape, store: Store, first: Store, name: str) -> None:
     """Refuses test rows that a network for the shape cannot take.
 
     Raises:
@@ -94,15 +94,16 @@ def check_alike(shape: TaskShape, store: Store, first: Store) -> None:
     short = bool((store.lengths < np.prod(shape.extent)).any())
     differs = store.extent != shape.extent or short
     if store.inputs.shape[1] != shape.channels or (differs and not shape.variable):
-        raise differing(first, store)
+        raise differing(first, store, name)
 
 
-def differing(first: Store, other: Store) -> ValueError:
+def differing(first: Store, other: Store, name: str) -> ValueError:
+    """The error of a task `name` whose splits are not of one shape."""
     ours, theirs = ("x".join(map(str, store.inputs.shape[1:])) for store in (first, other))
     theirs = theirs if theirs != ours else f"{theirs} with shorter series among them"
     return ValueError(
-        f"all splits must have inputs of one shape, {ours} (channels x extent) in training, got {theirs}; "
-        "resize, cut or pad them"
+        f"all splits of {name} must have inputs of one shape, {ours} (channels x extent) in training, "
+        f"got {theirs}; resize, cut or pad them"
     )
 
 

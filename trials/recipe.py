@@ -8,6 +8,9 @@ from typing import Literal
 
 from trials.reference import AUGMENTATIONS
 
+LONG = 4
+"""Epochs of a long trial, over those of the others: budgets B and 4B."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
@@ -84,6 +87,10 @@ class Recipe:
             if name == space:
                 return replace(self, learning_rate=learning_rate, weight_decay=weight_decay, per_space=())
         return replace(self, per_space=())
+
+    def lengthened(self, factor: int) -> Recipe:
+        """The same with so many times the epochs; warm-up and decay keep their shares of the steps."""
+        return replace(self, epochs=self.epochs * factor)
 
 
 STANDARD = Recipe(

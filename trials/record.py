@@ -15,7 +15,7 @@ from trials.recipe import Recipe
 from trials.reference import Task
 
 SCHEMA = 2
-Kind = Literal["population", "search", "finalist"]
+Kind = Literal["population", "search", "finalist", "long"]
 Status = Literal["completed", "stopped", "failed"]
 Verdict = Literal["continue", "stop", "pause"]
 """What the receiver of an epoch's metrics wants: go on, end as ``stopped``, or be resumed another time."""
@@ -29,7 +29,8 @@ class Study:
         task: the task's name in records, e.g. ``"digits"`` or ``"fashion_mnist@rows=2000"``.
         space: the space's name.
         kind: ``population`` (drawn at random, whole recipe), ``search`` (proposed by a sampler, may be
-            stopped) or ``finalist`` (the selected design, retrained with fresh seeds, tested once).
+            stopped), ``finalist`` (the selected design, retrained with fresh seeds, tested once) or ``long``
+            (a design of the population once more, with `recipe.LONG` times the epochs).
         seed: seed of the sampler.
     """
 

@@ -18,17 +18,18 @@ SHARE = 0.2
 
 
 def carve(
-    rows: Ints, labels: Ints, groups: NDArray[np.generic] | None, least: int, seed: int
+    rows: Ints, labels: Ints, groups: NDArray[np.generic] | None, least: int, seed: int, name: str
 ) -> tuple[Ints, Ints]:
     """Some rows in two: (kept, carved). Whole groups where there are groups, else the same share a class.
 
     Args:
         rows: positions to divide; `labels` and `groups` are indexed by them.
         least: rows of every class that are carved at least (not with groups).
+        name: of the task, for messages.
     """
     rng = np.random.default_rng(seed)
     if groups is not None:
-        taken = _some_groups(groups[rows], rng)
+        taken = _some_groups(groups[rows], rng, name)
     else:
         taken = np.zeros(len(rows), dtype=bool)
         for members in _classes(labels[rows]):
@@ -104,11 +105,11 @@ def _classes(labels: Ints) -> list[Ints]:
     return [np.flatnonzero(labels == label) for label in np.unique(labels)]
 
 
-def _some_groups(groups: NDArray[np.generic], rng: np.random.Generator) -> NDArray[np.bool_]:
+def _some_groups(groups: NDArray[np.generic], rng: np.random.Generator, name: str) -> NDArray[np.bool_]:
     names, sizes = np.unique(groups, return_counts=True)
     if len(names) < 2:
         raise ValueError(
-            f"rows must belong to at least two groups to be divided by them, all are in {names[0]}"
+            f"rows of {name} must belong to at least two groups to be divided by them, all are in {names[0]}"
         )
     order = rng.permutation(len(names))
     held = np.cumsum(sizes[order])

@@ -127,7 +127,7 @@ class TaskData:
 
 
 def open_task(task: Task | str, progress: Progress | None = None) -> TaskData:
-    """Opens a task: train and validation rows; test rows are only counted and compared by their hashes.
+    """Opens a task: train and validation rows. Of test rows only shape, number and hashes are looked at.
 
     Args:
         task: what to open; a text is parsed, see `Task.parse`.
@@ -140,7 +140,7 @@ def open_task(task: Task | str, progress: Progress | None = None) -> TaskData:
     dataset = find(task, progress)
     division = divide(dataset, task)
     learned, held_out = _stores(division)
-    shape = shape_of((learned, held_out), len(dataset.class_names))
+    shape = shape_of((learned, held_out), len(dataset.class_names), task.name)
     train = TrainRows(*_within(learned, division.train), shape.extent)
     select = SelectRows(*_within(held_out, division.select), shape.extent)
     report = ReportRows(*_within(held_out, division.report), shape.extent)
@@ -149,7 +149,8 @@ def open_task(task: Task | str, progress: Progress | None = None) -> TaskData:
         store.decoded.fingerprints[rows.index]
         for store, rows in ((learned, train), (held_out, select), (held_out, report))
     )
-    tested = division.test.part.decoded(division.test.rows).fingerprints
+    tested = read(division.test.part, division.test.rows, "test")
+    check_alike(shape, tested, learned, task.name)  # now, and not when the finalists are trained
     safe = dataset.keeps if dataset.keeps is not None else SAFE[shape.dimensions]
     return TaskData(
         task=task,
@@ -165,7 +166,7 @@ def open_task(task: Task | str, progress: Progress | None = None) -> TaskData:
             task, ((ours, train.labels), (ours_select, select.labels), (ours_report, report.labels))
         ),
         augmentations=safe if task.augment is None else task.augment,
-        seen_in_test=shared(np.concatenate((ours, ours_select, ours_report)), tested),
+        seen_in_test=shared(np.concatenate((ours, ours_select, ours_report)), tested.decoded.fingerprints),
         seen_in_validation=shared(ours, np.concatenate((ours_select, ours_report))),
         origin=dataset.origin,
         licence=dataset.licence,
@@ -185,9 +186,9 @@ def open_test(task: Task | str) -> TestRows:
     dataset = find(task)
     division = divide(dataset, task)
     learned, held_out = _stores(division)
-    shape = shape_of((learned, held_out), len(dataset.class_names))
+    shape = shape_of((learned, held_out), len(dataset.class_names), task.name)
     tested = read(division.test.part, division.test.rows, "test")
-    check_alike(shape, tested, learned)
+    check_alike(shape, tested, learned, task.name)
     return TestRows(*_within(tested, division.test), shape.extent)
 
 

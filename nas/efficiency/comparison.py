@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nas.efficiency import sentences
+from nas.efficiency.budgets import budgets_of
 from nas.efficiency.estimators import Interval, moments, welch
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.results import (
@@ -115,6 +116,13 @@ def _compare_task(
         )
     kernel_sizes = kernel_sizes_of(records, plan)
     notes += [sentences.UNCHANGED for sizes in kernel_sizes if sizes.unchanged]
+    fixed = (plan.single, *plan.defaults)
+    budgets = tuple(
+        found
+        for space in (plan.single, *plan.searched, *plan.defaults)
+        if (found := budgets_of(space, _of(records, space), fixed=space in fixed))
+    )
+    notes += [text for b in budgets if b.space not in fixed and (text := sentences.prediction(b))]
     result = TaskComparison(
         task=task,
         development=task in plan.development,
@@ -132,6 +140,7 @@ def _compare_task(
         finalists=finalists_of(records, plan),
         kernel_sizes=kernel_sizes,
         notes=tuple(notes),
+        budgets=budgets,
     )
     return dataclasses.replace(result, sentences=sentences.of_task(result, plan))
 

@@ -146,7 +146,11 @@ def kernel_sizes_of(records: Sequence[TrialRecord], plan: Plan) -> tuple[KernelS
             KernelSizes(space=plan.single, of=f"mean of {len(same)} seeds", layers=means, unchanged=unchanged)
         )
     for space in plan.searched:
-        trials = [r for r in completed if r.trial.study.space == space and r.trial.study.kind != "finalist"]
+        trials = [
+            r
+            for r in completed
+            if r.trial.study.space == space and r.trial.study.kind in ("population", "search")
+        ]
         if trials:
             best = min(trials, key=lambda record: (record.select_error, record.trial.id))
             sizes = tuple(tuple(float(taps) for taps in layer) for layer in best.kernel_sizes)

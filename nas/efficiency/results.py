@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nas.efficiency.budgets import Budgets
 from trials.record import TestMetrics
 
 Verdict = Literal["no search needed", "search", "cannot say"]
@@ -284,6 +285,7 @@ class TaskComparison:
     finalists: tuple[Finalist, ...]
     kernel_sizes: tuple[KernelSizes, ...]
     notes: tuple[str, ...]
+    budgets: tuple[Budgets, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

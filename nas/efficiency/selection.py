@@ -12,11 +12,19 @@ import numpy as np
 
 from nas.efficiency.estimators import Floats
 from nas.efficiency.results import LeftOut, Plan
-from trials.recipe import Recipe
+from trials.recipe import LONG, Recipe
 from trials.record import TrialRecord
 
 FREE_PER_SPACE = ("learning_rate", "weight_decay")
-SAME_IN_A_TASK = ("rows_train", "rows_select", "rows_report", "classes", "majority_error", "digest")
+SAME_IN_A_TASK = (
+    "rows_train",
+    "rows_select",
+    "rows_report",
+    "classes",
+    "majority_error",
+    "digest",
+    "augmentation",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,13 +102,16 @@ def _reason(record: TrialRecord, plan: Plan) -> str:
         return "errors or validation rows are missing"
     if study.kind == "finalist" and record.test is None:
         return "a finalist without its look at the test split"
+    if study.kind == "long" and record.status == "stopped":
+        return "a long trial that was stopped early"
     return ""
 
 
 def refuse_differing_recipes(records: Sequence[TrialRecord]) -> None:
     """Within a task everything but `FREE_PER_SPACE` must agree; within a space of the task those too.
 
-    So must `SAME_IN_A_TASK` of trials that did not fail; an empty digest is unknown.
+    So must `SAME_IN_A_TASK` of trials that did not fail; an empty digest is unknown. Long trials must have
+    `LONG` times the epochs of the others.
 
     Raises:
         ValueError: names the field, both values and both trials.
@@ -131,9 +142,17 @@ def _recipe_fields(recipe: Recipe, exclude: Iterable[str] = ()) -> tuple[str, ..
 
 def _refuse(first: TrialRecord, second: TrialRecord, names: Iterable[str], where: str) -> None:
     for name in names:
-        a, b = getattr(first.trial.recipe, name), getattr(second.trial.recipe, name)
-        if a != b:
+        if getattr(_lengthened(first), name) != getattr(_lengthened(second), name):
+            a, b = getattr(first.trial.recipe, name), getattr(second.trial.recipe, name)
+            if name == "epochs" and "long" in (first.trial.study.kind, second.trial.study.kind):
+                where += f" ({LONG} times as many in long trials)"
             raise _difference(name, a, b, first, second, where)
+
+
+def _lengthened(record: TrialRecord) -> Recipe:
+    """The recipe at 4B, whichever budget the trial had."""
+    recipe = record.trial.recipe
+    return recipe if record.trial.study.kind == "long" else recipe.lengthened(LONG)
 
 
 def _difference(
@@ -146,13 +165,17 @@ def _difference(
 
 
 def common_settings(records: Sequence[TrialRecord]) -> dict[str, str | int | float]:
-    """Fields of the recipe with one value in all records."""
-    if not records:
+    """Fields of the recipe with one value in all records; of long trials those are at their own budget.
+
+    Several words are one text, joined by +; without any, ``"none"``.
+    """
+    recipes = [record.trial.recipe for record in records if record.trial.study.kind != "long"]
+    if not recipes:
         return {}
-    recipes = [record.trial.recipe for record in records]
     names = _recipe_fields(recipes[0], exclude=("per_space",))
+    values = {name: {getattr(recipe, name) for recipe in recipes} for name in names}
     return {
-        name: getattr(recipes[0], name)
-        for name in names
-        if len({getattr(recipe, name) for recipe in recipes}) == 1
+        name: ("+".join(value) or "none") if isinstance(value, tuple) else value
+        for name, (value, *others) in values.items()
+        if not others
     }

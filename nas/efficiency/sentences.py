@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nas.efficiency.budgets import PREDICTS, Budgets
 from nas.efficiency.results import (
     Estimate,
     Finalist,
@@ -245,6 +246,29 @@ def _finalist(finalist: Finalist, of_single: Finalist | None, single: str) -> st
     unclear = (finalist.difference.low or 0.0) <= 0 <= (finalist.difference.high or 0.0)
     text = f"{text}, {signed(finalist.difference, 'worse', 'better')} than {single}"
     return f"{text}: cannot say which is better." if unclear else f"{text}."
+
+
+def correlation(budgets: Budgets) -> str:
+    """``0.35 [-0.30, 0.78]``, or a dash."""
+    if budgets.correlation is None or budgets.low is None or budgets.high is None:
+        return "–"
+    return f"{budgets.correlation:.2f} [{budgets.low:.2f}, {budgets.high:.2f}]"
+
+
+def prediction(budgets: Budgets) -> str:
+    """Of a space with several designs: that B does not predict 4B, or why that cannot be said; else empty."""
+    name, n = label(budgets.space), budgets.designs
+    if budgets.correlation is None:
+        why = f"n = {n}, fewer than 4" if n < 4 else f"n = {n}, all of one error"
+        return f"Cannot say whether B predicts 4B on this task: {name} designs trained at both: {why}."
+    if round(budgets.correlation, 2) >= PREDICTS:
+        return ""
+    text = (
+        f"B (epochs: {budgets.short.epochs}) does not predict 4B ({budgets.long.epochs}) on this task: ranks "
+        f"of {name} designs correlate by {correlation(budgets)} (Spearman, n = {n}), below {PREDICTS:g}."
+    )
+    unclear = budgets.high is not None and budgets.high >= PREDICTS
+    return f"{text} The interval holds {PREDICTS:g}: more designs may say otherwise." if unclear else text
 
 
 def untuned(rate: float, decay: float) -> str:

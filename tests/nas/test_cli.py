@@ -126,6 +126,11 @@ def half(shape):
         (["show", "nowhere"], "nowhere holds no run"),
         (["export", "nowhere", "--task", "a", "--space", "b", "--to", "c"], "nowhere holds no run"),
         (["spaces", "twinn"], "did you mean 'twin'?"),
+        (["tasks", "--baseline"], "--baseline needs a task"),
+        (["tasks", "digits@row=5"], "a task has no 'row'; it has rows, resolution"),
+        (["tasks", "digits@rows=5"], "rows must be at least"),
+        (["run", "smoke", "--tasks", "digits@rows=200,size=4,mnist5k"], "a task has no 'size'"),
+        (["run", "smoke", "--set", "long=101"], "long must be at most the population, got 101"),
         (["tasks", "digitz"], "did you mean 'digits'?"),
     ],
 )
@@ -151,6 +156,9 @@ def test_a_folder_does_not_hide_a_registered_name(tmp_path: Path) -> None:
 def test_tasks_and_spaces_are_listed_and_described() -> None:
     assert "digits_sequence" in nas("tasks").stdout
     assert "1x8x8" in nas("tasks", "digits").stdout
+    assert "only 300 rows to train" in nas("tasks", "digits@rows=300").stdout
+    baseline = nas("tasks", "digits@rows=300", "--baseline").stdout
+    assert "majority class" in baseline and "extra trees" in baseline
     assert "twin_3x3" in nas("spaces").stdout
     described = nas("spaces", "twin").stdout
     assert "kernel_5" in described

@@ -35,6 +35,20 @@ def test_any_field_can_be_set() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "tasks"),
+    [
+        ("digits@rows=200,resolution=4,mnist5k", ("digits@rows=200,resolution=4", "mnist5k")),
+        ("digits@rows=200, resolution=4, mnist5k", ("digits@rows=200,resolution=4", "mnist5k")),
+        ("a,b@augment=crop+flip,split=2,c@rows=9", ("a", "b@augment=crop+flip,split=2", "c@rows=9")),
+        ("s3://me@b/x@rows=5,/data/lang=en,my.py:f", ("s3://me@b/x@rows=5", "/data/lang=en", "my.py:f")),
+        ("digits,rows=200", ("digits", "rows=200")),  # no sizes to continue: the second is looked up
+    ],
+)
+def test_commas_within_the_sizes_of_a_task_belong_to_it(text: str, tasks: tuple[str, ...]) -> None:
+    assert override(load("smoke"), [f"tasks={text}"]).tasks == tasks
+
+
+@pytest.mark.parametrize(
     ("assignment", "message"),
     [
         ("population", "field=value"),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from nas.comparison import compare
 from nas.config import SearchConfig
 from nas.run_directory import RunDirectory, latest_run_path, new_run_path, open_run
 from tests.nas.builders import record
 from tests.nas.runs import SMALL
+from trials.record import SCHEMA
 
 
 def claim(path: Path, config: SearchConfig = SMALL, resume: bool = False) -> RunDirectory:
@@ -50,12 +53,31 @@ def test_records_come_back_and_broken_ones_are_named(tmp_path: Path) -> None:
         directory.put_record(record(number=number))
     paths = sorted(tmp_path.glob("trials/*/record.json"))
     paths[1].write_text(paths[1].read_text()[:200])
-    paths[2].write_text(paths[2].read_text().replace('"schema": 2', '"schema": 99'))
+    paths[2].write_text(paths[2].read_text().replace(f'"schema": {SCHEMA}', '"schema": 99'))
     records, unreadable = directory.read_records()
     assert [each.trial.id for each in records] == [whole.trial.id]
     assert len(unreadable) == 2
     assert str(paths[1]) in unreadable[0]
     assert "schema 99" in unreadable[1]
+
+
+def test_a_run_of_another_version_names_it_and_the_way_out(tmp_path: Path) -> None:
+    directory = claim(tmp_path)
+    directory.put_record(record(number=1))
+    (path,) = tmp_path.glob("trials/*/record.json")
+    path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', '"schema": 1'))
+    way_out = "read it with what wrote it, or run again with another --run-dir"
+    assert "by nas-flexconv ? (commit abc1234)" in directory.read_records()[1][0]
+    old = {"id": "0", "created": 0.0, "version": "0.0.9", "tasks": [{"name": "digits", "rows": 3}]}
+    directory.put("run.json", json.dumps(old))
+    (said,) = directory.read_records()[1]
+    assert f"has schema 1, this version reads {SCHEMA}; it was written by nas-flexconv 0.0.9" in said
+    assert said.endswith(way_out)
+    with pytest.raises(ValueError, match=r"run\.json.*; it was written by nas-flexconv 0\.0\.9.*") as error:
+        directory.info()
+    assert str(error.value).endswith(way_out)
+    with pytest.raises(ValueError, match=r"0\.0\.9"):
+        compare(tmp_path)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from mlflow.entities import Run
 from nas.tracking import PARENT, Store
 from nas.writer import Writer
 from tests.nas.builders import record
+from trials.recipe import STANDARD
 from trials.record import TrialRecord
 
 
@@ -38,6 +39,7 @@ def a_few() -> list[TrialRecord]:
         record(number=1, error=0.2, kind="search", status="stopped"),
         replace(record(number=2, status="failed"), reason="ValueError: no\nTraceback ..."),
         record(number=3, error=0.05, kind="finalist", test_error=0.07),
+        record(number=4, error=0.04, kind="long", recipe=STANDARD.lengthened(4)),
     ]
 
 
@@ -54,9 +56,10 @@ def test_trials_are_children_of_their_study_with_parameters_curves_and_status(
         assert run.data.tags["nas.kind"] == each.trial.study.kind
         assert run.data.tags["nas.status"] == each.status
         assert run.data.params["seed"] == str(each.trial.seed)
+        assert run.data.params["epochs"] == str(each.trial.recipe.epochs)
         assert run.data.params["learning_rate"] == str(each.trial.recipe.learning_rate)
     statuses = [runs[each.trial.id].info.status for each in a_few()]
-    assert statuses == ["FINISHED", "KILLED", "FAILED", "FINISHED"]
+    assert statuses == ["FINISHED", "KILLED", "FAILED", "FINISHED", "FINISHED"]
     finalist = a_few()[3]
     shown = {k: v for k, v in runs[finalist.trial.id].data.metrics.items() if k.startswith("test_")}
     assert shown == pytest.approx(

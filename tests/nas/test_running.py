@@ -1,0 +1,91 @@
+"""A run of the real thing on a small task: seeds of its split, long trials, notes on its data; resumed."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from nas.progress import decoding
+from nas.run_directory import RunDirectory
+from nas.running import run
+from tests.nas.runs import SMALL
+from trials.task import open_task
+
+TINY = replace(
+    SMALL,
+    tasks=("digits@rows=200",),
+    splits=2,
+    spaces=("flexconv", "twin"),
+    defaults=(),
+    epochs=1,
+    population=1,
+    repeats=0,
+    seeds=1,
+    search_trials=0,
+    finalist_seeds=0,
+    long=1,
+)
+NAMES = ("digits@rows=200", "digits@rows=200,split=1")
+
+
+@pytest.mark.slow
+def test_a_small_task_is_run_with_several_splits_and_resumed_with_the_same(tmp_path: Path) -> None:
+    said = Console(file=io.StringIO(), width=200)
+    result = run(TINY, run_dir=tmp_path / "run", console=said)
+    directory = RunDirectory(tmp_path / "run")
+    info = directory.info()
+    assert result.finished and info is not None
+    assert tuple(task.name for task in info.tasks) == NAMES
+    assert info.tasks[0].digest != info.tasks[1].digest
+    records = {record.trial.id: record for record in directory.read_records()[0]}
+    assert len(records) == 8
+    for name, task in zip(NAMES, info.tasks):
+        ours = [record for record in records.values() if record.trial.study.task == name]
+        assert {record.digest for record in ours} == {task.digest}
+        assert sorted((r.trial.study.kind, len(r.curve)) for r in ours) == [
+            *[("long", 4)] * 2,
+            *[("population", 1)] * 2,
+        ]
+    first, second = (open_task(task.task).select.index for task in info.tasks)
+    assert not np.array_equal(first, second)
+
+    again = run(TINY, run_dir=tmp_path / "run", resume=True, console=said)
+    assert again.finished and directory.info() == info
+    assert {record.trial.id: record for record in directory.read_records()[0]} == records
+    with pytest.raises(ValueError, match="splits is 2 there and 1 here"):
+        run(replace(TINY, splits=1), run_dir=tmp_path / "run", resume=True, console=said)
+
+    few = "only 200 rows to train and validate with"
+    assert info.tasks[0].notes[0].startswith(few)
+    for task in result.comparison.tasks:
+        assert [note for note in task.notes if few in note]
+        assert "Data: scikit-learn load_digits" in task.notes[-1] and "licence: CC BY 4.0." in task.notes[-1]
+        assert {each.space for each in task.budgets} == {"flexconv", "twin"}
+    for name in ("report.md", "report.html", "report.json"):
+        assert few in (tmp_path / "run" / name).read_text()
+
+
+def test_a_large_task_has_one_split(tmp_path: Path) -> None:
+    from nas.running import _open_tasks
+
+    config = replace(TINY, tasks=("digits",), rows=None)
+    assert [task.name for task in _open_tasks(config, Console(file=io.StringIO()))] == ["digits"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_decoding_is_shown_where_it_takes_long(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for patience in (1000.0, 0.0):
+        monkeypatch.setattr("nas.progress.PATIENCE", patience)
+        monkeypatch.setattr("nas.progress.LINE_SECONDS", patience)
+        out = io.StringIO()
+        with decoding(Console(file=out, force_terminal=terminal, width=120), "leaves@rows=9") as progress:
+            for done in (3, 6, 9):
+                progress(done, 9)
+        assert ("decoding leaves@rows=9" in out.getvalue()) == (patience == 0)
+        assert ("9/9" if terminal else "9 of 9 rows") in out.getvalue() or patience
+    assert patience == 0

@@ -1,0 +1,146 @@
+"""Which files a source has, and of which split: the layouts of the hub, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trials import sources
+
+
+def layout(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def found(source: object) -> dict[str, list[str]]:
+    return {split: [file.path.name for file in files] for split, files in sources.find(str(source)).items()}
+
+
+THREE = {"train": 1, "validation": 1, "test": 1}
+LAYOUTS: dict[str, tuple[list[str], dict[str, int]]] = {
+    "flat": (["train-00000-of-00001.parquet", "test-00000-of-00001.parquet"], {"train": 1, "test": 1}),
+    "plain names": (["train.parquet", "validation.parquet", "test.parquet"], THREE),
+    "a data folder": (
+        ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"],
+        {"train": 2},
+    ),
+    "a configuration": (
+        ["plain_text/train-00000-of-00001.parquet", "plain_text/test.parquet"],
+        {"train": 1, "test": 1},
+    ),
+    "folders of splits": (
+        ["default/train/0000.parquet", "default/test/0000.parquet"],
+        {"train": 1, "test": 1},
+    ),
+    "splits alone": (["train/0.parquet", "train/1.parquet", "dev/0.parquet"], {"train": 2, "validation": 1}),
+    "synonyms": (["training.parquet", "valid.parquet", "testing.parquet"], THREE),
+    "short names": (["cifar_train.parquet", "cifar_val.parquet", "cifar_test.parquet"], THREE),
+    "capitals": (["Train/a.parquet", "VAL/a.parquet", "Test/a.parquet"], THREE),
+    "no split": (["0000.parquet", "0001.parquet"], {"train": 2}),
+    "one split": (["test.parquet"], {"train": 1}),
+    "no words within words": (["trained.parquet", "latest.parquet"], {"train": 2}),
+    "other files": (["train.parquet", "README.md", ".cache/x.parquet", ".hidden.parquet"], {"train": 1}),
+}
+
+
+@pytest.mark.parametrize("name", list(LAYOUTS))
+def test_layouts(tmp_path: Path, name: str) -> None:
+    files, expected = LAYOUTS[name]
+    splits = found(layout(tmp_path, *files))
+    assert {split: len(names) for split, names in splits.items()} == expected
+    assert all(names == sorted(names) for names in splits.values())
+
+
+def test_a_glob_says_what_is_read(tmp_path: Path) -> None:
+    layout(tmp_path, "en/train-00000-of-00002.parquet", "fr/train-00000-of-00001.parquet", "en/test.parquet")
+    assert found(f"{tmp_path}/*/*.parquet") == {
+        "test": ["test.parquet"],
+        "train": ["train-00000-of-00002.parquet", "train-00000-of-00001.parquet"],
+    }
+    assert found(f"{tmp_path}/en/t*t.parquet") == {"train": ["test.parquet"]}
+    assert found(tmp_path / "en/test.parquet") == {"train": ["test.parquet"]}
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    layout(tmp_path / "real", "data/train.parquet", "blob")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/data").symlink_to(tmp_path / "real/data")
+    (tmp_path / "set/data/test.parquet").symlink_to(tmp_path / "real/blob")
+    assert found(tmp_path / "set") == {"train": ["train.parquet"], "test": ["test.parquet"]}
+    (tmp_path / "real/data/loop").symlink_to(tmp_path / "set")
+    with pytest.raises(ValueError, match="one configuration"):  # and no endless walk
+        found(tmp_path / "set")
+
+
+REFUSED: dict[str, tuple[list[str], str]] = {
+    "nothing": (["README.md"], "must hold Parquet files.*there are none"),
+    "configurations": (
+        ["en/train.parquet", "fr/train.parquet"],
+        r"one configuration, got en, fr; give the folder of one, as in .*/fr$",
+    ),
+    "configurations of folders": (
+        ["en/train/0.parquet", "fr/train/0.parquet"],
+        "one configuration, got en, fr",
+    ),
+    "two layouts": (["train.parquet", "data/train.parquet"], r"one configuration, got data, \."),
+    "no training": (["test.parquet", "validation.parquet"], "train must be there, got test.parquet"),
+    "another split": (["train.parquet", "test.parquet", "extra.parquet"], "got extra.parquet; rename"),
+    "a shard missing": (
+        ["train-00000-of-00003.parquet", "train-00002-of-00003.parquet"],
+        "train-00001-of-00003.parquet is missing, 2 of 3 shards",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(REFUSED))
+def test_what_is_ambiguous_is_refused(tmp_path: Path, name: str) -> None:
+    files, message = REFUSED[name]
+    with pytest.raises(ValueError, match=message) as error:
+        found(layout(tmp_path, *files))
+    assert str(tmp_path) in str(error.value) or "missing" in message
+
+
+def test_sources_that_are_none(tmp_path: Path) -> None:
+    for source, message in {
+        f"{tmp_path}/nowhere": "nowhere: there is no such file, directory or bucket",
+        f"{tmp_path}/*.parquet": "there are none",
+        "gopher://host/set": "Protocol not known: gopher; known are a path, s3://",
+        "s3://key:secret@bucket/set": r"must not hold credentials, got s3://\.\.\.@bucket/set",
+    }.items():
+        with pytest.raises(ValueError, match=message) as error:
+            found(source)
+        assert "secret" not in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_folders_that_may_not_be_read(tmp_path: Path) -> None:
+    layout(tmp_path, "data/train.parquet")
+    (tmp_path / "data").chmod(0)
+    try:
+        with pytest.raises(ValueError, match=r"may not be read.*change its permissions"):
+            found(tmp_path)
+    finally:
+        (tmp_path / "data").chmod(0o700)
+
+
+WITHOUT = """
+import sys
+sys.modules["s3fs"] = None  # what an import finds where it is not installed
+from trials import sources
+try:
+    sources.find("s3://bucket/set")
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_a_missing_backend_says_what_to_install() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT], text=True, capture_output=True, check=True)
+    assert done.stdout.strip() == "s3:// needs s3fs: pip install 'nas-flexconv[s3]'"
