@@ -33,7 +33,7 @@ from trials.learner import settle_norms
 from trials.loading import Loader
 from trials.recipe import STANDARD, Recipe, learning_rate
 from trials.surroundings import commit, processor, software
-from trials.task import TaskData as Task
+from trials.task import TaskData
 
 WEIGHT = 0.1
 """Of the anti-aliasing penalty, as published."""
@@ -94,7 +94,7 @@ def train(job: Job, data: Path) -> Result:
     return result | {"commit": commit(), "processor": processor(), "software": software()}
 
 
-def design(task: Task, share: float | None = None) -> Architecture:
+def design(task: TaskData, share: float | None = None) -> Architecture:
     """The single design, with another initial frequency unless that is None."""
     space = SPACES["flexconv"](task.shape)
     single = space.decode({choice.name: choice.options[0] for choice in space.choices})
@@ -115,7 +115,7 @@ def rescale_outputs(network: nn.Module, output: str) -> None:
                 layer.generator.output.weight.mul_(math.sqrt(1 / taps))
 
 
-def fit(network: nn.Module, task: Task, recipe: Recipe, seed: int, penalty: str) -> bool:
+def fit(network: nn.Module, task: TaskData, recipe: Recipe, seed: int, penalty: str) -> bool:
     """Trains as `run_trial` does, plus the penalty if there is one; False if the loss left the numbers."""
     groups = parameter_groups(network)
     optimizer = torch.optim.AdamW(
@@ -149,7 +149,7 @@ def fit(network: nn.Module, task: Task, recipe: Recipe, seed: int, penalty: str)
     return True
 
 
-def error(network: nn.Module, rows: Task, trained: Task) -> float:
+def error(network: nn.Module, rows: TaskData, trained: TaskData) -> float:
     """Validation error on the rows of one task, normalised as the task that was trained."""
     frozen, wrong = freeze(network), 0.0
     for part in (rows.select, rows.report):
