@@ -60,6 +60,9 @@ def open_parquet(task: Task, progress: Progress | None = None) -> Dataset:
             _check_columns(shard, first, columns, task)
     known = _known(splits["train"], columns)
     notes: tuple[str, ...] = ()
+    said = first.file.split
+    if len(splits) == 1 and said != "train":
+        notes = (f"files name {f'the split {said} alone' if said else 'no split'}: all are training rows",)
     if "test" in splits and _has_no_labels(splits["test"], columns.label, known):
         del splits["test"]
         notes = ("labels of the test files are all -1 (none): test rows are carved from the training rows",)

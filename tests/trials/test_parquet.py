@@ -212,3 +212,18 @@ def test_rows_must_agree_across_row_groups(tmp_path: Path) -> None:
     write(tmp_path / "other/train.parquet", table)
     with pytest.raises(ValueError, match=r"row 21, column 'series': .*2x4.*got 1x4"):
         read_all(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("0000.parquet", ("files name no split: all are training rows",)),
+        ("test.parquet", ("files name the split test alone: all are training rows",)),
+        ("train.parquet", ()),
+    ],
+)
+def test_files_that_name_no_training_split_are_noted(
+    tmp_path: Path, name: str, note: tuple[str, ...]
+) -> None:
+    write(tmp_path / name, series_table())
+    assert read_all(tmp_path).columns[2:] == note

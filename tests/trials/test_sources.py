@@ -45,7 +45,12 @@ LAYOUTS: dict[str, tuple[list[str], dict[str, int]]] = {
     "capitals": (["Train/a.parquet", "VAL/a.parquet", "Test/a.parquet"], THREE),
     "no split": (["0000.parquet", "0001.parquet"], {"train": 2}),
     "one split": (["test.parquet"], {"train": 1}),
-    "no words within words": (["trained.parquet", "latest.parquet"], {"train": 2}),
+    "parts of the hub": (
+        ["default/partial-train/0000.parquet", "default/partial-test/0000.parquet"],
+        {"train": 1, "test": 1},
+    ),
+    "words of folders": (["train-clean/0.parquet", "test-clean/0.parquet"], {"train": 1, "test": 1}),
+    "parts of words that agree": (["trainset-0.parquet", "trainset-1.parquet"], {"train": 2}),
     "other files": (["train.parquet", "README.md", ".cache/x.parquet", ".hidden.parquet"], {"train": 1}),
 }
 
@@ -66,6 +71,18 @@ def test_a_glob_says_what_is_read(tmp_path: Path) -> None:
     }
     assert found(f"{tmp_path}/en/t*t.parquet") == {"train": ["test.parquet"]}
     assert found(tmp_path / "en/test.parquet") == {"train": ["test.parquet"]}
+
+
+def test_a_glob_over_folders_finds_their_splits(tmp_path: Path) -> None:
+    layout(tmp_path, "default/partial-train/0000.parquet", "default/partial-test/0000.parquet")
+    assert {split: len(names) for split, names in found(f"{tmp_path}/default/*/*.parquet").items()} == {
+        "train": 1,
+        "test": 1,
+    }
+    layout(tmp_path, "other/trainset/0.parquet", "other/testset/0.parquet")
+    with pytest.raises(ValueError, match=r"got testset/0\.parquet, trainset/0\.parquet; rename them, or give"):
+        found(f"{tmp_path}/other/*/*.parquet")
+    assert found(f"{tmp_path}/other/trainset/*.parquet") == {"train": ["0.parquet"]}
 
 
 def test_links_are_followed(tmp_path: Path) -> None:
@@ -89,9 +106,17 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         ["en/train/0.parquet", "fr/train/0.parquet"],
         "one configuration, got en, fr",
     ),
+    "configurations in words of folders": (
+        ["train-small/0.parquet", "train-large/0.parquet", "test-large/0.parquet"],
+        r"one configuration, got \*-large, \*-small; give the folder of one, as in .*/\*-small/\*\.parquet$",
+    ),
     "two layouts": (["train.parquet", "data/train.parquet"], r"one configuration, got data, \."),
     "no training": (["test.parquet", "validation.parquet"], "train must be there, got test.parquet"),
     "another split": (["train.parquet", "test.parquet", "extra.parquet"], "got extra.parquet; rename"),
+    "parts of words": (["trainset.parquet", "testset.parquet"], "a word of its own.*got testset.parquet"),
+    "parts of words in capitals": (["mnistTrain.parquet", "mnistTest.parquet"], "got mnistTest.parquet"),
+    "evaluation": (["eval.parquet", "a.parquet"], "got a.parquet, eval.parquet; rename"),
+    "a part of one word": (["a.parquet", "b_testset.parquet"], "got a.parquet, b_testset.parquet; rename"),
     "a shard missing": (
         ["train-00000-of-00003.parquet", "train-00002-of-00003.parquet"],
         "train-00001-of-00003.parquet is missing, 2 of 3 shards",
