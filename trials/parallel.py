@@ -143,22 +143,27 @@ def _each(
 def _decode(
     number: int, piece: Piece, column: str, kind: str, size: decoding.Size, folder: Path
 ) -> list[_Block]:
-    stored = piece.shard.read(column, piece.group)
     first = sum(piece.shard.groups[: piece.group])
     blocks = []
-    for start in range(0, len(piece.rows), _BLOCK):
-        rows = piece.rows[start : start + _BLOCK]
+    start = 0
+    for stored in piece.shard.batches(column, piece.group, _BLOCK):
+        begin, end = np.searchsorted(piece.rows, (start, start + len(stored)))
+        rows = piece.rows[begin:end]
+        if len(rows):
 
-        def where(i: int, rows: Ints = rows) -> str:
-            return piece.shard.place(first + int(rows[i]), column)
+            def where(i: int, rows: Ints = rows) -> str:
+                return piece.shard.place(first + int(rows[i]), column)
 
-        taken = stored.take(integers(rows)).combine_chunks()
-        inputs = decoding.KINDS[kind](taken, size, where)
-        path = folder / f"{number}-{start}.npy"
-        np.save(path, inputs)
-        blocks.append(
-            _Block(path, where(0), inputs.shape, inputs.dtype.str, fingerprints(taken), moments(inputs))
-        )
+            taken = stored.take(integers(rows - start))
+            inputs = decoding.KINDS[kind](taken, size, where)
+            path = folder / f"{number}-{start}.npy"
+            np.save(path, inputs)
+            blocks.append(
+                _Block(path, where(0), inputs.shape, inputs.dtype.str, fingerprints(taken), moments(inputs))
+            )
+        start += len(stored)
+        if end == len(piece.rows):
+            break
     return blocks
 
 

@@ -219,5 +219,5 @@ def _rate(shards: Sequence[Shard], column: str) -> float:
     """The sampling rate of the first training row."""
     shard = next(shard for shard in shards if shard.rows)
     group = next(group for group, count in enumerate(shard.groups) if count)
-    values = shard.read(column, group).slice(0, 1).combine_chunks()
+    values = next(shard.batches(column, group, 1))
     return sampling_rate(values, lambda i: shard.place(i, column))

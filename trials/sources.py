@@ -67,7 +67,8 @@ def find(source: str, progress: Progress | None = None) -> dict[str, list[File]]
     """The files of a source by split: train, and validation and test where there are any.
 
     The split is a word of `SPLITS` in the file's name, else in that of its folder. Files of one split
-    alone, or of none, are training rows; their `File.split` tells which. Remote files are fetched whole into the cache, once a node.
+    alone, or of none, are training rows; their `File.split` tells which. Remote files are fetched whole into
+    the cache, once a node.
 
     Args:
         source: a directory, a glob or one file; a path or a URL that fsspec knows. Credentials come from the

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
@@ -26,6 +27,8 @@ from tests.trials.tables import (
 from trials import task
 from trials.parquet import open_parquet
 from trials.reference import Task
+from trials.shards import open_shard
+from trials.sources import File
 
 
 def sound(steps: int, rate: int = 8000, level: float = 0.5) -> dict[str, Any]:
@@ -227,3 +230,18 @@ def test_files_that_name_no_training_split_are_noted(
 ) -> None:
     write(tmp_path / name, series_table())
     assert read_all(tmp_path).columns[2:] == note
+
+
+def test_a_large_row_group_is_not_read_as_a_whole(tmp_path: Path) -> None:
+    padded = [{"bytes": picture() + bytes(100_000), "path": None}] * 600
+    table = pa.table({"image": pa.array(padded, FILE), "label": [i % 3 for i in range(600)]})
+    pq.write_table(
+        table, tmp_path / "train.parquet", compression="none", use_dictionary=False, write_batch_size=10
+    )
+    shard = open_shard(File("train.parquet", tmp_path / "train.parquet", "train"))
+    assert shard.groups == (600,)
+    before, rows = pa.total_allocated_bytes(), 0
+    for values in shard.batches("image", 0, 500):
+        rows += len(values)
+        assert pa.total_allocated_bytes() - before < 30e6  # of 60 MB
+    assert rows == 600

@@ -80,7 +80,9 @@ def test_a_glob_over_folders_finds_their_splits(tmp_path: Path) -> None:
         "test": 1,
     }
     layout(tmp_path, "other/trainset/0.parquet", "other/testset/0.parquet")
-    with pytest.raises(ValueError, match=r"got testset/0\.parquet, trainset/0\.parquet; rename them, or give"):
+    with pytest.raises(
+        ValueError, match=r"got testset/0\.parquet, trainset/0\.parquet; rename them, or give"
+    ):
         found(f"{tmp_path}/other/*/*.parquet")
     assert found(f"{tmp_path}/other/trainset/*.parquet") == {"train": ["0.parquet"]}
 
