@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trials import cache, parallel, sources
-from trials.columns import Columns, described, find_columns
+from trials.columns import NO_GROUP, Columns, described, find_columns
 from trials.dataset import Dataset, Decoded, Ints
 from trials.decoding import Size, sampling_rate
 from trials.parallel import Piece
@@ -168,7 +168,7 @@ def _check_rows(task: Task, split: str, shards: Sequence[Shard]) -> None:
 
 def _check_columns(shard: Shard, first: Shard, columns: Columns, task: Task) -> None:
     """Refuses a file that is not like the first training file."""
-    said = replace(task, input=columns.input, label=columns.label, group=columns.group)
+    said = replace(task, input=columns.input, label=columns.label, group=columns.group or NO_GROUP)
     found = find_columns(shard.file.url, shard.schema, said)
     if (theirs := _roles(shard, found)) != (ours := _roles(first, columns)):
         raise ValueError(
