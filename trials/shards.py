@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,8 +45,9 @@ class Shard:
         In memory are these, and the pages of the file that hold them.
 
         Raises:
-            ValueError: the file is damaged.
+            ValueError: the file is damaged, or a list of fixed size is missing.
         """
+        row = sum(self.groups[:group])
         # as it is by default, pyarrow takes all bytes of the row group first
         with (
             _reading(self.file),
@@ -56,8 +58,19 @@ class Shard:
             ours = (leaf for leaf in leaves if f"{leaf.path_in_schema}.".startswith(f"{column}."))
             size = sum(leaf.total_uncompressed_size for leaf in ours)
             rows = max(1, min(rows, _BATCH * about.num_rows // max(1, size)))
-            for batch in file.iter_batches(rows, row_groups=[group], columns=[column], use_threads=False):
-                yield batch.column(0)
+            try:
+                for batch in file.iter_batches(rows, row_groups=[group], columns=[column], use_threads=False):
+                    yield batch.column(0)
+                    row += len(batch)
+            except pa.ArrowInvalid as error:
+                if "lists to be of size" not in str(error):
+                    raise
+                if rows > 1:  # pyarrow does not say which of these
+                    deque(self.batches(column, group, 1), maxlen=0)
+                raise ValueError(
+                    f"{self.place(row, column)}: a list of fixed size is missing (null); fill it in or drop "
+                    "the row"
+                ) from error
 
     def read_whole(self, column: str) -> pa.ChunkedArray:
         """The values of a column that may have none missing; of dictionaries, what they stand for.

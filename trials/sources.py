@@ -125,7 +125,8 @@ def _listed(system: Any, source: str) -> list[_Listed]:
     """Parquet files of a source, in the order of their paths."""
     root = system._strip_protocol(source if "://" in source else abspath(expanduser(source)))
     if "*" in root:
-        infos = [info for info in system.glob(root, detail=True).values() if info["type"] == "file"]
+        pattern = re.sub(r"[\[?]", r"[\g<0>]", root)  # these are parts of names here
+        infos = [info for info in system.glob(pattern, detail=True).values() if not _is_folder(system, info)]
         base = root.partition("*")[0].rpartition("/")[0]
     else:
         about = system.info(root)
@@ -146,11 +147,15 @@ def _below(system: Any, folder: str, depth: int = 4) -> Iterator[dict[str, Any]]
         name = str(info["name"]).rstrip("/")
         if name == folder.rstrip("/") or name.rpartition("/")[2].startswith("."):
             continue  # a marker of the folder itself; what tools hide there
-        if info["type"] == "directory" or (info.get("islink") and system.isdir(name)):
+        if _is_folder(system, info):
             if depth > 1:
                 yield from _below(system, name, depth - 1)
         elif name.endswith(".parquet"):
             yield info
+
+
+def _is_folder(system: Any, info: dict[str, Any]) -> bool:
+    return info["type"] == "directory" or bool(info.get("islink") and system.isdir(info["name"]))
 
 
 def _by_split(source: str, found: list[_Listed]) -> dict[str, list[_Listed]]:
@@ -237,21 +242,29 @@ def _fetched(
 
 
 def _fetch(system: Any, each: _Listed, told: Callable[[int], None]) -> Path:
-    """A remote file in the cache, named by its URL and by what the server says of its content."""
+    """A remote file in the cache, named by its URL and by what the server says of its content.
+
+    Where it says nothing, the file is fetched each time, and named by its content.
+    """
     size = each.info["size"]
     version = next((f"{key} {each.info[key]}" for key in _VERSION if each.info.get(key)), "")
     fingerprint = hashlib.sha256(f"{each.url}\n{size}\n{version}".encode()).hexdigest()
+    content = hashlib.sha256()
+    fresh = bool(version)
 
     def make(partial: Path) -> None:
+        nonlocal fresh
         with partial.open("wb") as file:
             for block in _blocks(system, each, size):
                 file.write(block)
+                content.update(block)
                 told(file.tell())
+        fresh = True
 
     def load(place: Path) -> Path:
-        if place.stat().st_size != size:
-            raise ValueError(f"{place} is damaged")
-        return place
+        if not fresh or place.stat().st_size != size:
+            raise ValueError(f"{place} is damaged, or may be of another time")
+        return place if version else place.replace(place.with_name(f"{content.hexdigest()}.parquet"))
 
     return cache.kept(f"files/{fingerprint}.parquet", make, load)
 

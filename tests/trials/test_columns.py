@@ -87,7 +87,7 @@ def test_a_group_can_be_switched_off_or_be_the_label(tmp_path: Path) -> None:
     for fields in (
         {"label": "speaker", "group": "speaker"},
         {"label": "label", "group": "label"},
-        {"group": "series"},
+        {"input": "series", "group": "series"},
     ):
         with pytest.raises(ValueError, match=r"group must be another column than .*; name another one, or"):
             read_all(tmp_path, **fields)

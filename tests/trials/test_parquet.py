@@ -25,6 +25,7 @@ from tests.trials.tables import (
     write,
 )
 from trials import task
+from trials.finding import everywhere
 from trials.parquet import open_parquet
 from trials.reference import Task
 from trials.shards import open_shard
@@ -133,6 +134,16 @@ def test_fingerprints_are_of_what_is_stored(tmp_path: Path) -> None:
         assert len(np.unique(hashes, axis=0)) == 8
 
 
+def test_series_are_the_same_in_any_type(tmp_path: Path) -> None:
+    rows = [[i, 1, 2, 250] for i in range(30)]
+    hashes = []
+    for kind in (pa.uint8(), pa.int64(), pa.float64(), pa.float32()):
+        column = pa.array(rows, pa.list_(kind))
+        write(tmp_path / f"{kind}/train.parquet", {"series": column, "label": series_table()["label"]})
+        hashes.append(everything(read_all(tmp_path / str(kind)).train).fingerprints)
+    assert all(np.array_equal(each, hashes[0]) for each in hashes)
+
+
 def test_a_group_is_on_one_side_of_a_split(tmp_path: Path) -> None:
     speakers = [f"speaker {i // 3}" for i in range(30)]
     rows = [[[float(i // 3), 1.0]] for i in range(30)]
@@ -158,7 +169,8 @@ def test_labels_that_are_kept_back_are_no_test_split(tmp_path: Path) -> None:
     assert signs.test.labels().tolist() == [0] * 9
 
 
-def test_limits(tmp_path: Path) -> None:
+def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))  # limits are of what is not decoded yet
     write(tmp_path / "train.parquet", series_table())
     source = Task(source=str(tmp_path), max_rows=29)
     with pytest.raises(ValueError, match=r"at most max_rows=29 rows, got 30; raise.*@max_rows=30"):
@@ -215,6 +227,26 @@ def test_rows_must_agree_across_row_groups(tmp_path: Path) -> None:
     write(tmp_path / "other/train.parquet", table)
     with pytest.raises(ValueError, match=r"row 21, column 'series': .*2x4.*got 1x4"):
         read_all(tmp_path / "other")
+
+
+@pytest.mark.parametrize("nulls", [pa.array([None] * 30), pa.array([None] * 30, pa.int64())])
+def test_null_labels_of_all_test_rows_are_no_test_split(tmp_path: Path, nulls: pa.Array) -> None:
+    write(tmp_path / "train.parquet", series_table())
+    write(tmp_path / "test.parquet", series_table(labels=nulls), None)
+    dataset = read_all(tmp_path)
+    assert dataset.test is None and "of the test files are all missing (null): test" in dataset.columns[-1]
+    write(tmp_path / "test.parquet", series_table(labels=[0, *nulls.to_pylist()[1:]]), None)
+    with pytest.raises(ValueError, match=r"test\.parquet, row 1, column 'label'.*missing"):
+        read_all(tmp_path)
+
+
+def test_a_single_file_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "some.parquet", series_table())
+    monkeypatch.chdir(tmp_path)
+    assert task.open_task("some.parquet").columns[-1].startswith("files name no split")
+    assert everywhere(Task(source="some.parquet")).source == str(tmp_path / "some.parquet")
+    with pytest.raises(ValueError, match=r"unknown task 'none\.parquet'.*or a file, directory or glob"):
+        task.open_task("none.parquet")
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.trials.tables import as_nobody
 from trials import sources
 
 
@@ -98,6 +105,60 @@ def test_links_are_followed(tmp_path: Path) -> None:
         found(tmp_path / "set")
 
 
+def test_links_are_followed_by_a_glob(tmp_path: Path) -> None:
+    layout(tmp_path, "blobs/abc", "snapshots/rev/data/folder.parquet/x")  # as the hub keeps what it fetched
+    (tmp_path / "snapshots/rev/data/train.parquet").symlink_to("../../../blobs/abc")
+    assert found(f"{tmp_path}/snapshots/*/data/*.parquet") == {"train": ["train.parquet"]}
+    (tmp_path / "snapshots/rev/data/test.parquet").symlink_to("../../../blobs/gone")
+    assert found(f"{tmp_path}/snapshots/rev/data/*.parquet")["test"] == ["test.parquet"]  # reading says so
+
+
+def test_only_stars_are_patterns(tmp_path: Path) -> None:
+    for name in ("b[1]", "c?d", "e{f,g}"):
+        layout(tmp_path, f"{name}/train.parquet", f"{name}/test.parquet")
+        expected = {"train": ["train.parquet"], "test": ["test.parquet"]}
+        assert found(f"{tmp_path}/{name}/*.parquet") == expected == found(f"{tmp_path}/**/{name}/*.parquet")
+
+
+def test_a_file_without_a_version_is_fetched_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    layout(tmp_path, "web/train.parquet")
+    with serving(tmp_path / "web") as url:
+        contents, places = [], []
+        for content in (b"one", b"two", b"two"):
+            (tmp_path / "web/train.parquet").write_bytes(content)
+            (file,) = sources.find(f"{url}/train.parquet")["train"]
+            contents.append(file.path.read_bytes())
+            places.append(file.path)
+    assert contents == [b"one", b"two", b"two"] and len(set(places)) == 2
+    assert places[0].read_bytes() == b"one"  # whoever reads it still can
+    kept = {path for path in (tmp_path / "cache/files").iterdir() if path.suffix != ".lock"}
+    assert kept == set(places)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """A server that says nothing of versions."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def send_header(self, keyword: str, value: str) -> None:
+            if keyword != "Last-Modified":
+                super().send_header(keyword, value)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 REFUSED: dict[str, tuple[list[str], str]] = {
     "nothing": (["README.md"], "must hold Parquet files.*there are none"),
     "configurations": (
@@ -146,15 +207,19 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         assert "secret" not in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_folders_that_may_not_be_read(tmp_path: Path) -> None:
-    layout(tmp_path, "data/train.parquet")
-    (tmp_path / "data").chmod(0)
+def test_folders_that_may_not_be_read() -> None:
+    folder = Path(tempfile.mkdtemp())  # nobody may not enter tmp_path
     try:
-        with pytest.raises(ValueError, match=r"may not be read.*change its permissions"):
-            found(tmp_path)
+        folder.chmod(0o755)
+        layout(folder, "data/train.parquet")
+        found(folder)  # imports what it needs
+        (folder / "data").chmod(0)
+        for source in (folder, folder / "data"):
+            with as_nobody(), pytest.raises(ValueError, match=r"may not be read.*change its permissions"):
+                found(source)
     finally:
-        (tmp_path / "data").chmod(0o700)
+        (folder / "data").chmod(0o700)
+        shutil.rmtree(folder)
 
 
 WITHOUT = """
