@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import trials
+from nas.cli import main
 from trials import dataset, task
 from trials.description import describe
 from trials.finding import TASKS
@@ -181,10 +182,16 @@ def unnamed():
 
 def wrong():
     return 3
+
+def needs(count):
+    return noise()
+
+def raises():
+    raise KeyError("first line\\nsecond line")
 """
 
 
-def test_a_users_own_function_is_a_task(tmp_path: Path) -> None:
+def test_a_users_own_function_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "own.py"
     path.write_text(OWN)
     opened = task.open_task(f"{path}:noise")
@@ -194,10 +201,16 @@ def test_a_users_own_function_is_a_task(tmp_path: Path) -> None:
         "broken": "finite",
         "unnamed": r"labels must be in \[0, 2\)",
         "wrong": "returns a trials.dataset.Dataset, got int",
+        "needs": r"function without arguments .*calling it fails \(TypeError: needs\(\) missing 1 required",
+        "raises": r"calling it fails \(KeyError: 'first line.*\); correct it there",
         "absent": "has no 'absent'",
     }.items():
         with pytest.raises(ValueError, match=message):
             task.open_task(f"{path}:{name}")
+    monkeypatch.setattr("sys.argv", ["nas", "tasks", f"{path}:needs"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
 
 
 def test_arrays_of_the_wrong_type_or_length_are_refused() -> None:
