@@ -277,6 +277,9 @@ def prediction(budgets: Budgets) -> str:
     name, n = label(budgets.space), budgets.designs
     if budgets.correlation is None:
         why = f"n = {n}, fewer than 4" if n < 4 else f"n = {n}, all of one error"
+        for budget, which in ((budgets.short, ""), (budgets.long, "long ")):
+            if n >= 4 and budget.failed == n:
+                why = f"all {n} {which}trials failed"
         return f"Cannot say whether B predicts 4B on this task: {name} designs trained at both: {why}."
     if round(budgets.correlation, 2) >= PREDICTS:
         return ""

@@ -143,6 +143,12 @@ def test_half_precision_is_near_and_kernels_stay_whole(digits: TaskData, space: 
     assert all(value.dtype == torch.float32 for value in half.model.parameters())
 
 
+def test_no_two_seeds_and_purposes_share_a_stream(digits: TaskData) -> None:
+    learners = [Learner(trial(digits, seed=seed), digits.shape, CPU, 64) for seed in range(4)]
+    streams = [each for one in learners for each in (one.shuffling, one.augmenting)]
+    assert len({tuple(torch.rand(4, generator=each).tolist()) for each in streams}) == 8
+
+
 def test_settled_norms_have_the_statistics_of_the_batches(digits: TaskData) -> None:
     ours = learner(digits, "flexconv")
     ours.model.train()
