@@ -119,13 +119,14 @@ class Interval:
 class TestMetrics:
     """A finalist's only look at the test split. `loss` in nats, all else in [0, 1].
 
-    How each is defined, and its interval made: `trials.metrics`. None: not defined for these rows, or of a
-    record that is older than the measure.
+    How each is defined, and its interval made: `trials.metrics`, all but the error's from `resamples` of the
+    rows. None: not defined for these rows, or of a record that is older than the measure.
     """
 
     error: float
     loss: float
     rows: int
+    resamples: int | None = None
     balanced_accuracy: float | None = None
     auroc: float | None = None
     error_interval: Interval | None = None
