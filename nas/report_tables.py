@@ -236,8 +236,9 @@ def test_table(task: TaskComparison) -> Table | None:
     caption = (
         "Finalists on test: one training each. Brackets are 95 % intervals over test rows taken as "
         f"independent, for this training and this split: Wilson's for the error, a bootstrap{of} for the "
-        "others; none where too few rows are wrong for it to hold. Loss: cross-entropy in nats, at most 15.9 a "
-        "row. AUROC: of several classes the mean of each against the rest. All follow from the stored predictions."
+        "others; none where too few rows are wrong for it to hold. Loss: cross-entropy in nats, at most 15.9 "
+        "a row. AUROC: of several classes the mean of each against the rest. All follow from the stored "
+        "predictions."
     )
     head = ("space", "trial", "test rows", "error", "loss", "balanced accuracy", "AUROC")
     return Table(caption, head, tuple(rows))
