@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from search_spaces.architecture import Architecture
 from search_spaces.layers.flexconv import FlexConv
 from search_spaces.network import build, kernel_sizes, parameter_groups
 from tests.trials.examples import trial, untimed
@@ -201,6 +202,9 @@ def test_with_every_option_a_resumed_trial_ends_as_the_uninterrupted_one(
     of = open_task(source)
     options = {**EVERYTHING, "augmentation": AUGMENTATIONS}
     wanted = trial(of, space, kind="finalist", epochs=4, seed=3, **options)
+    if space == "ccnn":  # what alone draws from torch's own generator in a step
+        settings = {**dict(wanted.architecture.settings), "dropout": 0.3, "width": 16}
+        wanted = replace(wanted, architecture=Architecture.of("ccnn", **settings))
     told: list[int] = []
 
     def pause(metrics: record.EpochMetrics) -> record.Verdict:
@@ -217,10 +221,6 @@ def test_with_every_option_a_resumed_trial_ends_as_the_uninterrupted_one(
     assert untimed(resumed.curve) == untimed(whole.curve)
     assert resumed.training_multiply_adds == whole.training_multiply_adds
     assert resumed.augmentation == (("shift", "noise") if of.shape.variable else EVERYTHING["augmentation"])
-    random = any(
-        isinstance(module, nn.modules.dropout._DropoutNd) for module in learner(of, space).model.modules()
-    )
-    assert random == (space == "ccnn")
     parts, all_of_it = (load_file(tmp_path / name / "weights.safetensors") for name in ("parts", "whole"))
     assert parts.keys() == all_of_it.keys()
     assert all(torch.equal(parts[name], all_of_it[name]) for name in parts)
