@@ -133,7 +133,10 @@ def adding() -> Dataset:
 
 def _dataset(draw: _Draw, class_names: tuple[str, ...], origin: str) -> Dataset:
     rng = np.random.default_rng(0)
-    train, validation, test = (ArrayPart(*draw(rng, pairs)) for pairs in PAIRS)
+    numbers = np.repeat(np.arange(sum(PAIRS)), 2)  # partners are a group: no split divides them
+    groups = np.split(numbers, 2 * np.cumsum(PAIRS)[:-1])
+    parts = (ArrayPart(*draw(rng, pairs), group) for pairs, group in zip(PAIRS, groups))
+    train, validation, test = parts
     return Dataset(
         train=train,
         validation=validation,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import trials
-from trials import dataset, splits, task
+from trials import dataset, task
 from trials.description import describe
 from trials.finding import TASKS
 
@@ -205,17 +205,6 @@ def test_arrays_of_the_wrong_type_or_length_are_refused() -> None:
         dataset.ArrayPart(np.zeros((4, 1, 3)), np.zeros(4, dtype=np.int64))
     with pytest.raises(ValueError, match="one a row"):
         dataset.ArrayPart(np.zeros((4, 1, 3), dtype=np.float32), np.zeros(3, dtype=np.int64))
-
-
-def test_groups_are_never_divided() -> None:
-    rng = np.random.default_rng(1)
-    labels, groups = rng.integers(3, size=200), rng.integers(12, size=200)
-    kept, carved = splits.carve(np.arange(200), labels, groups, least=2, seed=0, name="it")
-    assert sorted([*kept, *carved]) == list(range(200))
-    assert set(groups[kept]).isdisjoint(groups[carved])
-    assert 0.1 < len(carved) / 200 < 0.3
-    with pytest.raises(ValueError, match="at least two groups"):
-        splits.carve(np.arange(200), labels, np.zeros(200), least=2, seed=0, name="it")
 
 
 def test_description_has_what_a_user_looks_for() -> None:

@@ -92,7 +92,8 @@ def test_what_every_task_promises(source: str, name: str) -> None:
     assert data.std[0] == pytest.approx(np.nanstd(first), rel=1e-3)
     assert set(data.train.labels) == set(range(shape.classes))  # every class can be learned
     held_out = np.bincount(np.concatenate((data.select.labels, data.report.labels)), minlength=shape.classes)
-    assert held_out.min() >= 1 and abs(len(data.select) - len(data.report)) <= 1
+    halves = len(data.select), len(data.report)
+    assert held_out.min() >= 1 and min(halves) >= 0.3 * sum(halves)  # whole groups may be uneven
 
 
 @pytest.mark.parametrize(("source", "name"), EVERY)
