@@ -70,7 +70,7 @@ def divide(dataset: Dataset, task: Task) -> Division:
         raise ValueError(f"{name} must have at least 2 validation rows, one a half, got {len(validation)}")
     if task.rows is not None:
         train, validation = _fewer(train, validation, task.rows, task)
-    select, report = splits.halve(validation.rows, validation.labels, task.split)
+    select, report = splits.halve(validation.rows, validation.labels, validation.part.groups(), task.split)
     return Division(
         learning=train,
         train=replace(train, rows=_fraction(train, dataset, task)),
