@@ -30,7 +30,7 @@ def mnist5k() -> SearchConfig:
 
 
 def controls() -> SearchConfig:
-    """Half an hour on two processor cores: tasks built so that the answer is known (docs/tasks.md).
+    """Twenty minutes on two processor cores: tasks built so that the answer is known (docs/tasks.md).
 
     Whole, since fewer rows would part the partners; small populations, so the report describes and does not
     judge.
@@ -46,10 +46,10 @@ def controls() -> SearchConfig:
             "adding",
         ),
         epochs=5,
-        population=24,
+        population=20,
         repeats=4,
         seeds=5,
-        search_trials=12,
+        search_trials=10,
         search_seeds=1,
         reduction_factor=2,
         finalist_seeds=2,

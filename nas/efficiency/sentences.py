@@ -208,9 +208,8 @@ def _chance(space: SpaceComparison, single: str) -> str:
         least = f"factor at least {number(factor.low)} in {unit} (one-sided 95 %)"
         return f"{counted}: at least {low} designs to match, {least}."
     designs = chance.designs_to_match
-    text = (
-        f"{counted}: {number(designs.value)} designs to match [{bound(designs.low)}, {bound(designs.high)}]"
-    )
+    some = "1 design" if number(designs.value) == "1" else f"{number(designs.value)} designs"
+    text = f"{counted}: {some} to match [{bound(designs.low)}, {bound(designs.high)}]"
     if too_wide(factor):
         return f"{text}; cannot say at what factor of the cost (its interval spans more than {WIDE}x)."
     text += f", factor {number(factor.value)} [{bound(factor.low)}, {bound(factor.high)}] in {unit}"
