@@ -84,6 +84,16 @@ def level_text(level: Level) -> str:
     return f"{percent(level.report_error)}{spread} ({plural(level.seeds, 'seed')}{failed})"
 
 
+def guess(level: Level, majority_error: float | None) -> str:
+    """Of a design that learned nothing that shows in its answers; else empty."""
+    if level.error is None or majority_error is None or level.error < majority_error - 1e-9:
+        return ""
+    return (
+        f"{label(level.space)} ({plural(level.seeds, 'seed')}) is no better on validation rows than always "
+        f"answering the most frequent class: {percent(level.error)} against {percent(majority_error)}."
+    )
+
+
 def of_task(task: TaskComparison, plan: Plan) -> tuple[str, ...]:
     """The verdict sentence of every searched space first, then defaults, chance to match and finalists."""
     single = label(plan.single)
