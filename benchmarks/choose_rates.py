@@ -24,13 +24,14 @@ from search_spaces import SPACES
 from search_spaces.constraints import Constraint
 from trials.recipe import STANDARD
 from trials.record import Study, Trial
+from trials.reference import Task
 from trials.surroundings import commit, processor
 from trials.task import open_task
 from trials.training import run_trial
 
 RATES = (0.003, 0.01, 0.03, 0.1)
 DECAYS = (0.0, 0.05)
-TASKS = (("digits", None, 3), ("digits_sequence", None, 3), ("mnist5k", 1600, 2))  # name, rows, seeds
+TASKS = (("digits", 3), ("digits_sequence", 3), ("mnist5k@rows=1600", 2))  # and seeds
 EPOCHS = 12
 SMALL = Constraint(measure="parameters", most=1e6)
 
@@ -45,8 +46,9 @@ def error_of(trial: Trial) -> float:
 def trials_of(name: str, rate: float, decay: float) -> list[Trial]:
     """The trainings that judge one pair of rates for one space."""
     trials = []
-    for source, rows, seeds in tasks_of(name):
-        shape = open_task(source, rows).shape
+    for text, seeds in tasks_of(name):
+        task = Task.parse(text)
+        shape = open_task(task).shape
         space = SPACES[name](shape)
         for seed in range(seeds):
             rng = np.random.default_rng(seed)
@@ -56,10 +58,9 @@ def trials_of(name: str, rate: float, decay: float) -> list[Trial]:
             recipe = replace(STANDARD, epochs=EPOCHS, learning_rate=rate, weight_decay=decay, per_space=())
             trials.append(
                 Trial(
-                    study=Study(task=source, space=name, kind="population"),
+                    study=Study(task=task.name, space=name, kind="population"),
                     number=seed,
-                    source=source,
-                    rows=rows,
+                    task=task,
                     architecture=space.decode(values),
                     values=values,
                     recipe=recipe,
@@ -69,12 +70,12 @@ def trials_of(name: str, rate: float, decay: float) -> list[Trial]:
     return trials
 
 
-def tasks_of(name: str) -> tuple[tuple[str, int | None, int], ...]:
-    """Tasks, rows and seeds: `TASKS`, or the series among them with seeds added up to as many trials."""
+def tasks_of(name: str) -> tuple[tuple[str, int], ...]:
+    """Tasks and seeds: `TASKS`, or the series among them with seeds added up to as many trials."""
     try:
         SPACES[name](open_task("digits").shape)
     except ValueError:
-        return (("digits_sequence", None, sum(seeds for *_, seeds in TASKS)),)
+        return (("digits_sequence", sum(seeds for _, seeds in TASKS)),)
     return TASKS
 
 
@@ -90,18 +91,18 @@ def main() -> None:
     flat = [trial for trials in jobs.values() for trial in trials]
     with ProcessPoolExecutor(processes) as pool:
         errors = iter(list(pool.map(error_of, flat)))
-    each = ", ".join(f"{task}{f'@{rows}' if rows else ''} {seeds} seeds" for task, rows, seeds in TASKS)
+    each = ", ".join(f"{task} {seeds} seeds" for task, seeds in TASKS)
     print("# Learning rate and weight decay of every space\n")
     print(f"`python benchmarks/choose_rates.py`, commit {commit()}, {processor()}. {EPOCHS} epochs; {each}:")
-    print(f"{sum(s for *_, s in TASKS)} trials a pair, {len(flat) // len(spaces)} for every space.")
+    print(f"{sum(s for _, s in TASKS)} trials a pair, {len(flat) // len(spaces)} for every space.")
     print("Validation error in %: geometric mean over tasks, and each task.\n")
     for name in spaces:
         tasks = tasks_of(name)
-        print(f"## {name}\n\n| learning rate | weight decay | mean | {' | '.join(t for t, *_ in tasks)} |")
+        print(f"## {name}\n\n| learning rate | weight decay | mean | {' | '.join(t for t, _ in tasks)} |")
         print("| --- | --- | --- |" + " --- |" * len(tasks))
         rows = []
         for rate, decay in pairs:
-            by_task = [[next(errors) for _ in range(seeds)] for *_, seeds in tasks]
+            by_task = [[next(errors) for _ in range(seeds)] for _, seeds in tasks]
             means = [100 * statistics.mean(task) for task in by_task]
             rows.append((statistics.geometric_mean(means), rate, decay, means))
         best = min(rows)

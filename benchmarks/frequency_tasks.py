@@ -1,7 +1,7 @@
 """The tasks of `frequency_rule.py`: each at the rate that is trained and, from the same rows, at twice it.
 
 Tasks with a double rate are made at it; means of neighbouring samples (2, or 2x2) give the trained rate.
-Test rows are counted and never read. Rows are drawn, and tasks generated, from one fixed seed.
+Test rows are never read. Rows are drawn, and tasks generated, from one fixed seed.
 """
 
 from __future__ import annotations
@@ -16,29 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from trials import embedded, parquet, splits
 from trials.dataset import ArrayPart, Dataset, Floats, Ints, Part
-from trials.task import TASKS, Task, open_task
+from trials.finding import TASKS
+from trials.reference import Task
+from trials.task import TaskData, open_task
 
 SEED = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """The test rows: known to exist, not to be read here."""
-
-    size: int
-
-    def labels(self) -> Ints:
-        raise PermissionError("test rows stay unread")
-
-    def groups(self) -> NDArray[np.generic] | None:
-        raise PermissionError("test rows stay unread")
-
-    def inputs(self, rows: Ints) -> Floats:
-        raise PermissionError("test rows stay unread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,52 +52,52 @@ def shipped(
 ) -> Dataset:
     """A task of the product with fewer training rows; the rest of what may be learned from validates."""
     dataset = whole()
-    left, test = splits.carve_test(dataset)
-    train = splits.subset(left, dataset.train.labels(), train_rows, 1)
+    everything, labels = np.arange(dataset.train.size), dataset.train.labels()
+    left, _ = splits.carve(everything, labels, None, 1, SEED, "frequency")
+    train = splits.subset(left, labels, train_rows, 1, SEED)
     validation = np.setdiff1d(left, train)
 
     def read(rows: Ints) -> Floats:
-        return _images(dataset.train.inputs(rows), coarser, rate, series)
+        return _images(_values(dataset.train, rows), coarser, rate, series)
 
-    return _dataset(dataset, dataset.train, train, validation, len(test), read)
+    return _dataset(dataset, dataset.train, train, validation, read)
 
 
 def fashion_series(data: Path, rate: int) -> Dataset:
     """Fashion-MNIST, 2x2 means, row after row; at twice the rate 14 rows of 28."""
-    whole = parquet.open_directory(data / "fashion_mnist")
+    whole = _recorded(data, "fashion_mnist")
     train, validation = _drawn(whole.train.labels(), 2000, 4000)
 
     def read(rows: Ints) -> Floats:
-        return _images(whole.train.inputs(rows), 2, rate, series=True)
+        return _images(_values(whole.train, rows), 2, rate, series=True)
 
-    return _dataset(whole, whole.train, train, validation, _size(whole.test), read)
+    return _dataset(whole, whole.train, train, validation, read)
 
 
 def cifar(data: Path, rate: int) -> Dataset:
     """CIFAR-10 (JPEG), 2x2 means, in colour."""
-    whole = parquet.open_directory(data / "cifar10_jpeg")
+    whole = _recorded(data, "cifar10_jpeg")
     train, validation = _drawn(whole.train.labels(), 3000, 4000)
 
     def read(rows: Ints) -> Floats:
-        return _images(whole.train.inputs(rows), 2, rate)
+        return _images(_values(whole.train, rows), 2, rate)
 
-    return _dataset(whole, whole.train, train, validation, _size(whole.test), read)
+    return _dataset(whole, whole.train, train, validation, read)
 
 
 def pneumonia(data: Path, rate: int) -> Dataset:
     """PneumoniaMNIST, 2x2 means; validated on the official rows and the training rows not trained on."""
-    whole = parquet.open_directory(data / "pneumoniamnist")
+    whole = _recorded(data, "pneumoniamnist")
     assert whole.validation is not None
     train, others = _drawn(whole.train.labels(), 2000, whole.train.size - 2000)
     official = np.arange(whole.validation.size)
-    inputs = np.concatenate((whole.train.inputs(others), whole.validation.inputs(official)))
+    inputs = np.concatenate((_values(whole.train, others), _values(whole.validation, official)))
     labels = np.concatenate((whole.train.labels()[others], whole.validation.labels()))
-    return Dataset(
-        train=ArrayPart(_images(whole.train.inputs(train), 2, rate), whole.train.labels()[train]),
-        validation=ArrayPart(_images(inputs, 2, rate), labels),
-        test=Sealed(_size(whole.test)),
-        class_names=whole.class_names,
-        origin=whole.origin,
+    return _made(
+        (_images(_values(whole.train, train), 2, rate), whole.train.labels()[train]),
+        (_images(inputs, 2, rate), labels),
+        whole.class_names,
+        whole.origin,
     )
 
 
@@ -124,17 +109,15 @@ def spoken(data: Path, rate: int) -> Dataset:
     if rate != 1:
         raise ValueError(f"spoken digits have one rate here, got {rate}")
     table = pq.read_table(data / "free_spoken_digit" / "train-00000-of-00001.parquet")
-    test = pq.read_metadata(data / "free_spoken_digit" / "test-00000-of-00001.parquet").num_rows
     labels = table["label"].to_numpy().astype(np.int64)
     speakers = np.array(table["speaker"].to_pylist())
     held_out = np.isin(speakers, np.random.default_rng(SEED).permutation(np.unique(speakers))[:2])
     series = np.stack([_bands(audio["bytes"]) for audio in table["audio"].to_pylist()])
-    return Dataset(
-        train=ArrayPart(series[~held_out], labels[~held_out]),
-        validation=ArrayPart(series[held_out], labels[held_out]),
-        test=Sealed(test),
-        class_names=embedded.DIGITS,
-        origin="Parquet files of free_spoken_digit",
+    return _made(
+        (series[~held_out], labels[~held_out]),
+        (series[held_out], labels[held_out]),
+        embedded.DIGITS,
+        "Parquet files of free_spoken_digit",
     )
 
 
@@ -187,36 +170,56 @@ SOURCES: dict[str, Recorded] = {
 
 
 @cache
-def opened(name: str, data: Path, rows: int | None, rate: int = 1) -> Task:
+def opened(name: str, data: Path, rows: int | None, rate: int = 1) -> TaskData:
     """A task at once or twice its rate, with the same rows in the same order."""
     key = f"frequency_{name}_{rate}"
     TASKS[key] = partial(SOURCES[name].make, data, rate)
-    return open_task(key, rows)
+    return open_task(Task(source=key, rows=rows))
 
 
 def _dataset(
-    whole: Dataset, part: Part, train: Ints, validation: Ints, test: int, read: Callable[[Ints], Floats]
+    whole: Dataset, part: Part, train: Ints, validation: Ints, read: Callable[[Ints], Floats]
 ) -> Dataset:
     labels = part.labels()
+    return _made(
+        (read(train), labels[train]), (read(validation), labels[validation]), whole.class_names, whole.origin
+    )
+
+
+def _made(
+    train: tuple[Floats, Ints], validation: tuple[Floats, Ints], names: tuple[str, ...], origin: str
+) -> Dataset:
+    """In place of the test rows, which stay unread, one row of zeros."""
+    unread = ArrayPart(np.zeros_like(train[0][:1]), np.zeros(1, dtype=np.int64))
     return Dataset(
-        train=ArrayPart(read(train), labels[train]),
-        validation=ArrayPart(read(validation), labels[validation]),
-        test=Sealed(test),
-        class_names=whole.class_names,
-        origin=whole.origin,
+        train=ArrayPart(*train),
+        validation=ArrayPart(*validation),
+        test=unread,
+        class_names=names,
+        origin=origin,
     )
 
 
 def _drawn(labels: Ints, train: int, validation: int) -> tuple[Ints, Ints]:
     """Two disjoint draws of rows, classes in proportion."""
     everything = np.arange(len(labels))
-    first = splits.subset(everything, labels, train, 1)
+    first = splits.subset(everything, labels, train, 1, SEED)
     rest = np.setdiff1d(everything, first)
-    return first, splits.subset(rest, labels, validation, 1)
+    return first, splits.subset(rest, labels, validation, 1, SEED)
 
 
-def _size(part: Part | None) -> int:
-    return 0 if part is None else part.size
+def _recorded(data: Path, name: str) -> Dataset:
+    return parquet.open_parquet(Task(source=str(data / name)))
+
+
+def _values(part: Part, rows: Ints) -> Floats:
+    """Decoded rows in any order, uint8 as value / 255."""
+    order = np.argsort(rows)
+    inputs = part.decoded(rows[order]).inputs
+    floats: Floats = inputs.astype(np.float32)
+    if inputs.dtype == np.uint8:
+        floats /= np.float32(255)
+    return floats[np.argsort(order)]
 
 
 def _images(images: Floats, coarser: int, rate: int, series: bool = False) -> Floats:
@@ -262,10 +265,5 @@ def _generated_labels() -> tuple[np.random.Generator, Ints]:
 
 
 def _generated(inputs: Floats, labels: Ints) -> Dataset:
-    return Dataset(
-        train=ArrayPart(inputs[:1600], labels[:1600]),
-        validation=ArrayPart(inputs[1600:], labels[1600:]),
-        test=Sealed(0),
-        class_names=tuple(str(c) for c in range(8)),
-        origin="generated",
-    )
+    names = tuple(str(c) for c in range(8))
+    return _made((inputs[:1600], labels[:1600]), (inputs[1600:], labels[1600:]), names, "generated")

@@ -28,11 +28,12 @@ from search_spaces.layers.filters import nyquist
 from search_spaces.layers.flexconv import FlexConv
 from search_spaces.layers.resolution import at_rate
 from search_spaces.network import build, freeze, parameter_groups
-from trials.evaluation import score, to_tensors
-from trials.recipe import STANDARD, Recipe
+from trials.evaluation import score
+from trials.learner import settle_norms
+from trials.loading import Loader
+from trials.recipe import STANDARD, Recipe, learning_rate
 from trials.surroundings import commit, processor, software
-from trials.task import Task
-from trials.training import learning_rate
+from trials.task import TaskData
 
 WEIGHT = 0.1
 """Of the anti-aliasing penalty, as published."""
@@ -93,7 +94,7 @@ def train(job: Job, data: Path) -> Result:
     return result | {"commit": commit(), "processor": processor(), "software": software()}
 
 
-def design(task: Task, share: float | None = None) -> Architecture:
+def design(task: TaskData, share: float | None = None) -> Architecture:
     """The single design, with another initial frequency unless that is None."""
     space = SPACES["flexconv"](task.shape)
     single = space.decode({choice.name: choice.options[0] for choice in space.choices})
@@ -114,7 +115,7 @@ def rescale_outputs(network: nn.Module, output: str) -> None:
                 layer.generator.output.weight.mul_(math.sqrt(1 / taps))
 
 
-def fit(network: nn.Module, task: Task, recipe: Recipe, seed: int, penalty: str) -> bool:
+def fit(network: nn.Module, task: TaskData, recipe: Recipe, seed: int, penalty: str) -> bool:
     """Trains as `run_trial` does, plus the penalty if there is one; False if the loss left the numbers."""
     groups = parameter_groups(network)
     optimizer = torch.optim.AdamW(
@@ -126,18 +127,14 @@ def fit(network: nn.Module, task: Task, recipe: Recipe, seed: int, penalty: str)
         lr=recipe.learning_rate,
         fused=True,
     )
-    rows = to_tensors(task.train, task, torch.device("cpu"))
+    rows = Loader(task.train, task, torch.device("cpu"))
     shuffling = torch.Generator().manual_seed(seed + 1)
     batch = min(recipe.batch_size, len(task.train))
     steps = len(task.train) // batch
     network.train()
-    for step in range(recipe.epochs * steps):
-        if step % steps == 0:
-            order = torch.randperm(len(task.train), generator=shuffling)
-        chosen = order[step % steps * batch :][:batch]
-        loss = functional.cross_entropy(
-            network(rows.inputs[chosen]), rows.labels[chosen], label_smoothing=recipe.label_smoothing
-        )
+    orders = [torch.randperm(len(rows), generator=shuffling)[: steps * batch] for _ in range(recipe.epochs)]
+    for step, (inputs, labels) in enumerate(each for order in orders for each in rows.batches(order, batch)):
+        loss = functional.cross_entropy(network(inputs), labels, label_smoothing=recipe.label_smoothing)
         if penalty:
             loss = loss + WEIGHT * aliasing_penalty(network, penalty)
         optimizer.zero_grad()
@@ -148,14 +145,15 @@ def fit(network: nn.Module, task: Task, recipe: Recipe, seed: int, penalty: str)
         optimizer.step()
         if not torch.isfinite(loss):
             return False
+    settle_norms(network, rows.batches(orders[-1][: recipe.norm_batches * batch], batch))
     return True
 
 
-def error(network: nn.Module, rows: Task, trained: Task) -> float:
+def error(network: nn.Module, rows: TaskData, trained: TaskData) -> float:
     """Validation error on the rows of one task, normalised as the task that was trained."""
     frozen, wrong = freeze(network), 0.0
     for part in (rows.select, rows.report):
-        wrong += len(part) * score(frozen, to_tensors(part, trained, torch.device("cpu"))).error
+        wrong += len(part) * score(frozen, Loader(part, trained, torch.device("cpu"))).error
     return wrong / (len(rows.select) + len(rows.report))
 
 

@@ -16,7 +16,11 @@ WEIGHTS = "weights.safetensors"
 
 
 def train_and_test(
-    trial: Trial, task: TaskData, report: Callable[[EpochMetrics], Verdict], folder: Path
+    trial: Trial,
+    task: TaskData,
+    report: Callable[[EpochMetrics], Verdict],
+    folder: Path,
+    device_share: float = 1.0,
 ) -> TrialRecord | None:
     """Run a trial; a finalist that completes also predicts the report and the test rows.
 
@@ -25,11 +29,12 @@ def train_and_test(
         task: opened from the trial's source.
         report: told each epoch's result, answers what to do.
         folder: where the trial keeps its checkpoint, and a finalist its weights and predictions.
+        device_share: of an accelerator, see `run_trial`.
 
     Returns:
         The record, or None if the trial was paused.
     """
-    record = run_trial(trial, task, report=report, folder=folder)
+    record = run_trial(trial, task, report=report, folder=folder, device_share=device_share)
     if record is None or record.status != "completed" or trial.study.kind != "finalist":
         return record
     try:
@@ -45,7 +50,8 @@ def test(trial: Trial, task: TaskData, folder: Path) -> TestMetrics:
     from safetensors.torch import load_model
 
     from search_spaces.network import build
-    from trials.evaluation import predict, to_tensors
+    from trials.evaluation import predict
+    from trials.loading import Loader
     from trials.metrics import measure
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -54,7 +60,7 @@ def test(trial: Trial, task: TaskData, folder: Path) -> TestMetrics:
     model.to(device)
 
     def predicted(rows: Rows) -> Predicted:
-        return Predicted(labels=rows.labels, probabilities=predict(model, to_tensors(rows, task, device)))
+        return Predicted(labels=rows.labels, probabilities=predict(model, Loader(rows, task, device)))
 
     test = predicted(open_test(trial.task))
     found = Predictions(

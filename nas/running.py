@@ -290,10 +290,5 @@ def _overhead(records: list[TrialRecord]) -> float | None:
     spent = []
     for slot in {(record.host, record.process) for record in records}:
         ours = sorted((r for r in records if (r.host, r.process) == slot), key=lambda r: r.started)
-        spent += [later.started - earlier.started - wall(earlier) for earlier, later in pairwise(ours)]
+        spent += [later.started - earlier.started - earlier.wall for earlier, later in pairwise(ours)]
     return statistics.median(spent) if spent else None
-
-
-def wall(record: TrialRecord) -> float:
-    """Seconds a trial accounts for."""
-    return record.seconds_setup + record.seconds_training + record.seconds_evaluation

@@ -124,11 +124,11 @@ def work(slot: dict[str, int], board: Any, path: Path, threads: int, share: floa
             report = partial(_report, board, trial)
             try:
                 task = _open(trial.task)
-                record = train_and_test(trial, task, report, RunDirectory(path).folder(trial.id))
+                record = train_and_test(trial, task, report, RunDirectory(path).folder(trial.id), share)
             except Exception:
-                record = failed_record(trial, _reason())
+                record = replace(failed_record(trial, _reason()), device_share=share)
             if record is not None:
-                ray.get(board.finish.remote(number, replace(record, device_share=share)))
+                ray.get(board.finish.remote(number, record))
     except Exception:
         ray.get(board.pause.remote(_reason()))
 

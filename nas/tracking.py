@@ -164,7 +164,8 @@ def _recipe(trial: Trial) -> dict[str, object]:
 
 
 def _epoch(metrics: EpochMetrics, started: float) -> list[Metric]:
-    at = int((started + metrics.seconds_training + metrics.seconds_evaluation) * 1000)
+    spent = metrics.seconds_data + metrics.seconds_training + metrics.seconds_evaluation
+    at = int((started + spent) * 1000)
     values = {
         "epoch": float(metrics.epoch),
         "train_loss": metrics.train_loss,
@@ -185,12 +186,16 @@ def _final(record: TrialRecord) -> dict[str, float]:
         "training_multiply_adds": float(record.training_multiply_adds),
         "seconds": record.seconds,
         "seconds_setup": record.seconds_setup,
+        "seconds_data": record.seconds_data,
         "seconds_training": record.seconds_training,
         "seconds_evaluation": record.seconds_evaluation,
+        "seconds_waiting": record.seconds_waiting,
         "peak_memory_mb": record.peak_memory_bytes / 2**20,
     }
     if record.status != "failed" and record.curve:
         values["error"] = record.error
+    if record.joules is not None:
+        values["joules"] = record.joules
     if record.test is not None:
         values |= _test(record.test)
     return values

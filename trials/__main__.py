@@ -88,10 +88,11 @@ def _run(trial: Trial, to: Path) -> int:
     _write(folder / "design.json", dumps(trial))
 
     def show(metrics: EpochMetrics) -> Verdict:
+        spent = metrics.seconds_data + metrics.seconds_training + metrics.seconds_evaluation
         print(
             f"epoch {metrics.epoch}/{trial.recipe.epochs}  loss {metrics.train_loss:.3f}  "
             f"error {100 * metrics.select_error:.1f} % (select) {100 * metrics.report_error:.1f} % (report)  "
-            f"{metrics.seconds_training + metrics.seconds_evaluation:.1f} s",
+            f"{spent:.1f} s",
             flush=True,
         )
         return "continue"

@@ -1,4 +1,4 @@
-"""What a network says of rows it was not fitted to."""
+"""What a network says of rows it was not fitted to, in float32."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
-from trials.task import Rows, TaskData
+from trials.loading import Loader
 
 BATCH = 256
 """Rows of one forward pass; fixed, so that a result does not depend on who asks for it."""
-
-
-class Tensors(NamedTuple):
-    """Rows ready for a network: inputs float32 normalised by the task's channels, labels int64."""
-
-    inputs: Tensor
-    labels: Tensor
 
 
 class Score(NamedTuple):
@@ -30,31 +23,29 @@ class Score(NamedTuple):
     loss: float
 
 
-def to_tensors(rows: Rows, task: TaskData, device: torch.device) -> Tensors:
-    """Normalised copies of rows on a device: (rows, channels, *extent) and (rows,)."""
-    per_channel = (1, -1, *(1 for _ in task.shape.extent))
-    mean, std = (torch.tensor(each).view(per_channel) for each in (task.mean, task.std))
-    inputs = (torch.from_numpy(rows.inputs) - mean) / std
-    return Tensors(inputs.to(device), torch.from_numpy(rows.labels).to(device))
-
-
 @torch.no_grad()
-def score(model: nn.Module, rows: Tensors) -> Score:
+def score(model: nn.Module, rows: Loader) -> Score:
     """Error and loss of a model over all rows, in evaluation mode; leaves the model in that mode."""
-    model.eval()
-    wrong = torch.zeros((), dtype=torch.int64, device=rows.labels.device)
-    loss = torch.zeros((), dtype=torch.float64, device=rows.labels.device)
-    for inputs, labels in zip(torch.split(rows.inputs, BATCH), torch.split(rows.labels, BATCH)):
+    _evaluating(model)
+    device = next(model.parameters()).device
+    wrong = torch.zeros((), dtype=torch.int64, device=device)
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    for inputs, labels in rows.in_order(BATCH):
         logits = model(inputs)
         wrong += (logits.argmax(dim=1) != labels).sum()
         loss += functional.cross_entropy(logits, labels, reduction="sum")
-    return Score(int(wrong) / len(rows.labels), float(loss) / len(rows.labels))
+    return Score(int(wrong) / len(rows), float(loss) / len(rows))
 
 
 @torch.no_grad()
-def predict(model: nn.Module, rows: Tensors) -> NDArray[np.float32]:
+def predict(model: nn.Module, rows: Loader) -> NDArray[np.float32]:
     """Probabilities (rows, classes) of a model, in evaluation mode; leaves the model in that mode."""
-    model.eval()
-    logits = torch.cat([model(inputs) for inputs in torch.split(rows.inputs, BATCH)])
+    _evaluating(model)
+    logits = torch.cat([model(inputs) for inputs, _ in rows.in_order(BATCH)])
     probabilities: NDArray[np.float32] = torch.softmax(logits.double(), dim=1).float().cpu().numpy()
     return probabilities
+
+
+def _evaluating(model: nn.Module) -> None:
+    if model.training:  # changing the mode forgets kernels that are generated once for evaluation
+        model.eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -29,6 +29,8 @@ _BLOCK = 500
 """Rows that are in memory at once, of each process."""
 _IDLE = 10
 """Seconds after which a process without work ends."""
+
+_write_header: Callable[..., None] = np.lib.format.write_array_header_1_0
 
 Moments = NDArray[np.float64]
 Hashes = NDArray[np.uint8]
@@ -175,7 +177,7 @@ def _merge(blocks: Sequence[_Block], folder: Path) -> None:
     shape = (sum(block.shape[0] for block in blocks), channels, *extent)
     header = {"descr": blocks[0].dtype, "fortran_order": False, "shape": shape}
     with (folder / "inputs.npy").open("wb") as file:  # not a map: a full disk is an error there, no signal
-        np.lib.format.write_array_header_1_0(file, header)
+        _write_header(file, header)
         for block in blocks:
             values = np.load(block.path)
             if series and block.shape[2] < extent[0]:

@@ -86,7 +86,7 @@ class EpochMetrics:
     Attributes:
         epoch: from 1.
         train_loss: mean over the epoch's batches.
-        seconds_training, seconds_evaluation: since the trial began, sums over its attempts.
+        seconds_training, seconds_evaluation, seconds_data: since the trial began, sums over its attempts.
         kernel_sizes: taps along each axis for every convolution wider than 1, as they stand.
     """
 
@@ -98,6 +98,7 @@ class EpochMetrics:
     report_loss: float
     seconds_training: float
     seconds_evaluation: float
+    seconds_data: float = 0.0
     kernel_sizes: tuple[tuple[int, ...], ...] = ()
 
 
@@ -142,14 +143,23 @@ class TrialRecord:
         status: ``completed`` (whole recipe), ``stopped`` (by the search) or ``failed``.
         reason: why it failed (last line first, traceback after), else empty.
         curve: one entry per finished epoch.
+        augmentation: what was applied to training rows: of the recipe's, those that the task allows.
         parameters: trainable parameters.
         multiply_adds: of one forward pass on one row, spatial convolution, at the final kernel sizes.
         training_multiply_adds: the same convention summed over all training (a step is 3 forwards) and
-            validation the trial did, at the kernel sizes of each epoch, kernel generation included.
+            validation the trial did, statistics of norms included, at the kernel sizes of each epoch, kernel
+            generation included.
         training_executed: multiply-adds that really ran in training and validation, FFT where it was taken.
-        seconds_setup: building the network and moving the rows to the device. Opening the task is not
-            charged: a slot does it once for all its trials.
-        seconds_training, seconds_evaluation: sums over the trial's attempts.
+        seconds_setup: building the network, moving rows to an accelerator, reading a checkpoint. Opening the
+            task is not charged: a slot does it once for all its trials; nor is writing checkpoints.
+        seconds_data: gathering, copying and augmenting training batches; with an accelerator what the host
+            spends on it, while the device may be busy with the step before.
+        seconds_training: forward and backward passes and steps.
+        seconds_evaluation: statistics of norms and validation, its batches included.
+        seconds_waiting: for the answers of whoever is told of epochs.
+            All five are wall seconds, sums over the trial's attempts.
+        joules: of the trial's attempts, from beginning to end; None where the hardware does not count them.
+        joules_of: what they cover, see `trials.energy`.
         peak_memory_bytes: largest resident memory of the process during the trial.
         peak_device_bytes: largest memory allocated on the accelerator, None without one.
         rows_train, rows_select, rows_report: sizes of the splits used.
@@ -169,13 +179,18 @@ class TrialRecord:
     status: Status
     reason: str = ""
     curve: tuple[EpochMetrics, ...] = ()
+    augmentation: tuple[str, ...] = ()
     parameters: int = 0
     multiply_adds: int = 0
     training_multiply_adds: int = 0
     training_executed: float = 0.0
     seconds_setup: float = 0.0
+    seconds_data: float = 0.0
     seconds_training: float = 0.0
     seconds_evaluation: float = 0.0
+    seconds_waiting: float = 0.0
+    joules: float | None = None
+    joules_of: str = ""
     peak_memory_bytes: int = 0
     peak_device_bytes: int | None = None
     rows_train: int = 0
@@ -219,5 +234,10 @@ class TrialRecord:
 
     @property
     def seconds(self) -> float:
-        """Device-seconds: wall seconds of the trial times its share of the device."""
-        return (self.seconds_setup + self.seconds_training + self.seconds_evaluation) * self.device_share
+        """Device-seconds: `wall` times the trial's share of the device."""
+        return self.wall * self.device_share
+
+    @property
+    def wall(self) -> float:
+        """Wall seconds of the trial itself: all but waiting."""
+        return self.seconds_setup + self.seconds_data + self.seconds_training + self.seconds_evaluation

@@ -42,6 +42,13 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def accelerator() -> str:
+    """UUID of the CUDA device in use, empty without one."""
+    import torch
+
+    return str(torch.cuda.get_device_properties().uuid) if torch.cuda.is_available() else ""
+
+
 @cache
 def software() -> str:
     """Versions that can change a result, e.g. ``"python 3.11.7, torch 2.13.0"``."""

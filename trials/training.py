@@ -3,54 +3,28 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
-import torch._dynamo  # AdamW imports it, a second that would be charged to the first trial of a process
 from torch import Tensor, nn
-from torch.nn import functional
 
 from search_spaces.complexity import Complexity, complexity
-from search_spaces.network import build, kernel_sizes, parameter_groups
+from search_spaces.network import kernel_sizes
 from trials import checkpoint, surroundings
-from trials.evaluation import BATCH, score, to_tensors
-from trials.plain import from_plain, to_plain
-from trials.recipe import Recipe
+from trials.augmentation import applied, augmented
+from trials.energy import Meter
+from trials.evaluation import BATCH, Score, score
+from trials.learner import Learner, settle_norms
+from trials.ledger import Ledger
+from trials.loading import Loader
 from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going
 from trials.task import TaskData
 
-__all__ = ["Verdict", "keep_going", "learning_rate", "run_trial"]
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What a trial has done so far, over all its attempts."""
-
-    curve: list[EpochMetrics] = field(default_factory=list)
-    parameters: int = 0
-    multiply_adds: int = 0
-    training_multiply_adds: int = 0
-    training_executed: float = 0.0
-    seconds_setup: float = 0.0
-    seconds_training: float = 0.0
-    seconds_evaluation: float = 0.0
-    started: float = field(default_factory=time.time)
-    phase: str = ""
-    since: float = 0.0
-
-    def enter(self, phase: str) -> None:
-        """Charge the time since the last call to the phase that ends: setup, training, evaluation, none."""
-        now = time.perf_counter()
-        if self.phase:
-            name = f"seconds_{self.phase}"
-            setattr(self, name, getattr(self, name) + now - self.since)
-        self.phase, self.since = phase, now
+__all__ = ["Verdict", "keep_going", "run_trial"]
 
 
 def run_trial(
@@ -60,6 +34,7 @@ def run_trial(
     report: Callable[[EpochMetrics], Verdict] = keep_going,
     folder: Path | None = None,
     checkpoint_seconds: float = 10.0,
+    device_share: float = 1.0,
 ) -> TrialRecord | None:
     """Trains and scores one design.
 
@@ -74,111 +49,64 @@ def run_trial(
         folder: where the checkpoint is kept, and ``weights.safetensors`` of a completed finalist; None
             keeps nothing. A checkpoint of this trial found there is resumed.
         checkpoint_seconds: a checkpoint is due when the last one is so old.
+        device_share: of an accelerator, in (0, 1]; the trial leaves the memory of others alone.
 
     Returns:
         The record; its status is ``failed`` for a loss that is not finite and for any exception. None
         if the trial was paused: call again with the same folder.
     """
-    progress = _Progress()
+    meter = Meter(surroundings.accelerator())
+    ledger = Ledger(meter)
+    names = applied(trial.recipe.augmentation, task.augmentations, task.shape.dimensions)
+    reason = ""
+    status: Status | None
     try:
         surroundings.reset_peak_memory()
-        status = _train(trial, task, progress, report, folder, checkpoint_seconds)
-        return None if status is None else _record(trial, task, progress, status)
+        status = _train(trial, task, names, ledger, report, folder, checkpoint_seconds, device_share)
     except Exception as error:
-        progress.enter("")
+        ledger.enter("")
         last_line = traceback.format_exception_only(error)[-1].strip()
-        return _record(trial, task, progress, "failed", f"{last_line}\n{traceback.format_exc()}")
+        status, reason = "failed", f"{last_line}\n{traceback.format_exc()}"
+    finally:
+        meter.close()
+    if status is None:
+        return None
+    return ledger.record(trial, task, status, reason=reason, augmentation=names, device_share=device_share)
 
 
 def _train(
     trial: Trial,
     task: TaskData,
-    progress: _Progress,
+    names: tuple[str, ...],
+    ledger: Ledger,
     report: Callable[[EpochMetrics], Verdict],
     folder: Path | None,
     checkpoint_seconds: float,
+    device_share: float,
 ) -> Status | None:
-    progress.enter("setup")
-    recipe = trial.recipe
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    torch.manual_seed(trial.seed)
-    model = build(trial.architecture, task.shape).to(device)
-    groups = parameter_groups(model)
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": groups["weights"], "factor": 1.0, "weight_decay": recipe.weight_decay},
-            {"params": groups["undecayed"], "factor": 1.0, "weight_decay": 0.0},
-            {"params": groups["masks"], "factor": _mask_factor(trial), "weight_decay": 0.0},
-        ],
-        lr=recipe.learning_rate,
-        fused=True,
+    ledger.enter("setup")
+    recipe, device = trial.recipe, _device()
+    train, *validation = (
+        Loader(rows, task, device, device_share) for rows in (task.train, task.select, task.report)
     )
-    shuffling = torch.Generator().manual_seed(trial.seed + 1)  # not the stream the weights came from
-    train, select, shown = (to_tensors(rows, task, device) for rows in (task.train, task.select, task.report))
-    batch = min(recipe.batch_size, len(task.train))
-    steps_per_epoch = len(task.train) // batch
-    progress.parameters = sum(each.numel() for each in model.parameters() if each.requires_grad)
-    validation_batches = -(-len(task.select) // BATCH) - (-len(task.report) // BATCH)
-    cost = _cost(trial, task, model)
-
+    learner = Learner(trial, task.shape, device, rows=len(train))
+    ledger.parameters = sum(each.numel() for each in learner.model.parameters() if each.requires_grad)
     if folder is not None and (state := checkpoint.load(folder, trial)) is not None:
-        now = progress.phase, progress.since
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        shuffling.set_state(state["shuffling"])
-        _set_random_state(state["random"])
-        for name, value in state["progress"].items():
-            setattr(progress, name, value)
-        progress.curve = [from_plain(EpochMetrics, each) for each in state["progress"]["curve"]]
-        progress.phase, progress.since = now
-        cost = _cost(trial, task, model)
-    progress.multiply_adds = cost.multiply_adds
-    for metrics in progress.curve:  # whoever decides on stopping may not remember them
-        if report(metrics) == "pause":
+        learner.restore(state["learner"])
+        ledger.restore(state["ledger"])
+    ledger.multiply_adds = _cost(trial, task, learner.result).multiply_adds
+    ledger.enter("")
+    for metrics in ledger.curve:  # whoever decides on stopping may not remember them
+        if ledger.ask(report, metrics) == "pause":
             return None
     saved = time.perf_counter()
 
-    for epoch in range(len(progress.curve) + 1, recipe.epochs + 1):
-        progress.enter("training")
-        model.train()
-        step_cost = _cost(trial, task, model, batch=batch, training=True)
-        losses = torch.zeros((), device=device)
-        order = torch.randperm(len(task.train), generator=shuffling).to(device)
-        for step in range(steps_per_epoch):
-            rows = order[step * batch : (step + 1) * batch]
-            logits = model(train.inputs[rows])
-            loss = functional.cross_entropy(
-                logits, train.labels[rows], label_smoothing=recipe.label_smoothing
-            )
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
-            steps_done = (epoch - 1) * steps_per_epoch + step
-            rate = learning_rate(recipe, steps_done, recipe.epochs * steps_per_epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["factor"]
-            optimizer.step()
-            losses += loss.detach()
-            progress.training_multiply_adds += 3 * (batch * step_cost.multiply_adds + step_cost.generation)
-            progress.training_executed += 3 * (step_cost.executed + step_cost.generation)
-        train_loss = float(losses) / steps_per_epoch  # waits for the device, so that the clock is right
-        if not math.isfinite(train_loss):
-            raise _diverged("training", train_loss, epoch)
-
-        progress.enter("evaluation")
-        selecting, showing = score(model, select), score(model, shown)
-        cost = _cost(trial, task, model)
-        progress.multiply_adds = cost.multiply_adds
-        validation = (len(task.select) + len(task.report)) * cost.multiply_adds
-        progress.training_multiply_adds += validation + validation_batches * cost.generation
-        batches = (len(task.select) + len(task.report)) / BATCH
-        progress.training_executed += batches * cost.executed + cost.generation  # kernels are made once
-        progress.enter("")
-        if not math.isfinite(selecting.loss + showing.loss):
-            raise _diverged("validation", selecting.loss + showing.loss, epoch)
-
+    for epoch in range(len(ledger.curve) + 1, recipe.epochs + 1):
+        order = torch.randperm(len(train), generator=learner.shuffling)
+        train_loss = train_epoch(trial, task, learner, train, order, names, ledger)
+        _check("training", train_loss, epoch)
+        selecting, showing = _validate(trial, task, learner, train, order, validation, ledger)
+        _check("validation", selecting.loss + showing.loss, epoch)
         metrics = EpochMetrics(
             epoch=epoch,
             train_loss=train_loss,
@@ -186,23 +114,16 @@ def _train(
             select_loss=selecting.loss,
             report_error=showing.error,
             report_loss=showing.loss,
-            seconds_training=progress.seconds_training,
-            seconds_evaluation=progress.seconds_evaluation,
-            kernel_sizes=kernel_sizes(model),
+            seconds_training=ledger.seconds_training,
+            seconds_evaluation=ledger.seconds_evaluation,
+            seconds_data=ledger.seconds_data,
+            kernel_sizes=kernel_sizes(learner.result),
         )
-        progress.curve.append(metrics)
-
-        verdict = report(metrics)
+        ledger.curve.append(metrics)
+        verdict = ledger.ask(report, metrics)
         due = time.perf_counter() - saved >= checkpoint_seconds
         if folder is not None and (due or verdict == "pause"):
-            state = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "shuffling": shuffling.get_state(),
-                "random": _random_state(),
-                "progress": to_plain(progress),
-            }
-            checkpoint.save(folder, trial, state)
+            checkpoint.save(folder, trial, {"learner": learner.state(), "ledger": ledger.state()})
             saved = time.perf_counter()
         if verdict == "pause":
             if folder is None:
@@ -212,34 +133,91 @@ def _train(
             return "stopped"
 
     if folder is not None and trial.study.kind == "finalist":
-        checkpoint.save_weights(folder, model.state_dict())
+        checkpoint.save_weights(folder, learner.result.state_dict())
     return "completed"
 
 
-def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Learning rate of one step, a function of its position alone: linear warm-up, cosine to zero.
+def train_epoch(
+    trial: Trial,
+    task: TaskData,
+    learner: Learner,
+    train: Loader,
+    order: Tensor,
+    names: tuple[str, ...],
+    ledger: Ledger,
+) -> float:
+    """One pass over the training rows: the mean loss of its steps.
 
     Args:
-        step: from 0.
-        steps: of the whole training.
+        trial, task: whose design and shape give the costs.
+        learner: takes the steps.
+        train: the rows.
+        order: of the rows, int64 (rows,), on the CPU; those beyond the last whole batch are left out.
+        names: of augmentations.
+        ledger: is charged.
     """
-    warming = round(recipe.warmup * steps)
-    if step < warming:
-        return recipe.learning_rate * (step + 1) / warming
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warming) / (steps - warming)))
+    ledger.enter("training")
+    learner.model.train()
+    batch, steps = learner.batch, learner.steps_per_epoch
+    cost = _cost(trial, task, learner.model, batch, training=True)
+    adds = 3 * (batch * cost.multiply_adds + cost.generation)
+    executed = 3 * (cost.executed + cost.generation)
+    losses: Tensor | float = 0.0
+    batches = train.batches(order[: steps * batch], batch)
+    for inputs, labels in ledger.charged(augmented(batches, names, learner.augmenting)):
+        losses += learner.step(inputs, labels)
+        ledger.training_multiply_adds += adds
+        ledger.training_executed += executed
+    loss = float(losses) / steps  # waits for the device, so that the clock is right
+    ledger.enter("")
+    return loss
 
 
-def _mask_factor(trial: Trial) -> float:
-    """Learning rate of masks over that of the weights: the design's own, if it has one, else the recipe's."""
-    own = dict(trial.architecture.settings).get("mask_factor")
-    return float(own) if isinstance(own, int | float) else trial.recipe.mask_factor
+def _validate(
+    trial: Trial,
+    task: TaskData,
+    learner: Learner,
+    train: Loader,
+    order: Tensor,
+    validation: Sequence[Loader],
+    ledger: Ledger,
+) -> list[Score]:
+    """Scores on the two halves of validation, with statistics of norms from the first rows of an order."""
+    ledger.enter("evaluation")
+    model, batch = learner.result, learner.batch
+    some = order[: batch * min(trial.recipe.norm_batches, learner.steps_per_epoch)]
+    settled = settle_norms(model, train.batches(some, batch))
+    scores = [score(model, rows) for rows in validation]
+    cost = _cost(trial, task, model)
+    rows = settled + sum(map(len, validation))
+    batches = settled // batch + sum(-(-len(each) // BATCH) for each in validation)
+    ledger.multiply_adds = cost.multiply_adds
+    ledger.training_multiply_adds += rows * cost.multiply_adds + batches * cost.generation
+    ledger.training_executed += rows / BATCH * cost.executed + cost.generation  # kernels are made once
+    ledger.enter("")
+    return scores
+
+
+def _check(what: str, loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise ArithmeticError(
+            f"the {what} loss must be finite, got {loss} in epoch {epoch}; lower the learning rate"
+        )
+
+
+def _device() -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.cuda.reset_peak_memory_stats()
+    torch.backends.cudnn.allow_tf32 = False  # as matrix products are by default: float32 is float32
+    return torch.device("cuda")
 
 
 def _cost(
     trial: Trial, task: TaskData, model: nn.Module, batch: int = BATCH, training: bool = False
 ) -> Complexity:
     """At the present kernel sizes; `training`: at those that a training step computes."""
-    return complexity(
+    return _complexity(
         trial.architecture,
         task.shape,
         kernel_sizes=kernel_sizes(model, sampled=training),
@@ -249,51 +227,4 @@ def _cost(
     )
 
 
-def _diverged(what: str, loss: float, epoch: int) -> ArithmeticError:
-    return ArithmeticError(
-        f"the {what} loss must be finite, got {loss} in epoch {epoch}; lower the learning rate"
-    )
-
-
-def _random_state() -> list[Tensor]:
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ())]
-
-
-def _set_random_state(states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if torch.cuda.is_available() and len(states) == 1 + torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states[1:])
-
-
-def _record(
-    trial: Trial, task: TaskData, progress: _Progress, status: Status, reason: str = ""
-) -> TrialRecord:
-    accelerated = torch.cuda.is_available()
-    return TrialRecord(
-        trial=trial,
-        status=status,
-        reason=reason,
-        curve=tuple(progress.curve),
-        parameters=progress.parameters,
-        multiply_adds=progress.multiply_adds,
-        training_multiply_adds=progress.training_multiply_adds,
-        training_executed=progress.training_executed,
-        seconds_setup=progress.seconds_setup,
-        seconds_training=progress.seconds_training,
-        seconds_evaluation=progress.seconds_evaluation,
-        peak_memory_bytes=surroundings.peak_memory_bytes(),
-        peak_device_bytes=torch.cuda.max_memory_allocated() if accelerated else None,
-        rows_train=len(task.train),
-        rows_select=len(task.select),
-        rows_report=len(task.report),
-        classes=task.shape.classes,
-        majority_error=task.majority_error,
-        digest=task.digest,
-        started=progress.started,
-        finished=time.time(),
-        device=torch.cuda.get_device_name() if accelerated else surroundings.processor(),
-        host=platform.node(),
-        process=os.getpid(),
-        software=surroundings.software(),
-        commit=surroundings.commit(),
-    )
+_complexity = lru_cache(maxsize=64)(complexity)  # sizes are mostly those of the epoch before

@@ -55,7 +55,8 @@ def shrinkage(noise_variance: Floats | float, variance: Floats | float) -> Float
     """``a = sqrt(max(0, 1 - s^2 / S^2))``: what is left of the spread once the noise is out; 1 if S = 0."""
     noise_variance, variance = np.asarray(noise_variance, float), np.asarray(variance, float)
     share = np.divide(noise_variance, variance, out=np.zeros_like(variance), where=variance > 0)
-    return np.sqrt(np.maximum(0.0, 1.0 - share))
+    left: Floats = np.sqrt(np.maximum(0.0, 1.0 - share))
+    return left
 
 
 def matched(errors: Floats, scale: Floats, target: Floats) -> NDArray[np.bool_]:

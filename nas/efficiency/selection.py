@@ -16,7 +16,15 @@ from trials.recipe import LONG, Recipe
 from trials.record import TrialRecord
 
 FREE_PER_SPACE = ("learning_rate", "weight_decay")
-SAME_IN_A_TASK = ("rows_train", "rows_select", "rows_report", "classes", "majority_error", "digest")
+SAME_IN_A_TASK = (
+    "rows_train",
+    "rows_select",
+    "rows_report",
+    "classes",
+    "majority_error",
+    "digest",
+    "augmentation",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,13 +165,17 @@ def _difference(
 
 
 def common_settings(records: Sequence[TrialRecord]) -> dict[str, str | int | float]:
-    """Fields of the recipe with one value in all records; of long trials those are at their own budget."""
+    """Fields of the recipe with one value in all records; of long trials those are at their own budget.
+
+    Several words are one text, joined by +; without any, ``"none"``.
+    """
     recipes = [record.trial.recipe for record in records if record.trial.study.kind != "long"]
     if not recipes:
         return {}
     names = _recipe_fields(recipes[0], exclude=("per_space",))
+    values = {name: {getattr(recipe, name) for recipe in recipes} for name in names}
     return {
-        name: getattr(recipes[0], name)
-        for name in names
-        if len({getattr(recipe, name) for recipe in recipes}) == 1
+        name: ("+".join(value) or "none") if isinstance(value, tuple) else value
+        for name, (value, *others) in values.items()
+        if not others
     }

@@ -216,7 +216,7 @@ def _spatial(
     if last and x.device.type == "cpu":
         x = x.contiguous(memory_format=torch.channels_last if axes == 2 else torch.channels_last_3d)
     y: Tensor = convolution(x, kernel, bias, padding=front, **geometry)
-    return y.contiguous()
+    return y if y.is_cuda else y.contiguous()  # GPUs keep channels last through a network
 
 
 def _fft(

@@ -111,7 +111,7 @@ def wait_for(path: Path, pattern: str, count: int, seconds: float = 120) -> None
 
 
 def without_times(record: TrialRecord) -> object:
-    curve = [replace(m, seconds_training=0.0, seconds_evaluation=0.0) for m in record.curve]
+    curve = [replace(m, seconds_data=0.0, seconds_training=0.0, seconds_evaluation=0.0) for m in record.curve]
     return record.trial, record.status, curve, record.test
 
 

@@ -17,8 +17,20 @@ import pytest
 from PIL import Image
 
 from nas.cli import main
-from tests.trials import corpus
-from tests.trials.corpus import ENCODED, NAMES, ROWS, SERIES, encoded, picture, sound, write
+from tests.trials.tables import (
+    FILE,
+    NAMES,
+    ROWS,
+    SERIES,
+    audio_table,
+    encoded,
+    image_table,
+    picture,
+    series_table,
+    sound,
+    volume_table,
+    write,
+)
 from trials.cache import root
 from trials.task import open_task
 
@@ -34,7 +46,7 @@ def beside(columns: dict[str, Any], features: object = NAMES, sound_one: Any = N
     """A sound training file, and a test file with these columns."""
 
     def make(folder: Path) -> None:
-        write(folder / "train.parquet", sound_one or corpus.series())
+        write(folder / "train.parquet", sound_one or series_table())
         write(folder / "test.parquet", columns, features)
 
     return make
@@ -44,14 +56,14 @@ def cut(keep: int) -> Break:
     """A training file cut off: so many bytes are left, or lack at the end if negative."""
 
     def make(folder: Path) -> None:
-        path = write(folder / "train.parquet", corpus.series()) / "train.parquet"
+        path = write(folder / "train.parquet", series_table()) / "train.parquet"
         path.write_bytes(path.read_bytes()[:keep])
 
     return make
 
 
 def zeroed(folder: Path) -> None:
-    path = write(folder / "train.parquet", corpus.images(200)) / "train.parquet"
+    path = write(folder / "train.parquet", image_table(200)) / "train.parquet"
     content = bytearray(path.read_bytes())
     content[100:3000] = bytes(2900)
     path.write_bytes(content)
@@ -97,7 +109,7 @@ def directory_of_that_name(folder: Path) -> None:
     (folder / "train.parquet").mkdir()
 
 
-IMAGE, SERIES_ROW = corpus.images, corpus.series
+LARGE = picture((60, 40), kind="JPEG")
 nan, inf = float("nan"), float("inf")
 
 BROKEN: dict[str, tuple[Break, str]] = {
@@ -114,147 +126,168 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "a link to nothing": (dangling, r"train\.parquet"),
     "a folder called Parquet": (directory_of_that_name, "there are none|cannot be read"),
     "no training file": (
-        files(test_parquet=corpus.series(), validation_parquet=corpus.series()),
+        files(test_parquet=series_table(), validation_parquet=series_table()),
         "train must be there",
     ),
     "a file of no split": (
-        files(train_parquet=corpus.series(), extra_parquet=corpus.series()),
+        files(train_parquet=series_table(), extra_parquet=series_table()),
         r"must say train, validation or test.*extra\.parquet",
     ),
     "two configurations": (
-        files(small__train_parquet=corpus.series(), large__train_parquet=corpus.series()),
+        files(small__train_parquet=series_table(), large__train_parquet=series_table()),
         "must hold one configuration, got large, small",
     ),
     "a shard missing": (
-        lambda folder: write(folder / "train-00000-of-00002.parquet", corpus.series()) and None,
+        lambda folder: write(folder / "train-00000-of-00002.parquet", series_table()) and None,
         "is missing|train-00000-of-00002",
     ),
     # splits
-    "no rows": (train(corpus.series(0)), r"train\.parquet: the train split must have rows, got 0"),
-    "no test rows": (beside(corpus.series(0)), r"test\.parquet: the test split must have rows, got 0"),
+    "no rows": (train(series_table(0)), r"train\.parquet: the train split must have rows, got 0"),
+    "no test rows": (beside(series_table(0)), r"test\.parquet: the test split must have rows, got 0"),
     "one validation row": (
-        files(train_parquet=corpus.series(), validation_parquet=corpus.series(1)),
+        files(train_parquet=series_table(), validation_parquet=series_table(1)),
         "at least 2 validation rows, one a half, got 1",
     ),
-    "other columns in test": (beside(corpus.images()), r"test\.parquet.*column"),
+    "other columns in test": (beside(image_table()), r"test\.parquet.*column"),
     "other class names in test": (
-        beside(corpus.series(), {"label": {"names": ["dog", "cat", "eel"], "_type": "ClassLabel"}}),
+        beside(series_table(), {"label": {"names": ["dog", "cat", "eel"], "_type": "ClassLabel"}}),
         r"test\.parquet must declare the class names of the first training file",
     ),
     "longer series in test alone": (
-        beside({**corpus.series(), "series": pa.array([[[1.0] * 5] * 2] * ROWS, SERIES)}),
+        beside({**series_table(), "series": pa.array([[[1.0] * 5] * 2] * ROWS, SERIES)}),
         "one shape, 2x4 .* in training, got 2x5",
     ),
     "larger images in test": (
-        beside(corpus.images(size=(8, 4)), sound_one=corpus.images()),
+        beside(image_table(size=(8, 4)), sound_one=image_table()),
         "one shape, 1x4x6 .* in training, got 1x4x8",
     ),
     "colour in test alone": (
-        beside(corpus.images(mode="RGB"), sound_one=corpus.images()),
+        beside(image_table(mode="RGB"), sound_one=image_table()),
         "one shape, 1x4x6 .* in training, got 3x4x6",
     ),
     # columns
-    "no input": (train(without(corpus.series(), "series")), r"one input column.*columns: label \(int64\)"),
-    "no label": (train(without(corpus.series(), "label"), None), "column 'label'.*columns: series"),
+    "no input": (
+        train(without(series_table(), "series")),
+        r"one input column.*columns: label \(int64\)",
+    ),
+    "no label": (train(without(series_table(), "label"), None), "column 'label'.*columns: series"),
     "two inputs": (
-        train({**corpus.series(), **corpus.images()}),
+        train({**series_table(), **image_table()}),
         "it has series, image; name one, as in input=series",
     ),
     "labels that are fractions": (
-        train({**corpus.series(), "label": [0.5] * ROWS}, None),
+        train({**series_table(), "label": [0.5] * ROWS}, None),
         "'label': labels must be integers, strings or booleans, got double",
     ),
     "texts where the features declare classes": (
-        train({**corpus.series(), "label": ["cat"] * ROWS}),
+        train({**series_table(), "label": ["cat"] * ROWS}),
         "'label': labels with declared class names must be integers, got string",
     ),
     "two candidates for a label": (
-        train({"series": corpus.series()["series"], "a": [1] * ROWS, "b": [2] * ROWS}, None),
+        train({"series": series_table()["series"], "a": [1] * ROWS, "b": [2] * ROWS}, None),
         "it has a, b; name one, as in label=a",
     ),
-    "unknown features": (train(corpus.series(), "{not JSON"), "'huggingface' must be JSON"),
-    "features without a list": (train(corpus.series(), '{"info": {}}'), "must be JSON with info.features"),
-    "features that are a list": (train(corpus.series(), "[1]"), "must be JSON with info.features"),
+    "unknown features": (train(series_table(), "{not JSON"), "'huggingface' must be JSON"),
+    "features without a list": (
+        train(series_table(), '{"info": {}}'),
+        "must be JSON with info.features",
+    ),
+    "features that are a list": (train(series_table(), "[1]"), "must be JSON with info.features"),
     "a group in one lump": (
-        train({**corpus.series(), "speaker": ["one"] * ROWS}),
+        train({**series_table(), "speaker": ["one"] * ROWS}),
         "rows of data must belong to at least two groups to be divided by them, all are in one",
     ),
     "a group that is missing": (
-        train({**corpus.series(), "speaker": [None, *map(str, range(ROWS - 1))]}),
+        train({**series_table(), "speaker": [None, *map(str, range(ROWS - 1))]}),
         "row 0, column 'speaker'.*missing",
     ),
     # labels
-    "a null label": (train(corpus.series(labels=labels(0, None))), "row 1, column 'label'.*missing"),
-    "an unknown class": (train(corpus.series(labels=labels(0, 3))), "row 1, column 'label': unknown class 3"),
-    "a negative class": (train(corpus.series(labels=labels(-1))), "row 0, column 'label': unknown class -1"),
-    "one class": (train(corpus.series(labels=[1] * ROWS)), "at least two classes, got 'dog'"),
+    "a null label": (train(series_table(labels=labels(0, None))), "row 1, column 'label'.*missing"),
+    "an unknown class": (
+        train(series_table(labels=labels(0, 3))),
+        "row 1, column 'label': unknown class 3",
+    ),
+    "a negative class": (
+        train(series_table(labels=labels(-1))),
+        "row 0, column 'label': unknown class -1",
+    ),
+    "one class": (train(series_table(labels=[1] * ROWS)), "at least two classes, got 'dog'"),
     "a class without rows": (
-        train(corpus.series(labels=[i % 2 for i in range(ROWS)])),
+        train(series_table(labels=[i % 2 for i in range(ROWS)])),
         "class 'eel' has 0 rows, too few to divide",
     ),
     "too few of a class": (
-        train(corpus.series(labels=[2, *(i % 2 for i in range(ROWS - 1))])),
+        train(series_table(labels=[2, *(i % 2 for i in range(ROWS - 1))])),
         "class 'eel' has 1 rows, too few to divide",
     ),
     "a class that only test has": (
         lambda folder: (
-            write(folder / "train.parquet", corpus.series(), None)
-            and write(folder / "test.parquet", corpus.series(labels=labels(0, 0, 0, 8)), None)
+            write(folder / "train.parquet", series_table(), None)
+            and write(folder / "test.parquet", series_table(labels=labels(0, 0, 0, 8)), None)
             and None
         ),
         r"test\.parquet, row 3, column 'label': unknown class 8",
     ),
     "half of the test labels kept back": (
-        beside(corpus.series(labels=labels(-1))),
+        beside(series_table(labels=labels(-1))),
         r"test\.parquet, row 0, column 'label': unknown class -1",
     ),
     # images
-    "another size": (train(IMAGE(changed={9: encoded(picture((5, 4)))})), "row 9.*1x4x6.*got 1x4x5"),
-    "mixed channels": (train(IMAGE(changed={9: encoded(picture(mode="RGB"))})), "row 9.*one size and mode"),
-    "transparency": (train(IMAGE(mode="RGBA")), "row 0.*"),
-    "16 bits a pixel": (train(IMAGE(changed={9: encoded(deep())})), "row 9.*8"),
-    "a text for an image": (train(IMAGE(changed={9: encoded(b"cat.png")})), "row 9.*decoded"),
-    "a header alone": (train(IMAGE(changed={9: encoded(b"\x89PNG\r\n\x1a\n")})), "row 9.*decoded"),
-    "a truncated PNG": (train(IMAGE(changed={9: encoded(picture()[:50])})), "row 9.*decoded"),
+    "another size": (train(image_table(changed={9: encoded(picture((5, 4)))})), "row 9.*1x4x6.*got 1x4x5"),
+    "mixed channels": (
+        train(image_table(changed={9: encoded(picture(mode="RGB"))})),
+        "row 9.*one size and mode",
+    ),
+    "transparency": (train(image_table(mode="RGBA")), "row 0.*"),
+    "16 bits a pixel": (train(image_table(changed={9: encoded(deep())})), "row 9.*8"),
+    "a text for an image": (train(image_table(changed={9: encoded(b"cat.png")})), "row 9.*decoded"),
+    "a header alone": (train(image_table(changed={9: encoded(b"\x89PNG\r\n\x1a\n")})), "row 9.*decoded"),
+    "a truncated PNG": (train(image_table(changed={9: encoded(picture()[:50])})), "row 9.*decoded"),
     "a truncated JPEG": (
-        train(IMAGE(kind="JPEG", size=(60, 40), changed={9: encoded(picture((60, 40), kind="JPEG")[:300])})),
+        train(image_table(kind="JPEG", size=(60, 40), changed={9: encoded(LARGE[:300])})),
         "row 9.*decoded",
     ),
-    "no bytes": (train(IMAGE(changed={9: encoded(b"")})), "row 9.*"),
-    "an image elsewhere": (train(IMAGE(changed={9: encoded(None, "a.png")})), "row 9.*"),
-    "a null image": (train(IMAGE(changed={9: None})), "row 9.*missing"),
-    "an image beyond the limit": (train(IMAGE(size=(5000, 4000))), "row 0.*max_pixels"),
-    "audio called image": (train({**IMAGE(), "image": corpus.recordings()["audio"]}), "row 0.*decoded"),
+    "no bytes": (train(image_table(changed={9: encoded(b"")})), "row 9.*"),
+    "an image elsewhere": (train(image_table(changed={9: encoded(None, "a.png")})), "row 9.*"),
+    "a null image": (train(image_table(changed={9: None})), "row 9.*missing"),
+    "an image beyond the limit": (train(image_table(size=(5000, 4000))), "row 0.*max_pixels"),
+    "audio called image": (train({**image_table(), "image": audio_table()["audio"]}), "row 0.*decoded"),
     # audio
-    "a text for audio": (train(corpus.recordings(changed={9: encoded(b"a.wav")})), "row 9, column 'audio'.*"),
-    "truncated audio": (train(corpus.recordings(changed={9: encoded(sound()[:60])})), "row 9.*"),
-    "audio of no length": (train(corpus.recordings(changed={9: encoded(sound(0))})), "row 9.*"),
+    "a text for audio": (
+        train(audio_table(changed={9: encoded(b"a.wav")})),
+        "row 9, column 'audio'.*",
+    ),
+    "truncated audio": (train(audio_table(changed={9: encoded(sound()[:60])})), "row 9.*"),
+    "audio of no length": (train(audio_table(changed={9: encoded(sound(0))})), "row 9.*"),
     "stereo among mono": (
-        train(corpus.recordings(changed={9: encoded(sound(channels=2))})),
+        train(audio_table(changed={9: encoded(sound(channels=2))})),
         "row 9.*channels",
     ),
-    "a null recording": (train(corpus.recordings(changed={9: None})), "row 9.*missing"),
-    "a first null recording": (train(corpus.recordings(changed={0: None})), "row 0.*missing"),
-    "audio elsewhere": (train(corpus.recordings(changed={9: encoded(None, "a.wav")})), "row 9.*"),
+    "a null recording": (train(audio_table(changed={9: None})), "row 9.*missing"),
+    "a first null recording": (train(audio_table(changed={0: None})), "row 0.*missing"),
+    "audio elsewhere": (train(audio_table(changed={9: encoded(None, "a.wav")})), "row 9.*"),
     # series
-    "ragged channels": (train(SERIES_ROW(changed={9: [[1.0] * 4, [1.0] * 3]})), "row 9.*"),
-    "another channel": (train(SERIES_ROW(changed={9: [[1.0] * 4]})), "row 9.*channels"),
-    "no channels": (train(SERIES_ROW(changed={9: []})), "row 9.*channels"),
-    "a series of no length": (train(SERIES_ROW(changed={9: [[], []]})), "row 9.*steps must be at least 1"),
-    "a null series": (train(SERIES_ROW(changed={9: None})), "row 9.*missing"),
-    "a null channel": (train(SERIES_ROW(changed={9: [[1.0] * 4, None]})), "row 9.*missing"),
-    "a null value": (train(SERIES_ROW(changed={9: [[1.0] * 4, [1.0, None, 3.0, 4.0]]})), "row 9.*missing"),
-    "NaN": (train(SERIES_ROW(changed={9: [[1.0] * 4, [1.0, nan, 3.0, 4.0]]})), "row 9.*finite, got nan"),
-    "infinity": (train(SERIES_ROW(changed={9: [[-inf, 1.0, 1.0, 1.0]] * 2})), "row 9.*finite, got -inf"),
+    "ragged channels": (train(series_table(changed={9: [[1.0] * 4, [1.0] * 3]})), "row 9.*"),
+    "another channel": (train(series_table(changed={9: [[1.0] * 4]})), "row 9.*channels"),
+    "no channels": (train(series_table(changed={9: []})), "row 9.*channels"),
+    "a series of no length": (train(series_table(changed={9: [[], []]})), "row 9.*steps must be at least 1"),
+    "a null series": (train(series_table(changed={9: None})), "row 9.*missing"),
+    "a null channel": (train(series_table(changed={9: [[1.0] * 4, None]})), "row 9.*missing"),
+    "a null value": (train(series_table(changed={9: [[1.0] * 4, [1.0, None, 3.0, 4.0]]})), "row 9.*missing"),
+    "NaN": (train(series_table(changed={9: [[1.0] * 4, [1.0, nan, 3.0, 4.0]]})), "row 9.*finite, got nan"),
+    "infinity": (train(series_table(changed={9: [[-inf, 1.0, 1.0, 1.0]] * 2})), "row 9.*finite, got -inf"),
     "texts for numbers": (
-        train({"series": pa.array([[["1"]]] * ROWS), "label": SERIES_ROW()["label"]}),
+        train({"series": pa.array([[["1"]]] * ROWS), "label": series_table()["label"]}),
         "one input column.*it has none",
     ),
     # volumes
-    "another volume": (train(corpus.volumes(changed={9: np.ones((2, 3, 5), int).tolist()})), "row 9.*2x3x4"),
-    "a null volume": (train(corpus.volumes(changed={9: None})), "row 9.*missing"),
-    "an empty volume": (train(corpus.volumes(changed={9: [[[]]]})), "row 9.*"),
-    "a ragged volume": (train(corpus.volumes(changed={9: [[[1, 2], [3]]]})), "row 9.*"),
+    "another volume": (
+        train(volume_table(changed={9: np.ones((2, 3, 5), int).tolist()})),
+        "row 9.*2x3x4",
+    ),
+    "a null volume": (train(volume_table(changed={9: None})), "row 9.*missing"),
+    "an empty volume": (train(volume_table(changed={9: [[[]]]})), "row 9.*"),
+    "a ragged volume": (train(volume_table(changed={9: [[[1, 2], [3]]]})), "row 9.*"),
 }
 
 
@@ -299,15 +332,15 @@ WRONG_SIZES = {
 
 @pytest.mark.parametrize("size", list(WRONG_SIZES))
 def test_a_size_that_does_not_fit_is_refused(size: str, tmp_path: Path) -> None:
-    folder = write(tmp_path / "data" / "train.parquet", corpus.series())
+    folder = write(tmp_path / "data" / "train.parquet", series_table())
     with pytest.raises(ValueError, match=WRONG_SIZES[size]) as error:
         open_task(f"{folder}@{size}")
     assert "\n" not in str(error.value)
 
 
 def test_duplicate_rows_are_counted(tmp_path: Path) -> None:
-    write(tmp_path / "train.parquet", corpus.series(changed={5: [[7.0] * 4] * 2, 6: [[7.0] * 4] * 2}))
-    columns = corpus.series(changed={row: [[90.0 + row] * 4] * 2 for row in range(ROWS)})
+    write(tmp_path / "train.parquet", series_table(changed={5: [[7.0] * 4] * 2, 6: [[7.0] * 4] * 2}))
+    columns = series_table(changed={row: [[90.0 + row] * 4] * 2 for row in range(ROWS)})
     columns["series"] = pa.array([*columns["series"].to_pylist()[:-1], [[7.0] * 4] * 2], SERIES)
     write(tmp_path / "test.parquet", columns)
     assert open_task(str(tmp_path)).seen_in_test == 2
@@ -330,7 +363,7 @@ def test_what_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Path(tempfile.mkdtemp())
     try:
         folder.chmod(0o755)
-        path = write(folder / "train.parquet", corpus.series()) / "train.parquet"
+        path = write(folder / "train.parquet", series_table()) / "train.parquet"
         (folder / "cache").mkdir()
         (folder / "cache").chmod(0o777)
         monkeypatch.setenv("NAS_CACHE", str(folder / "cache"))
@@ -343,6 +376,9 @@ def test_what_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_encoded_column_without_names_is_read(tmp_path: Path) -> None:
-    columns = {"image": pa.array([picture(level=i) for i in range(ROWS)]), "label": corpus.images()["label"]}
-    assert pa.types.is_binary(columns["image"].type) and not pa.types.is_struct(ENCODED.field(0).type)
+    columns = {
+        "image": pa.array([picture(level=i) for i in range(ROWS)]),
+        "label": image_table()["label"],
+    }
+    assert pa.types.is_binary(columns["image"].type) and not pa.types.is_struct(FILE.field(0).type)
     assert open_task(str(write(tmp_path / "train.parquet", columns))).shape.extent == (4, 6)

@@ -212,27 +212,3 @@ def test_rows_must_agree_across_row_groups(tmp_path: Path) -> None:
     write(tmp_path / "other/train.parquet", table)
     with pytest.raises(ValueError, match=r"row 21, column 'series': .*2x4.*got 1x4"):
         read_all(tmp_path / "other")
-
-
-@pytest.mark.parametrize("keep", [0, 3, 200, -1, -400])
-def test_a_file_cut_off_is_named(tmp_path: Path, keep: int) -> None:
-    path = write(tmp_path / "train.parquet", series_table()) / "train.parquet"
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"train\.parquet cannot be read as Parquet"):
-        read_all(tmp_path)
-
-
-def test_damaged_pages_are_named(tmp_path: Path) -> None:
-    path = write(tmp_path / "train.parquet", image_table(60)) / "train.parquet"
-    content = bytearray(path.read_bytes())
-    content[4:2000] = bytes(1996)
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"train\.parquet"):
-        read_all(tmp_path)
-
-
-def test_splits_must_have_rows(tmp_path: Path) -> None:
-    write(tmp_path / "train.parquet", series_table())
-    write(tmp_path / "test.parquet", series_table(0, labels=pa.array([], pa.int64())))
-    with pytest.raises(ValueError, match=r"test\.parquet: the test split must have rows, got 0"):
-        read_all(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from safetensors.torch import load_file
 from search_spaces.architecture import Architecture
 from search_spaces.network import build, parameter_groups
 from tests.trials.examples import trial, untimed
-from trials import checkpoint, plain, recipe, record, task, training
-from trials.evaluation import predict, score, to_tensors
+from trials import checkpoint, plain, record, task, training
+from trials.evaluation import predict, score
+from trials.loading import Loader
 from trials.task import TaskData
 
 
@@ -199,7 +201,7 @@ def test_weights_of_a_finalist_give_the_recorded_errors(digits: TaskData, tmp_pa
     model = build(wanted.architecture, digits.shape)
     model.load_state_dict(weights(tmp_path))
     assert found is not None
-    select, shown = (to_tensors(rows, digits, torch.device("cpu")) for rows in (digits.select, digits.report))
+    select, shown = (Loader(rows, digits, torch.device("cpu")) for rows in (digits.select, digits.report))
     assert score(model, select) == (found.select_error, found.curve[-1].select_loss)
     assert score(model, shown).error == found.report_error
     probabilities = predict(model, select)
@@ -221,12 +223,22 @@ def test_the_record_says_what_was_done_and_where(digits: TaskData) -> None:
     assert found.software.startswith("python 3.") and "torch" in found.software
     assert found.finished >= found.started
     assert 0 < found.seconds <= found.finished - found.started + 0.1
+    assert min(found.seconds_setup, found.seconds_data, found.seconds_training, found.seconds_evaluation) > 0
+    assert found.seconds_data < found.seconds_training
     assert plain.from_plain(record.TrialRecord, plain.to_plain(found)) == found
 
 
-def test_learning_rate_rises_then_falls_to_zero() -> None:
-    standard = recipe.Recipe(learning_rate=0.02, warmup=0.1)
-    rates = [training.learning_rate(standard, step, 100) for step in range(101)]
-    assert rates[:10] == pytest.approx([0.002 * (i + 1) for i in range(10)])
-    assert rates[10] == 0.02 and rates[55] == pytest.approx(0.01) and rates[100] == pytest.approx(0)
-    assert training.learning_rate(recipe.Recipe(warmup=0), 0, 10) == recipe.Recipe().learning_rate
+def test_waiting_for_an_answer_is_no_cost_of_the_trial(digits: TaskData, tmp_path: Path) -> None:
+    def slow(metrics: record.EpochMetrics) -> record.Verdict:
+        time.sleep(0.2)
+        told.append(metrics.epoch)
+        return "pause" if told == [1] else "continue"
+
+    told: list[int] = []
+    wanted = trial(digits, epochs=2)
+    assert training.run_trial(wanted, digits, report=slow, folder=tmp_path) is None
+    found = training.run_trial(wanted, digits, report=slow, folder=tmp_path, device_share=0.5)
+    assert found is not None and 0.6 <= found.seconds_waiting < 1  # the first epoch was told twice
+    parts = found.seconds_setup, found.seconds_data, found.seconds_training, found.seconds_evaluation
+    assert found.wall == pytest.approx(sum(parts)) and found.seconds == 0.5 * found.wall
+    assert found.wall + found.seconds_waiting <= found.finished - found.started

@@ -1,0 +1,141 @@
+"""What a trial has done so far and what it cost, over all its attempts."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from trials import surroundings
+from trials.energy import Meter
+from trials.loading import Batch
+from trials.plain import from_plain, to_plain
+from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict
+from trials.task import TaskData
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Costs by kind; attributes as in `TrialRecord`. Time between two phases is charged to none.
+
+    Attributes:
+        meter: of the energy of this attempt; `joules` and `joules_of` are those of earlier ones.
+    """
+
+    meter: Meter
+    curve: list[EpochMetrics] = field(default_factory=list)
+    parameters: int = 0
+    multiply_adds: int = 0
+    training_multiply_adds: int = 0
+    training_executed: float = 0.0
+    seconds_setup: float = 0.0
+    seconds_data: float = 0.0
+    seconds_training: float = 0.0
+    seconds_evaluation: float = 0.0
+    seconds_waiting: float = 0.0
+    joules: float | None = 0.0
+    joules_of: str = ""
+    started: float = field(default_factory=time.time)
+    _phase: str = ""
+    _since: float = 0.0
+
+    def enter(self, phase: str) -> None:
+        """Charge the time since the last call to the phase that ends; ``""`` begins none."""
+        now = time.perf_counter()
+        if self._phase:
+            name = f"seconds_{self._phase}"
+            setattr(self, name, getattr(self, name) + now - self._since)
+        self._phase, self._since = phase, now
+
+    def charged(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches; the time to get one is charged to data, that until the next is wanted to training."""
+        waiting = iter(batches)
+        while True:
+            self.enter("data")
+            batch = next(waiting, None)
+            self.enter("training")
+            if batch is None:
+                return
+            yield batch
+
+    def ask(self, report: Callable[[EpochMetrics], Verdict], metrics: EpochMetrics) -> Verdict:
+        """What `report` answers; the time it takes is charged to waiting."""
+        self.enter("waiting")
+        verdict = report(metrics)
+        self.enter("")
+        return verdict
+
+    def energy(self) -> tuple[float | None, str]:
+        """Joules of all attempts and what they cover; None if one attempt was measured otherwise."""
+        now = self.meter.energy()
+        if now is None or self.joules is None or self.joules_of not in ("", now.covers):
+            return None, ""
+        return self.joules + now.joules, now.covers
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        kept = {name: value for name, value in to_plain(self).items() if name not in _OF_AN_ATTEMPT}
+        kept["joules"], kept["joules_of"] = self.energy()
+        return kept
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`; the phase that runs goes on too."""
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.curve = [from_plain(EpochMetrics, each) for each in state["curve"]]
+
+    def record(
+        self,
+        trial: Trial,
+        task: TaskData,
+        status: Status,
+        *,
+        reason: str = "",
+        augmentation: tuple[str, ...] = (),
+        device_share: float = 1.0,
+    ) -> TrialRecord:
+        """The record of a trial that ends now."""
+        accelerated = torch.cuda.is_available()
+        joules, covered = self.energy()
+        return TrialRecord(
+            trial=trial,
+            status=status,
+            reason=reason,
+            curve=tuple(self.curve),
+            augmentation=augmentation,
+            parameters=self.parameters,
+            multiply_adds=self.multiply_adds,
+            training_multiply_adds=self.training_multiply_adds,
+            training_executed=self.training_executed,
+            seconds_setup=self.seconds_setup,
+            seconds_data=self.seconds_data,
+            seconds_training=self.seconds_training,
+            seconds_evaluation=self.seconds_evaluation,
+            seconds_waiting=self.seconds_waiting,
+            joules=joules,
+            joules_of=covered,
+            peak_memory_bytes=surroundings.peak_memory_bytes(),
+            peak_device_bytes=torch.cuda.max_memory_allocated() if accelerated else None,
+            rows_train=len(task.train),
+            rows_select=len(task.select),
+            rows_report=len(task.report),
+            classes=task.shape.classes,
+            majority_error=task.majority_error,
+            digest=task.digest,
+            started=self.started,
+            finished=time.time(),
+            device=torch.cuda.get_device_name() if accelerated else surroundings.processor(),
+            device_share=device_share,
+            host=platform.node(),
+            process=os.getpid(),
+            software=surroundings.software(),
+            commit=surroundings.commit(),
+        )
+
+
+_OF_AN_ATTEMPT = {"meter", "_phase", "_since"}
