@@ -53,27 +53,23 @@ def subset(rows: Ints, labels: Ints, count: int, least: int, seed: int) -> Ints:
 
 
 def halve(rows: Ints, labels: Ints, groups: NDArray[np.generic] | None, seed: int) -> tuple[Ints, Ints]:
-    """Two halves with the same classes; where a class is odd, the odd one goes to the smaller half.
+    """Two halves with the same classes; where a class is odd, the odd row goes to the smaller half.
 
-    Whole groups where there are groups, dealt by their most frequent class, large ones first; unless that
-    leaves a half without a class that the other has: then rows.
+    Of whole groups where that leaves halves of one size with the same classes, as groups of one size do.
     """
     units = np.arange(len(rows)) if groups is None else np.unique(groups[rows], return_inverse=True)[1]
-    counts = np.zeros((units.max(initial=-1) + 1, labels.max(initial=0) + 1), dtype=np.int64)
-    np.add.at(counts, (units, labels[rows]), 1)
+    _, first = np.unique(units, return_index=True)
     rng = np.random.default_rng(seed)
     halves: tuple[list[int], list[int]] = ([], [])
-    for members in _classes(counts.argmax(axis=1)):
+    for members in _classes(labels[rows][first]):  # of a group's first row
         order = rng.permutation(members)
-        order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
-        first = int(len(halves[0]) > len(halves[1]))
-        halves[first].extend(order[0::2])
-        halves[1 - first].extend(order[1::2])
-    in_first = np.isin(units, halves[0])
-    held = [counts[half].sum(axis=0) > 0 for half in halves]
-    if groups is not None and (held[0] != held[1]).any():
-        return halve(rows, labels, None, seed)
-    return rows[in_first], rows[~in_first]
+        smaller = int(len(halves[0]) > len(halves[1]))
+        halves[smaller].extend(order[0::2])
+        halves[1 - smaller].extend(order[1::2])
+    taken = np.isin(units, halves[0])
+    select, report = rows[taken], rows[~taken]
+    alike = abs(len(select) - len(report)) <= 1 and set(labels[select]) == set(labels[report])
+    return (select, report) if groups is None or alike else halve(rows, labels, None, seed)
 
 
 def check_classes(labels: Ints, names: Sequence[str], least: int, what: str) -> None:
