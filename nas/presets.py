@@ -29,7 +29,34 @@ def mnist5k() -> SearchConfig:
     return SearchConfig(name="mnist5k", tasks=("mnist5k", "mnist5k_sequence"), long=20)
 
 
-PRESETS: dict[str, Callable[[], SearchConfig]] = {"smoke": smoke, "mnist5k": mnist5k}
+def controls() -> SearchConfig:
+    """Twenty minutes on two processor cores: tasks built so that the answer is known (docs/tasks.md).
+
+    Whole, since fewer rows would part the partners; small populations, so the report describes and does not
+    judge.
+    """
+    return SearchConfig(
+        name="controls",
+        tasks=(
+            "order_sequence",
+            "order_sequence_near",
+            "order_image",
+            "pattern_sequence",
+            "pattern_image",
+            "adding",
+        ),
+        epochs=5,
+        population=20,
+        repeats=4,
+        seeds=5,
+        search_trials=10,
+        search_seeds=1,
+        reduction_factor=2,
+        finalist_seeds=2,
+    )
+
+
+PRESETS: dict[str, Callable[[], SearchConfig]] = {"smoke": smoke, "mnist5k": mnist5k, "controls": controls}
 
 
 def load(name: str) -> SearchConfig:

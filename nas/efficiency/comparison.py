@@ -115,6 +115,8 @@ def _compare_task(
             f"One of the {rows_report} report rows is {sentences.points(1 / rows_report)} points, more than "
             f"half the margin of {sentences.points(margin)}: errors are too coarse for it."
         )
+    majority = ended[0].majority_error if ended else None
+    notes += [text for level in defaults if (text := sentences.guess(level, majority))]
     kernel_sizes = kernel_sizes_of(records, plan)
     notes += [sentences.UNCHANGED for sizes in kernel_sizes if sizes.unchanged]
     fixed = (plan.single, *plan.defaults)
@@ -131,7 +133,7 @@ def _compare_task(
         verdict=spaces[0].verdict if spaces else "cannot say",
         sentences=(),
         margin=margin,
-        majority_error=ended[0].majority_error if ended else None,
+        majority_error=majority,
         rows_train=ended[0].rows_train if ended else 0,
         rows_select=ended[0].rows_select if ended else 0,
         rows_report=rows_report,

@@ -85,6 +85,16 @@ def level_text(level: Level) -> str:
     return f"{percent(level.report_error)}{spread} ({plural(level.seeds, 'seed')}{failed})"
 
 
+def guess(level: Level, majority_error: float | None) -> str:
+    """Of a design that learned nothing that shows in its answers; else empty."""
+    if level.error is None or majority_error is None or level.error < majority_error - 1e-9:
+        return ""
+    return (
+        f"{label(level.space)} ({plural(level.seeds, 'seed')}) is no better on validation rows than always "
+        f"answering the most frequent class: {percent(level.error)} against {percent(majority_error)}."
+    )
+
+
 def of_task(task: TaskComparison, plan: Plan) -> tuple[str, ...]:
     """The verdict sentence of every searched space first, then defaults, chance to match and finalists."""
     single = label(plan.single)
@@ -225,9 +235,8 @@ def _chance(space: SpaceComparison, single: str) -> str:
         least = f"factor at least {number(factor.low)} in {unit} (one-sided 95 %)"
         return f"{counted}: at least {low} designs to match, {least}."
     designs = chance.designs_to_match
-    text = (
-        f"{counted}: {number(designs.value)} designs to match [{bound(designs.low)}, {bound(designs.high)}]"
-    )
+    some = "1 design" if number(designs.value) == "1" else f"{number(designs.value)} designs"
+    text = f"{counted}: {some} to match [{bound(designs.low)}, {bound(designs.high)}]"
     if too_wide(factor):
         return f"{text}; cannot say at what factor of the cost (its interval spans more than {WIDE}x)."
     text += f", factor {number(factor.value)} [{bound(factor.low)}, {bound(factor.high)}] in {unit}"

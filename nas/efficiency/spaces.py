@@ -223,15 +223,22 @@ def _with_chances(
         )
         return replace(result, notes=tuple(notes))
     noise, note = _noise(population, single, "error")
+    notes += [note] if note else []
     chances = [
         _chance(
             population, single_records, noise, rng, shift=shift, census=result.census, one_device=one_device
         )
         for shift in (0.0, margin)
     ]
-    return replace(
-        result, chance=chances[0], chance_margin=chances[1], notes=tuple([*notes, note] if note else notes)
-    )
+    chance, errors = chances[0], population.errors()
+    if single.max() == 0 and chance.matches == 0 and errors.min() == 0:
+        # Noise near an error of 0 is less than elsewhere, but the shrinkage knows one for all.
+        notes.append(
+            f"p_design at f is not given: the single design and {int((errors == 0).sum())} of {len(errors)} "
+            "designs make no error, and shrinking what noise adds would put all of these above it."
+        )
+        return replace(result, chance_margin=chances[1], notes=tuple(notes))
+    return replace(result, chance=chance, chance_margin=chances[1], notes=tuple(notes))
 
 
 def _noise(population: Population, single: Floats, half: str) -> tuple[Noise, str]:

@@ -74,7 +74,10 @@ def half(shape):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run", "smok"], "unknown preset 'smok'; did you mean 'smoke'?; there are: smoke, mnist5k"),
+        (
+            ["run", "smok"],
+            "unknown preset 'smok'; did you mean 'smoke'?; there are: smoke, mnist5k, ",
+        ),
         (
             ["run", "smoke", "--tasks", "digit"],
             "there are: digits, digits_sequence, mnist5k, mnist5k_sequence",

@@ -137,6 +137,31 @@ def test_coarse_rows_and_vanishing_standard_errors_are_noted() -> None:
     assert not any("exactly 0" in note for note in space.notes)
 
 
+def test_designs_without_an_error_are_not_said_to_be_worse_than_none() -> None:
+    errors = [0.0] * 12 + [0.002 * i for i in range(1, 89)]
+    first = population(errors)
+    again = [
+        record("twin", 100 + i, errors[10 * i] + 0.02, architecture=first[10 * i].trial.architecture)
+        for i in range(8)
+    ]
+    task, space = compare_one(seeds([0.0] * 5) + first + again)
+    assert space.chance is None and space.chance_margin is not None and space.chance_margin.matches > 0
+    assert any("the single design and 12 of 100 designs make no error" in note for note in space.notes)
+    assert not any("designs to match" in sentence for sentence in task.sentences)
+    _, exact = compare_one(seeds([0.0] * 5) + first)  # no noise is known: nothing is shrunk
+    assert exact.chance is not None and exact.chance.matches == 12
+
+
+def test_designs_that_only_guess_are_named() -> None:
+    records = seeds([0.9] * 3) + seeds([0.9, 0.91], "twin_3x3") + seeds([0.9, 0.89], "twin_7x7")
+    task, _ = compare_one(records + population(spread(0.1)))
+    said = "no better on validation rows than always answering the most frequent class: "
+    assert [note for note in task.notes if said in note] == [
+        f"FlexConv (3 seeds) is {said}90.0 % against 90.0 %.",
+        f"twin_3x3 (2 seeds) is {said}90.5 % against 90.0 %.",
+    ]
+
+
 def test_a_factor_with_a_wide_interval_is_not_stated() -> None:
     task, space = compare_one(seeds([0.1, 0.14, 0.12]) + population([0.1 + 0.01 * i for i in range(20)]))
     assert space.chance is not None

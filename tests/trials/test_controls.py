@@ -50,6 +50,15 @@ def test_sizes_balance_and_disjoint_rows(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_partners_are_in_one_half_of_validation(name: str) -> None:
+    """Else a design without reach that is lucky on one half is unlucky on the other by as much."""
+    opened = task.open_task(name)
+    for half in (opened.select, opened.report):
+        assert len(half) == 250 and np.bincount(half.labels).tolist() == [125, 125]
+        np.testing.assert_array_equal(half.index[0::2] + 1, half.index[1::2])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_same_every_time(name: str) -> None:
     draw = inspect.unwrap(task.TASKS[name])  # not the one in memory
     for one, other in zip(parts(draw()), parts(draw())):

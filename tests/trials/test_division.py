@@ -116,11 +116,3 @@ def test_series_in_bytes_keep_their_unit_at_another_rate() -> None:
     plain, halved = (task.open_task(f"mnist5k_sequence@rows=100{size}") for size in ("", ",rate=0.5"))
     assert halved.mean[0] == pytest.approx(plain.mean[0], rel=0.1)
     assert halved.train.inputs.max() < 1.5
-
-
-@pytest.mark.parametrize("name", ["order_sequence", "order_image", "adding"])
-def test_partners_of_control_tasks_stay_in_one_half(name: str) -> None:
-    found = divide(TASKS[name](), Task(source=name, split=3))
-    assert not found.notes
-    for half in (found.select, found.report):
-        assert np.bincount(half.labels[half.rows]).tolist() == [125, 125]
