@@ -38,13 +38,13 @@ def train_and_test(
     if record is None or record.status != "completed" or trial.study.kind != "finalist":
         return record
     try:
-        return replace(record, test=test(trial, task, folder))
+        return replace(record, test=test(trial, task, folder, device_share))
     except Exception as error:  # what was trained and spent stays on record
         reason = f"the test failed: {type(error).__name__}: {error}\n{traceback.format_exc()}"
         return replace(record, status="failed", reason=reason)
 
 
-def test(trial: Trial, task: TaskData, folder: Path) -> TestMetrics:
+def test(trial: Trial, task: TaskData, folder: Path, device_share: float) -> TestMetrics:
     """Metrics of stored weights on the test split, from the predictions that are left in the folder."""
     import torch
     from safetensors.torch import load_model
@@ -60,7 +60,8 @@ def test(trial: Trial, task: TaskData, folder: Path) -> TestMetrics:
     model.to(device)
 
     def predicted(rows: Rows) -> Predicted:
-        return Predicted(labels=rows.labels, probabilities=predict(model, Loader(rows, task, device)))
+        loader = Loader(rows, task, device, device_share)
+        return Predicted(labels=rows.labels, probabilities=predict(model, loader))
 
     test = predicted(open_test(trial.task))
     found = Predictions(

@@ -28,7 +28,8 @@ def budget_table(task: TaskComparison) -> Table | None:
     epochs = task.budgets[0].long.epochs
     caption = (
         f"Budgets: B epochs and {epochs} (4B), nothing else differs. Report errors: mean ± sd over random "
-        "designs, the same at both, and that of the best by select error; of a fixed design over seeds. Rank "
+        "designs, those whose trainings at both ended, and that of the best of them by select error; of a "
+        "fixed design over seeds. Failed: of all designs trained at both, at this budget. Rank "
         "correlation: Spearman's, of the designs' errors on all validation rows, with its 95 % interval; the "
         "noise of seeds lowers it."
     )

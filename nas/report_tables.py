@@ -214,6 +214,9 @@ def test_table(task: TaskComparison) -> Table | None:
     if not any(finalist.tested for finalist in task.finalists):
         return None
     rows = []
+    resamples = {tested.metrics.resamples for finalist in task.finalists for tested in finalist.tested}
+    counts = " to ".join(f"{count:,}" for count in sorted(filter(None, resamples)))
+    of = f" of {counts} resamples" if counts else ""
     for finalist in task.finalists:
         for tested in finalist.tested:
             found = tested.metrics
@@ -232,9 +235,10 @@ def test_table(task: TaskComparison) -> Table | None:
             )
     caption = (
         "Finalists on test: one training each. Brackets are 95 % intervals over test rows taken as "
-        "independent, for this training and this split: Wilson's for the error, a bootstrap for the others; "
-        "none where too few rows are wrong for it to hold. Loss: cross-entropy in nats, at most 15.9 a row. "
-        "AUROC: of several classes the mean of each against the rest. All follow from the stored predictions."
+        f"independent, for this training and this split: Wilson's for the error, a bootstrap{of} for the "
+        "others; none where too few rows are wrong for it to hold. Loss: cross-entropy in nats, at most 15.9 "
+        "a row. AUROC: of several classes the mean of each against the rest. All follow from the stored "
+        "predictions."
     )
     head = ("space", "trial", "test rows", "error", "loss", "balanced accuracy", "AUROC")
     return Table(caption, head, tuple(rows))

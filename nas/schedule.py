@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ from nas.seeds import derived_seed
 from search_spaces.architecture import Architecture
 from search_spaces.constraints import ENUMERATED
 from search_spaces.space import Space, TaskShape, Values
+from trials.plain import from_plain, to_plain
 from trials.recipe import LONG
 from trials.record import EpochMetrics, Kind, Study, Trial, TrialRecord
 from trials.reference import Task
@@ -86,7 +88,8 @@ class Schedule:
             trial = self._orphans.pop(0)
             if self._attempts.get(trial.id, 0) < MAX_ATTEMPTS:
                 return self._hand_out(slot, trial)
-            self.finish(None, failed_record(trial, f"its worker died {MAX_ATTEMPTS} times"))
+            folder = self.directory.folder(trial.id)
+            self.finish(None, failed_record(trial, f"its worker died {MAX_ATTEMPTS} times", folder))
         waiting = [plan for plan in self._plans.values() if plan.issued < plan.total]
         for plan in sorted(waiting, key=_urgency):
             if (proposed := plan.propose(plan.issued)) is not None:
@@ -299,7 +302,12 @@ def population(space: Space, count: int, seed: int, admits: Admits = lambda valu
     return list(designs.values())
 
 
-def failed_record(trial: Trial, reason: str) -> TrialRecord:
-    """The record of a trial that could not even be run."""
+def failed_record(trial: Trial, reason: str, folder: Path) -> TrialRecord:
+    """The record of a trial that cannot go on; with what it had spent by a checkpoint in its folder."""
     now = time.time()
-    return TrialRecord(trial=trial, status="failed", reason=reason, started=now, finished=now)
+    failed = TrialRecord(trial=trial, status="failed", reason=reason, started=now, finished=now)
+    if not (folder / "checkpoint.pt").is_file():
+        return failed
+    from trials.ledger import spent  # needs torch
+
+    return from_plain(TrialRecord, to_plain(failed) | spent(folder, trial))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import shutil
 import socket
 import tempfile
@@ -18,7 +19,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -121,12 +122,11 @@ def work(slot: dict[str, int], board: Any, path: Path, threads: int, share: floa
             if trial == "wait":
                 time.sleep(POLL_SECONDS)
                 continue
-            report = partial(_report, board, trial)
+            report, folder = partial(_report, board, trial), RunDirectory(path).folder(trial.id)
             try:
-                task = _open(trial.task)
-                record = train_and_test(trial, task, report, RunDirectory(path).folder(trial.id), share)
+                record = train_and_test(trial, _open(trial.task, path), report, folder, share)
             except Exception:
-                record = replace(failed_record(trial, _reason()), device_share=share)
+                record = replace(failed_record(trial, _reason(), folder), device_share=share)
             if record is not None:
                 ray.get(board.finish.remote(number, record))
     except Exception:
@@ -138,11 +138,23 @@ def _report(board: Any, trial: Trial, metrics: EpochMetrics) -> Verdict:
     return verdict
 
 
-@lru_cache(maxsize=4)
-def _open(task: Task) -> TaskData:
+@cache  # studies take turns, and rows are memory maps
+def _open(task: Task, path: Path) -> TaskData:
+    """A task on this machine, which may have a copy of the data of its own.
+
+    Raises:
+        ValueError: its rows are not those with which the run in `path` began.
+    """
     from trials.task import open_task
 
-    return open_task(task)
+    data, run = open_task(task), RunDirectory(path).info()
+    for began in run.tasks if run else ():
+        if began.task == task and began.digest != data.digest:
+            raise ValueError(
+                f"the data of {task} on {platform.node()} are not those the run began with: digest "
+                f"{data.digest}, in run.json {began.digest}; give every machine the same data"
+            )
+    return data
 
 
 def _reason() -> str:

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from subprocess import Popen
 
@@ -100,6 +101,7 @@ class Store:
         self._client.log_batch(
             run_id,
             metrics=[Metric(key, value, at, 0) for key, value in _final(record).items()],
+            params=[Param("augmentation_applied", _joined(record.augmentation))],
             tags=[RunTag(key, value) for key, value in tags.items()],
         )
         if self._trials is not None and (file := self._trials / name / PREDICTIONS).is_file():
@@ -153,14 +155,13 @@ def _tags(study: Study) -> dict[str, str]:
 
 
 def _recipe(trial: Trial) -> dict[str, object]:
-    recipe = trial.recipe
-    return {
-        "recipe": recipe.name,
-        "epochs": recipe.epochs,
-        "batch_size": recipe.batch_size,
-        "learning_rate": recipe.learning_rate,
-        "weight_decay": recipe.weight_decay,
-    }
+    values = {each.name: getattr(trial.recipe, each.name) for each in fields(trial.recipe)}
+    del values["per_space"]  # its numbers are put in
+    return {"recipe": values.pop("name"), **values, "augmentation": _joined(trial.recipe.augmentation)}
+
+
+def _joined(words: tuple[str, ...]) -> str:
+    return "+".join(words) or "none"
 
 
 def _epoch(metrics: EpochMetrics, started: float) -> list[Metric]:
@@ -184,6 +185,7 @@ def _final(record: TrialRecord) -> dict[str, float]:
         "parameters": float(record.parameters),
         "multiply_adds": float(record.multiply_adds),
         "training_multiply_adds": float(record.training_multiply_adds),
+        "training_executed": record.training_executed,
         "seconds": record.seconds,
         "seconds_setup": record.seconds_setup,
         "seconds_data": record.seconds_data,
@@ -191,7 +193,10 @@ def _final(record: TrialRecord) -> dict[str, float]:
         "seconds_evaluation": record.seconds_evaluation,
         "seconds_waiting": record.seconds_waiting,
         "peak_memory_mb": record.peak_memory_bytes / 2**20,
+        "device_share": record.device_share,
     }
+    if record.peak_device_bytes is not None:
+        values["peak_device_bytes"] = float(record.peak_device_bytes)
     if record.status != "failed" and record.curve:
         values["error"] = record.error
     if record.joules is not None:

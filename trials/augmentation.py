@@ -42,16 +42,18 @@ def augmented(batches: Iterable[Batch], names: tuple[str, ...], generator: Gener
 def crop(x: Tensor, generator: Generator) -> Tensor:
     """Pads every axis by an eighth of it on both sides, with 0, and cuts the extent back at a random place.
 
+    Axes of fewer than 8 samples stay as they are.
+
     Args:
         x: (batch, channels, *extent); as the others take it and give it back.
         generator: on the CPU.
     """
     rows, _, *extent = x.shape
-    reach = [max(1, n // 8) for n in extent]
+    reach = [n // 8 for n in extent]
     windows = functional.pad(x, [side for n in reversed(reach) for side in (n, n)])
     for axis, n in enumerate(extent):
         windows = windows.unfold(2 + axis, n, 1)  # a view: (batch, channels, *places, *extent)
-    places = [_integers(0, 2 * n + 1, rows, generator).to(x.device) for n in reach]
+    places = [_to(x.device, _integers(0, 2 * n + 1, rows, generator)) for n in reach]
     chosen: Any = (torch.arange(rows, device=x.device), slice(None), *places)
     return windows[chosen]
 
@@ -90,7 +92,7 @@ def shift(x: Tensor, generator: Generator) -> Tensor:
 
 def noise(x: Tensor, generator: Generator) -> Tensor:
     """Adds Gaussian noise of standard deviation `NOISE` to every value."""
-    return x + NOISE * torch.randn(x.shape, generator=generator).to(x.device)
+    return x + NOISE * _to(x.device, torch.randn(x.shape, generator=generator))
 
 
 def _integers(low: int, high: int, count: int, generator: Generator) -> Tensor:
@@ -99,7 +101,12 @@ def _integers(low: int, high: int, count: int, generator: Generator) -> Tensor:
 
 def _by_row(values: Tensor, x: Tensor) -> Tensor:
     """(batch,) as it acts on `x`, on its device."""
-    return values.to(x.device).view(-1, *[1] * (x.ndim - 1))
+    return _to(x.device, values).view(-1, *[1] * (x.ndim - 1))
+
+
+def _to(device: torch.device, values: Tensor) -> Tensor:
+    """A copy from pinned memory does not wait for the steps before it."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 
 BY_NAME: dict[str, Callable[[Tensor, Generator], Tensor]] = {

@@ -26,9 +26,19 @@ _ARRAYS = ("inputs", "fingerprints", "moments")
 
 
 def root() -> Path:
-    """``$NAS_CACHE``, else ``$XDG_CACHE_HOME/nas-flexconv``, else ``~/.cache/nas-flexconv``."""
+    """``$NAS_CACHE``, else ``$XDG_CACHE_HOME/nas-flexconv``, else ``~/.cache/nas-flexconv``.
+
+    Raises:
+        ValueError: one of these is relative, or there is no home directory.
+    """
+    for name in ("NAS_CACHE", "XDG_CACHE_HOME"):
+        if (given := os.environ.get(name)) and not os.path.isabs(given):
+            raise ValueError(
+                f"{name} must be an absolute path, the same in every working directory, got {given!r}; "
+                f"set it to one, such as {os.path.abspath(given)}"
+            )
     if given := os.environ.get("NAS_CACHE"):
-        return Path(given).absolute()
+        return Path(given)
     try:
         base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     except RuntimeError as error:
@@ -62,7 +72,8 @@ def kept(name: str, make: Callable[[Path], None], load: Callable[[Path], Loaded]
 def digest(path: Path) -> str:
     """sha256 (hexadecimal) of a file; remembered, so that a file that stays as it is is read once."""
     about = path.stat()
-    known = f"{path.resolve()}\n{about.st_size}\n{about.st_mtime_ns}\n{about.st_ino}"
+    when = f"{about.st_mtime_ns}\n{about.st_ctime_ns}"  # the first can be set, the second cannot
+    known = f"{path.resolve()}\n{about.st_size}\n{when}\n{about.st_dev}\n{about.st_ino}"
 
     def make(partial: Path) -> None:
         with path.open("rb") as file:

@@ -12,11 +12,16 @@ from trials.reference import Task
 
 GROUPS = ("speaker", "drawer")
 """Columns whose rows are never separated by a split."""
+NO_GROUP = "none"
+"""As `Task.group`: none of `GROUPS` either."""
 INPUTS = (
     "image or audio (struct of bytes and path, or bytes by these names), series (lists [channels][steps] or "
     "[steps] of numbers) or volume (lists [depth][height][width] of uint8)"
 )
 LABELS = "integers, strings or booleans"
+_NUMBERS = ("series", "volume")
+_IMAGES = ("Image", "Array2D", "Array3D")
+"""Features in whose lists of numbers axes may mean anything."""
 _INDEX = "__index_level_0__"  # of pandas
 
 
@@ -42,8 +47,8 @@ class Columns:
 def find_columns(url: str, schema: pa.Schema, task: Task) -> Columns:
     """The columns of a file's schema that a task names, or else those that their types give away.
 
-    The label is the column `label`, else the only one that is declared as ClassLabel, the only integers, or
-    the only strings or booleans.
+    The label is the column `label`, else the only one that is declared as ClassLabel, else the only one of
+    integers, strings or booleans. The group is one of `GROUPS` that is not said to be something else.
 
     Raises:
         ValueError: a column is missing, of a type that does not fit, or not the only candidate.
@@ -52,12 +57,21 @@ def find_columns(url: str, schema: pa.Schema, task: Task) -> Columns:
     listed = ", ".join(f"{field.name} ({_type(field)})" for field in schema)
     for role in ("input", "label", "group"):
         name = getattr(task, role)
-        if name is not None and schema.names.count(name) != 1:
+        if name is not None and (role, name) != ("group", NO_GROUP) and schema.names.count(name) != 1:
             raise ValueError(f"{url} has no column {name!r} ({role}); its columns: {listed}")
     source, kind = _input(url, schema, features, task, listed)
-    group = task.group or next((name for name in GROUPS if name in schema.names), None)
+    if task.group is None:
+        free = (name for name in GROUPS if name in schema.names and name not in (source, task.label))
+        group = next(free, None)
+    else:
+        group = None if task.group == NO_GROUP else task.group
     others = [field for field in schema if field.name not in (source, group, _INDEX)]
     label = task.label or _label(url, others, features, listed)
+    if group in (source, label):
+        raise ValueError(
+            f"{url}: group must be another column than the input, {source}, and the label, {label}, got "
+            f"{group}; name another one, or group={NO_GROUP}"
+        )
     if not is_classes(schema.field(label).type):
         raise ValueError(
             f"{url}, column {label!r}: labels must be {LABELS}, got {_type(schema.field(label))}; "
@@ -111,7 +125,14 @@ def _input(
     kinds = {field.name: _kind(field, features.get(field.name, {}), given) for field in fields}
     inputs = [name for name, kind in kinds.items() if kind]
     if len(inputs) == 1:
-        return inputs[0], kinds[inputs[0]]
+        name, kind = inputs[0], kinds[inputs[0]]
+        declared = str(features.get(name, {}).get("_type", ""))
+        if name not in _NUMBERS and kind in _NUMBERS and (name == "image" or declared in _IMAGES):
+            raise ValueError(
+                f"{url}, column {name!r}: images must be PNG or JPEG in a struct of bytes and path, got "
+                f"{_type(schema.field(name))}; encode them, or if they are no images, call the column {kind}"
+            )
+        return name, kind
     if given:
         raise ValueError(f"{url}, column {task.input!r} must be an input, {INPUTS}; its columns: {listed}")
     what = f"has {', '.join(inputs)}; name one, as in input={inputs[0]}" if inputs else "has none"
@@ -137,15 +158,11 @@ def _kind(field: pa.Field, feature: dict[str, Any], given: bool) -> str:
 def _label(url: str, fields: list[pa.Field], features: dict[str, dict[str, Any]], listed: str) -> str:
     if any(field.name == "label" for field in fields):
         return "label"
-    candidates: list[str] = []
-    for found in (
-        [field.name for field in fields if features.get(field.name, {}).get("_type") == "ClassLabel"],
-        [field.name for field in fields if pa.types.is_integer(field.type)],
-        [field.name for field in fields if is_classes(field.type)],
-    ):
-        if len(found) == 1:
-            return str(found[0])
-        candidates = candidates or found
+    candidates = [
+        field.name for field in fields if features.get(field.name, {}).get("_type") == "ClassLabel"
+    ] or [field.name for field in fields if is_classes(field.type)]
+    if len(candidates) == 1:
+        return str(candidates[0])
     what = (
         f"it has {', '.join(candidates)}; name one, as in label={candidates[0]}"
         if candidates

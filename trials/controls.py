@@ -1,8 +1,7 @@
 """Control tasks: generated data whose answer is known, so that a comparison on them must come out as built.
 
 All are balanced, drawn from a fixed seed and divided officially: 2,000 rows to train, 500 to validate and 500
-to test. Rows 2i and 2i + 1 are a group, so that partners are in one half of validation (`rows=` may part
-them). Events and patterns have Euclidean norm 1, noise a standard deviation of 1/8, so that the Bayes error
+to test. Events and patterns have Euclidean norm 1, noise a standard deviation of 1/8, so that the Bayes error
 is nearly 0: matched filters err on less than 1 % of the rows. No augmentation is declared safe.
 """
 
@@ -134,7 +133,10 @@ def adding() -> Dataset:
 
 def _dataset(draw: _Draw, class_names: tuple[str, ...], origin: str) -> Dataset:
     rng = np.random.default_rng(0)
-    train, validation, test = (ArrayPart(*draw(rng, pairs), np.arange(2 * pairs) // 2) for pairs in PAIRS)
+    numbers = np.repeat(np.arange(sum(PAIRS)), 2)  # partners are a group: no split divides them
+    groups = np.split(numbers, 2 * np.cumsum(PAIRS)[:-1])
+    parts = (ArrayPart(*draw(rng, pairs), group) for pairs, group in zip(PAIRS, groups))
+    train, validation, test = parts
     return Dataset(
         train=train,
         validation=validation,

@@ -25,7 +25,8 @@ class Decoded:
         inputs: (rows, channels, *extent); uint8 stands for value / 255, float32 for itself. NaN, in every
             channel, after the end of a series that is shorter than others.
         fingerprints: uint8 (rows, 16): a hash of each row as it is stored.
-        moments: float64 (rows, channels, 3): count, sum and sum of squares of each row's values.
+        moments: float64 (rows, channels, 3): of each row's values the count, the mean and the sum of squared
+            deviations from it.
     """
 
     inputs: Inputs
@@ -41,14 +42,18 @@ class Decoded:
 
 
 def moments(inputs: Inputs) -> NDArray[np.float64]:
-    """Count, sum and sum of squares over each row and channel, NaN left out: (rows, channels, 3)."""
+    """Of each row and channel, NaN left out: count, mean, sum of squared deviations; (rows, channels, 3)."""
     found = np.empty((*inputs.shape[:2], 3))
     for start in range(0, len(inputs), 1024):  # bounded copies of memory maps
-        values = inputs[start : start + 1024].reshape(*inputs[start : start + 1024].shape[:2], -1)
-        exact = values.astype(np.float64) / (255 if inputs.dtype == np.uint8 else 1)
-        here = ~np.isnan(exact)
-        exact = np.where(here, exact, 0)
-        found[start : start + 1024] = np.stack((here.sum(2), exact.sum(2), np.square(exact).sum(2)), axis=2)
+        some = inputs[start : start + 1024]
+        values = some.reshape(*some.shape[:2], -1).astype(np.float64)
+        if inputs.dtype == np.uint8:
+            values /= 255
+        here = ~np.isnan(values)
+        counts = here.sum(axis=2)
+        means = np.where(here, values, 0).sum(axis=2) / np.maximum(counts, 1)
+        squares = np.square(np.where(here, values - means[..., None], 0)).sum(axis=2)
+        found[start : start + 1024] = np.stack((counts, means, squares), axis=2)
     return found
 
 

@@ -44,6 +44,7 @@ def notes(data: TaskData) -> list[str]:
         found.append(f"{data.seen_in_test} training or validation rows are identical to a test row")
     if data.seen_in_validation:
         found.append(f"{data.seen_in_validation} training rows are identical to a validation row")
+    found += data.shared_groups
     if data.learning_rows < FEW_ROWS:
         found.append(
             f"only {data.learning_rows} rows to train and validate with: one split says little, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +33,7 @@ class Division:
         train: of these, the rows to fit weights to.
         select, report: halves of the validation rows.
         test: the official rows, or what was carved; whole whatever the task's size is.
+        notes: which parts share groups although groups are not divided where that can be helped.
     """
 
     learning: Chosen
@@ -39,6 +41,7 @@ class Division:
     select: Chosen
     report: Chosen
     test: Chosen
+    notes: tuple[str, ...]
 
 
 def divide(dataset: Dataset, task: Task) -> Division:
@@ -47,36 +50,52 @@ def divide(dataset: Dataset, task: Task) -> Division:
     Raises:
         ValueError: labels do not fit the class names, or too few rows are left to divide.
     """
-    name = task.name
-    labels = _checked_labels(dataset.train, dataset)
+    name, part, groups = task.name, dataset.train, dataset.train.groups()
+    labels = _checked_labels(part, dataset)
     official, carved_test = dataset.validation, dataset.test is None
-    least = 1 if official is not None or dataset.train.groups() is not None else 3
+    least = 1 if official is not None or groups is not None else 3
     splits.check_classes(labels, dataset.class_names, least + carved_test, f"training rows of {name}")
+    left = np.arange(part.size)
     if dataset.test is None:
-        everything = np.arange(dataset.train.size)
-        left, carved = splits.carve(everything, labels, dataset.train.groups(), 1, task.split, name)
-        test = Chosen(dataset.train, labels, carved)
+        leave = 2 if official is None else 1  # validation is carved from what is kept
+        left, carved = splits.carve(left, labels, groups, 1, task.split, name, leave=leave)
+        test = Chosen(part, labels, carved)
     else:
-        left = np.arange(dataset.train.size)
         test = Chosen(dataset.test, _checked_labels(dataset.test, dataset), np.arange(dataset.test.size))
     if official is None:
-        kept, held_out = splits.carve(left, labels, dataset.train.groups(), 2, task.split, name)
-        train, validation = Chosen(dataset.train, labels, kept), Chosen(dataset.train, labels, held_out)
+        kept, held_out = splits.carve(left, labels, groups, 2, task.split, name)
+        train, validation = Chosen(part, labels, kept), Chosen(part, labels, held_out)
         splits.check_classes(labels[kept], dataset.class_names, 1, f"training rows of {name} after the split")
     else:
-        train = Chosen(dataset.train, labels, left)
+        train = Chosen(part, labels, left)
         validation = Chosen(official, _checked_labels(official, dataset), np.arange(official.size))
     if len(validation) < 2:
         raise ValueError(f"{name} must have at least 2 validation rows, one a half, got {len(validation)}")
+    halves = splits.halve(validation.rows, validation.labels, validation.part.groups(), task.split)
+    select, report = (replace(validation, rows=rows) for rows in halves)
+    notes = _shared_groups({"training": train, "select": select, "report": report, "test": test})
     if task.rows is not None:
-        train, validation = _fewer(train, validation, task.rows, task)
-    select, report = splits.halve(validation.rows, validation.labels, validation.part.groups(), task.split)
+        train, select, report = _fewer(train, select, report, task.rows, task)
     return Division(
         learning=train,
         train=replace(train, rows=_fraction(train, dataset, task)),
-        select=replace(validation, rows=select),
-        report=replace(validation, rows=report),
+        select=select,
+        report=report,
         test=test,
+        notes=notes,
+    )
+
+
+def _shared_groups(parts: dict[str, Chosen]) -> tuple[str, ...]:
+    """One sentence for every two parts that have rows of the same groups."""
+    held = {}
+    for name, chosen in parts.items():
+        groups = chosen.part.groups()
+        held[name] = set() if groups is None else set(groups[chosen.rows].tolist())
+    return tuple(
+        f"{len(held[one] & held[other])} of {len(held[other])} groups of {other} rows are also in {one} rows"
+        for one, other in itertools.combinations(parts, 2)
+        if held[one] & held[other]
     )
 
 
@@ -107,20 +126,23 @@ def _fraction(train: Chosen, dataset: Dataset, task: Task) -> Ints:
     return splits.subset(train.rows, train.labels, count, 1, task.split)
 
 
-def _fewer(train: Chosen, validation: Chosen, rows: int, task: Task) -> tuple[Chosen, Chosen]:
-    everything = len(train) + len(validation)
-    needed = splits.rows_needed(
-        ((train.labels[train.rows], 1), (validation.labels[validation.rows], 2)),
-    )
+def _fewer(
+    train: Chosen, select: Chosen, report: Chosen, rows: int, task: Task
+) -> tuple[Chosen, Chosen, Chosen]:
+    """At most so many rows in all; what a part keeps of fewer rows, it keeps of more."""
+    parts = train, select, report
+    everything = sum(map(len, parts))
     if rows >= everything:
-        return train, validation
+        return parts
+    needed = splits.rows_needed([part.labels[part.rows] for part in parts])
     if rows < needed:
         raise ValueError(
             f"rows must be at least {needed} for {task.dataset}, so that every class is in training and in "
             f"both halves of validation, got {rows}; it has {everything} rows to train and validate with"
         )
-    ours, theirs = splits.share_rows(train.rows, validation.rows, rows)
-    return (
-        replace(train, rows=splits.subset(train.rows, train.labels, ours, 1, task.split)),
-        replace(validation, rows=splits.subset(validation.rows, validation.labels, theirs, 2, task.split)),
+    counts = splits.share_rows(rows, *map(len, parts))
+    train, select, report = (
+        replace(part, rows=splits.subset(part.rows, part.labels, count, 1, task.split))
+        for part, count in zip(parts, counts)
     )
+    return train, select, report

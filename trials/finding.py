@@ -34,8 +34,11 @@ Progress = Callable[[int, int], None]
 
 
 def is_parquet(source: str) -> bool:
-    """Whether a source names files: a directory that exists, a glob, or a URL."""
-    return source not in TASKS and ("://" in source or "*" in source or Path(source).expanduser().is_dir())
+    """Whether a source names files: a directory or a file that exists, a glob, or a URL."""
+    if source in TASKS or "://" in source or "*" in source:
+        return source not in TASKS
+    path = Path(source).expanduser()
+    return path.is_dir() or (path.suffix == ".parquet" and path.is_file())
 
 
 def everywhere(task: Task) -> Task:
@@ -66,8 +69,19 @@ def find(task: Task, progress: Progress | None = None) -> Dataset:
     try:
         function = lookup("task", task.source, TASKS)
     except ValueError as error:
-        raise ValueError(f"{error}; or a directory or glob of Parquet files, by its path or URL") from error
-    dataset = function() if callable(function) else function
+        raise ValueError(
+            f"{error}; or a file, directory or glob of Parquet files, by its path or URL"
+        ) from error
+    try:
+        dataset = function() if callable(function) else function
+    except Exception as error:  # the user's own code
+        if task.source in TASKS:
+            raise
+        said = (str(error).strip().splitlines() or ["nothing"])[0]
+        raise ValueError(
+            f"task {task.source!r} must be a function without arguments that returns a "
+            f"trials.dataset.Dataset, but calling it fails ({type(error).__name__}: {said}); correct it there"
+        ) from error
     if not isinstance(dataset, Dataset):
         raise ValueError(
             f"task {task.source!r} must be a function without arguments that returns a "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -68,7 +69,7 @@ class Learner:
         if recipe.moving_average > 0:
             averaging: Any = get_ema_multi_avg_fn  # has no types
             self._average = AveragedModel(model, multi_avg_fn=averaging(recipe.moving_average))
-        self.shuffling, self.augmenting = (torch.Generator().manual_seed(trial.seed + i) for i in (1, 2))
+        self.shuffling, self.augmenting = (_generator(trial.seed, what) for what in ("order", "augmentation"))
 
     @property
     def result(self) -> nn.Module:
@@ -152,6 +153,12 @@ def settle_norms(model: nn.Module, batches: Iterable[Batch]) -> int:
         norm.momentum = momentum
         norm.eval()
     return rows
+
+
+def _generator(seed: int, purpose: str) -> torch.Generator:
+    """Its stream is that of no other purpose, and of no other seed."""
+    digest = hashlib.sha256(f"{purpose} {seed}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))
 
 
 def _mask_factor(trial: Trial) -> float:

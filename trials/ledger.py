@@ -7,11 +7,12 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from trials import surroundings
+from trials import checkpoint, surroundings
 from trials.energy import Meter
 from trials.loading import Batch
 from trials.plain import from_plain, to_plain
@@ -25,9 +26,12 @@ class Ledger:
 
     Attributes:
         meter: of the energy of this attempt; `joules` and `joules_of` are those of earlier ones.
+        device_share: of this attempt.
+        peak_memory_bytes, peak_device_bytes: the largest of earlier attempts.
     """
 
     meter: Meter
+    device_share: float = 1.0
     curve: list[EpochMetrics] = field(default_factory=list)
     parameters: int = 0
     multiply_adds: int = 0
@@ -40,6 +44,8 @@ class Ledger:
     seconds_waiting: float = 0.0
     joules: float | None = 0.0
     joules_of: str = ""
+    peak_memory_bytes: int = 0
+    peak_device_bytes: int | None = None
     started: float = field(default_factory=time.time)
     _phase: str = ""
     _since: float = 0.0
@@ -77,16 +83,24 @@ class Ledger:
             return None, ""
         return self.joules + now.joules, now.covers
 
+    def peaks(self) -> tuple[int, int | None]:
+        """Largest memory of all attempts: resident, and on an accelerator if there is one."""
+        resident = max(self.peak_memory_bytes, surroundings.peak_memory_bytes())
+        if not torch.cuda.is_available():
+            return resident, self.peak_device_bytes
+        return resident, max(self.peak_device_bytes or 0, torch.cuda.max_memory_allocated())
+
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
-        kept = {name: value for name, value in to_plain(self).items() if name not in _OF_AN_ATTEMPT}
+        """For a checkpoint: fields of a `TrialRecord`, plain."""
+        kept = {name: value for name, value in to_plain(self).items() if name not in _NOT_KEPT}
         kept["joules"], kept["joules_of"] = self.energy()
-        return kept
+        kept["peak_memory_bytes"], kept["peak_device_bytes"] = self.peaks()
+        return {**kept, **_where(self.device_share)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`; the phase that runs goes on too."""
-        for name, value in state.items():
-            setattr(self, name, value)
+        for name in state.keys() - _where(1.0).keys():
+            setattr(self, name, state[name])
         self.curve = [from_plain(EpochMetrics, each) for each in state["curve"]]
 
     def record(
@@ -97,11 +111,10 @@ class Ledger:
         *,
         reason: str = "",
         augmentation: tuple[str, ...] = (),
-        device_share: float = 1.0,
     ) -> TrialRecord:
         """The record of a trial that ends now."""
-        accelerated = torch.cuda.is_available()
         joules, covered = self.energy()
+        resident, on_device = self.peaks()
         return TrialRecord(
             trial=trial,
             status=status,
@@ -119,8 +132,8 @@ class Ledger:
             seconds_waiting=self.seconds_waiting,
             joules=joules,
             joules_of=covered,
-            peak_memory_bytes=surroundings.peak_memory_bytes(),
-            peak_device_bytes=torch.cuda.max_memory_allocated() if accelerated else None,
+            peak_memory_bytes=resident,
+            peak_device_bytes=on_device,
             rows_train=len(task.train),
             rows_select=len(task.select),
             rows_report=len(task.report),
@@ -129,13 +142,23 @@ class Ledger:
             digest=task.digest,
             started=self.started,
             finished=time.time(),
-            device=torch.cuda.get_device_name() if accelerated else surroundings.processor(),
-            device_share=device_share,
-            host=platform.node(),
             process=os.getpid(),
             software=surroundings.software(),
             commit=surroundings.commit(),
+            **_where(self.device_share),
         )
 
 
-_OF_AN_ATTEMPT = {"meter", "_phase", "_since"}
+def spent(folder: Path, trial: Trial) -> dict[str, Any]:
+    """Fields of a `TrialRecord`, plain: what a trial had done by its last checkpoint; empty without one."""
+    state = checkpoint.load(folder, trial)
+    return {} if state is None else dict(state["ledger"])
+
+
+def _where(device_share: float) -> dict[str, Any]:
+    accelerated = torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if accelerated else surroundings.processor()
+    return {"device": device, "device_share": device_share, "host": platform.node()}
+
+
+_NOT_KEPT = {"meter", "_phase", "_since"}

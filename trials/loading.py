@@ -74,7 +74,7 @@ class Loader:
         floats = values.to(torch.float32)
         if values.dtype == torch.uint8:
             floats /= self._white
-        else:
+        if floats.ndim == 3:
             extent = self._rows.extent[0]
             if (short := extent - floats.shape[2]) > 0:
                 floats = functional.pad(floats, (0, short), value=torch.nan)

@@ -32,6 +32,10 @@ from trials.record import Interval, TestMetrics
 LEVEL = 0.95
 SMALLEST = float(np.finfo(np.float32).eps)
 FEWEST_WRONG = 10
+RESAMPLES = (200, 1000)
+"""Of the bootstrap: the fewest and the most."""
+WORK = 10**9
+"""Rows x classes x resamples, above which there are fewer resamples: ten seconds."""
 AT_ONCE = 16
 """Resamples computed together: so many of 10,000 rows stay in a processor's cache."""
 
@@ -53,7 +57,7 @@ def measure(
     probabilities: NDArray[np.floating],
     *,
     seed: int = 0,
-    resamples: int = 1000,
+    resamples: int | None = None,
 ) -> TestMetrics:
     """Error, loss, balanced accuracy and AUROC with their intervals.
 
@@ -62,7 +66,7 @@ def measure(
         probabilities: (rows, classes), in [0, 1].
         seed: of the resamples.
         resamples: of the bootstrap. Time grows with rows x classes x resamples: 10,000 x 10 x 1,000 take
-            about a second.
+            about a second. None: `affordable`.
 
     Raises:
         ValueError: no rows, shapes that do not fit, a label or probability out of range.
@@ -70,6 +74,8 @@ def measure(
     rows = _Rows(labels, probabilities)
     point = rows.scores(np.ones((rows.count, 1)))
     rng = np.random.default_rng(seed)
+    if resamples is None:
+        resamples = affordable(*probabilities.shape)
     drawn = [
         rows.scores(_resampled(rng, rows.count, min(AT_ONCE, resamples - done)))
         for done in range(0, resamples, AT_ONCE)
@@ -82,6 +88,7 @@ def measure(
         error=float(point.error[0]),
         loss=float(point.loss[0]),
         rows=rows.count,
+        resamples=resamples,
         balanced_accuracy=float(point.balanced_accuracy[0]),
         auroc=None if np.isnan(auroc) else auroc,
         error_interval=Interval(low=float(wilson.low), high=float(wilson.high)),
@@ -89,6 +96,12 @@ def measure(
         balanced_accuracy_interval=_interval([each.balanced_accuracy for each in drawn]) if enough else None,
         auroc_interval=_interval([each.auroc for each in drawn]) if enough else None,
     )
+
+
+def affordable(rows: int, classes: int) -> int:
+    """Resamples of the bootstrap that `WORK` allows, within `RESAMPLES`."""
+    fewest, most = RESAMPLES
+    return min(max(WORK // (rows * classes), fewest), most)
 
 
 def weighted(labels: Ints, probabilities: NDArray[np.floating], weights: Floats) -> Scores:

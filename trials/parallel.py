@@ -109,19 +109,23 @@ def cores() -> int:
 
 
 def fingerprints(column: pa.Array) -> Hashes:
-    """Hashes, uint8 (rows, 16), of rows as they are stored, whatever size they are decoded at."""
+    """Hashes, uint8 (rows, 16), of rows as they are stored, whatever size they are decoded at.
+
+    Of series, whatever type their numbers are stored in.
+    """
     if pa.types.is_struct(column.type):
         column = pc.struct_field(column, "bytes")
     if not is_list(column.type):
         stored: Iterable[bytes] = (value.as_py() for value in column)
     else:
+        depth = 0
         starts: Ints = np.arange(len(column) + 1)
         while is_list(column.type):
             lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
             starts = np.concatenate(([0], np.cumsum(lengths)))[starts]
-            column = pc.list_flatten(column)
+            column, depth = pc.list_flatten(column), depth + 1
         values = column.to_numpy(zero_copy_only=False)
-        values = values if values.dtype == np.uint8 else values.astype(np.float32)
+        values = values if depth == 3 else values.astype(np.float32)  # volumes are uint8
         stored = (values[start:end].tobytes() for start, end in itertools.pairwise(starts))
     hashes = b"".join(blake2b(each, digest_size=16).digest() for each in stored)
     return np.frombuffer(hashes, dtype=np.uint8).reshape(-1, 16)
@@ -143,22 +147,27 @@ def _each(
 def _decode(
     number: int, piece: Piece, column: str, kind: str, size: decoding.Size, folder: Path
 ) -> list[_Block]:
-    stored = piece.shard.read(column, piece.group)
     first = sum(piece.shard.groups[: piece.group])
     blocks = []
-    for start in range(0, len(piece.rows), _BLOCK):
-        rows = piece.rows[start : start + _BLOCK]
+    start = 0
+    for stored in piece.shard.batches(column, piece.group, _BLOCK):
+        begin, end = np.searchsorted(piece.rows, (start, start + len(stored)))
+        rows = piece.rows[begin:end]
+        if len(rows):
 
-        def where(i: int, rows: Ints = rows) -> str:
-            return piece.shard.place(first + int(rows[i]), column)
+            def where(i: int, rows: Ints = rows) -> str:
+                return piece.shard.place(first + int(rows[i]), column)
 
-        taken = stored.take(integers(rows)).combine_chunks()
-        inputs = decoding.KINDS[kind](taken, size, where)
-        path = folder / f"{number}-{start}.npy"
-        np.save(path, inputs)
-        blocks.append(
-            _Block(path, where(0), inputs.shape, inputs.dtype.str, fingerprints(taken), moments(inputs))
-        )
+            taken = stored.take(integers(rows - start))
+            inputs = decoding.KINDS[kind](taken, size, where)
+            path = folder / f"{number}-{start}.npy"
+            np.save(path, inputs)
+            blocks.append(
+                _Block(path, where(0), inputs.shape, inputs.dtype.str, fingerprints(taken), moments(inputs))
+            )
+        start += len(stored)
+        if end == len(piece.rows):
+            break
     return blocks
 
 

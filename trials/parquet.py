@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trials import cache, parallel, sources
-from trials.columns import Columns, described, find_columns
+from trials.columns import NO_GROUP, Columns, described, find_columns
 from trials.dataset import Dataset, Decoded, Ints
 from trials.decoding import Size, sampling_rate
 from trials.parallel import Piece
@@ -26,8 +26,9 @@ from trials.shards import Shard, integers, open_shard
 if TYPE_CHECKING:
     from trials.finding import Progress
 
-FORMAT = 1
+FORMAT = 2
 """Of decoded rows in the cache: to be raised whenever the same rows would be decoded to something else."""
+_MOST = 2**63 - 1
 NO_LABEL = -1
 """In test splits of the hub whose labels are kept back."""
 
@@ -55,14 +56,23 @@ def open_parquet(task: Task, progress: Progress | None = None) -> Dataset:
         _check_rows(task, split, shards)
     first = splits["train"][0]
     columns = find_columns(first.file.url, first.schema, task)
+    hidden = ""
+    if "test" in splits and all(_has_null_labels(shard, columns.label) for shard in splits["test"]):
+        del splits["test"]
+        hidden = "missing (null)"
     for shards in splits.values():
         for shard in shards:
             _check_columns(shard, first, columns, task)
     known = _known(splits["train"], columns)
     notes: tuple[str, ...] = ()
+    said = first.file.split
+    if len(splits) == 1 and said != "train":
+        notes = (f"files name {f'the split {said} alone' if said else 'no split'}: all are training rows",)
     if "test" in splits and _has_no_labels(splits["test"], columns.label, known):
         del splits["test"]
-        notes = ("labels of the test files are all -1 (none): test rows are carved from the training rows",)
+        hidden = "-1 (none)"
+    if hidden:
+        notes = (f"labels of the test files are all {hidden}: test rows are carved from the training rows",)
     refuse_misplaced(columns.kind in ("audio", "series"), task)
     rate = task.rate
     if columns.kind == "audio":
@@ -124,7 +134,7 @@ class _Part:
             "format": FORMAT,
             "files": [cache.digest(shard.file.path) for shard in self.shards],
             "input": (self.columns.input, self.columns.kind),
-            "size": asdict(self.resampled),
+            "size": (self.resampled.resolution, self.resampled.rate),  # what is decoded is below any limit
             "rows": "all" if len(rows) == self.size else hashlib.sha256(rows.tobytes()).hexdigest(),
         }
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -165,7 +175,7 @@ def _check_rows(task: Task, split: str, shards: Sequence[Shard]) -> None:
 
 def _check_columns(shard: Shard, first: Shard, columns: Columns, task: Task) -> None:
     """Refuses a file that is not like the first training file."""
-    said = replace(task, input=columns.input, label=columns.label, group=columns.group)
+    said = replace(task, input=columns.input, label=columns.label, group=columns.group or NO_GROUP)
     found = find_columns(shard.file.url, shard.schema, said)
     if (theirs := _roles(shard, found)) != (ours := _roles(first, columns)):
         raise ValueError(
@@ -192,7 +202,15 @@ def _values(kind: pa.DataType) -> str:
 
 
 def _label_values(shard: Shard, name: str) -> pa.ChunkedArray:
-    return shard.read_whole(name).cast(_values(shard.schema.field(name).type))
+    values = shard.read_whole(name)
+    if pa.types.is_uint64(values.type):
+        beyond = pc.index(pc.greater(values, pa.scalar(_MOST, pa.uint64())), True).as_py()
+        if beyond >= 0:
+            raise ValueError(
+                f"{shard.place(beyond, name)}: labels must be at most {_MOST}, got {values[beyond]}; "
+                "number the classes anew, or write them as strings"
+            )
+    return values.cast(_values(shard.schema.field(name).type))
 
 
 def _known(shards: Sequence[Shard], columns: Columns) -> pa.Array:
@@ -202,6 +220,10 @@ def _known(shards: Sequence[Shard], columns: Columns) -> pa.Array:
     chunks = [_label_values(shard, columns.label).unique() for shard in shards]
     found = pa.chunked_array(chunks).unique()
     return found.take(pc.sort_indices(found))
+
+
+def _has_null_labels(shard: Shard, label: str) -> bool:
+    return label in shard.schema.names and shard.read(label).null_count == shard.rows
 
 
 def _has_no_labels(shards: Sequence[Shard], label: str, known: pa.Array) -> bool:
@@ -216,5 +238,5 @@ def _rate(shards: Sequence[Shard], column: str) -> float:
     """The sampling rate of the first training row."""
     shard = next(shard for shard in shards if shard.rows)
     group = next(group for group, count in enumerate(shard.groups) if count)
-    values = shard.read(column, group).slice(0, 1).combine_chunks()
+    values = next(shard.batches(column, group, 1))
     return sampling_rate(values, lambda i: shard.place(i, column))

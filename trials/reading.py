@@ -108,19 +108,35 @@ def differing(first: Store, other: Store, name: str) -> ValueError:
 
 
 def mean_and_std(moments: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of each channel over all values of some rows; a constant channel has a std of 1."""
-    counts, sums, squares = np.moveaxis(moments.sum(axis=0), -1, 0)
-    means = sums / counts
-    variances = squares / counts - means**2
-    constant = variances <= 1e-12 * (squares / counts)  # what is left of subtracting equal numbers
-    return tuple(means.tolist()), tuple(np.where(constant, 1.0, np.sqrt(np.abs(variances))).tolist())
+    """Of each channel over all values of some rows; a constant channel has a std of 1.
+
+    Sums of deviations are combined by the formula of Chan, Golub and LeVeque (1979), so that a large mean
+    leaves a small deviation alone.
+    """
+    counts, means, squares = np.moveaxis(moments, -1, 0)
+    total = counts.sum(axis=0)
+    mean = (counts * means).sum(axis=0) / total
+    variances = (squares + counts * (means - mean) ** 2).sum(axis=0) / total
+    constant = variances <= (1e-15 * mean) ** 2  # what rounding leaves of equal numbers
+    return tuple(mean.tolist()), tuple(np.where(constant, 1.0, np.sqrt(variances)).tolist())
 
 
-def digest(task: Task, parts: Sequence[tuple[NDArray[np.uint8], Ints]]) -> str:
-    """sha256 over hashes and labels of rows and over how they are resampled; hexadecimal."""
-    found = hashlib.sha256(f"{task.resolution} {task.rate}".encode())
-    for fingerprints, labels in parts:
-        found.update(np.ascontiguousarray(fingerprints).data)
+def digest(
+    task: Task, shape: TaskShape, names: Sequence[str], parts: Sequence[tuple[Store, Ints, Ints]]
+) -> str:
+    """sha256 (hexadecimal) over what a trial and its test see: rows, labels, sizes, names of classes.
+
+    Args:
+        task: how rows are resampled.
+        shape: of the inputs.
+        names: of the classes.
+        parts: (store, which of its rows, their labels).
+    """
+    about = task.resolution, task.rate, shape.extent, shape.channels, tuple(names)
+    found = hashlib.sha256(repr(about).encode())
+    for store, index, labels in parts:
+        found.update(store.inputs.dtype.str.encode())
+        found.update(np.ascontiguousarray(store.decoded.fingerprints[index]).data)
         found.update(np.ascontiguousarray(labels).data)
     return found.hexdigest()
 

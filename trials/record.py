@@ -119,13 +119,14 @@ class Interval:
 class TestMetrics:
     """A finalist's only look at the test split. `loss` in nats, all else in [0, 1].
 
-    How each is defined, and its interval made: `trials.metrics`. None: not defined for these rows, or of a
-    record that is older than the measure.
+    How each is defined, and its interval made: `trials.metrics`, all but the error's from `resamples` of the
+    rows. None: not defined for these rows, or of a record that is older than the measure.
     """
 
     error: float
     loss: float
     rows: int
+    resamples: int | None = None
     balanced_accuracy: float | None = None
     auroc: float | None = None
     error_interval: Interval | None = None
@@ -149,7 +150,8 @@ class TrialRecord:
         training_multiply_adds: the same convention summed over all training (a step is 3 forwards) and
             validation the trial did, statistics of norms included, at the kernel sizes of each epoch, kernel
             generation included.
-        training_executed: multiply-adds that really ran in training and validation, FFT where it was taken.
+        training_executed: multiply-adds that really ran in training and validation, FFT where it was taken:
+            in training at the recipe's batch, in validation at batches of 256 rows.
         seconds_setup: building the network, moving rows to an accelerator, reading a checkpoint. Opening the
             task is not charged: a slot does it once for all its trials; nor is writing checkpoints.
         seconds_data: gathering, copying and augmenting training batches; with an accelerator what the host
@@ -157,11 +159,12 @@ class TrialRecord:
         seconds_training: forward and backward passes and steps.
         seconds_evaluation: statistics of norms and validation, its batches included.
         seconds_waiting: for the answers of whoever is told of epochs.
-            All five are wall seconds, sums over the trial's attempts.
+            All five are wall seconds, sums over the trial's attempts. Of an attempt that was killed no cost
+            holds what it did after its last checkpoint. A finalist's test is neither timed nor in the joules.
         joules: of the trial's attempts, from beginning to end; None where the hardware does not count them.
         joules_of: what they cover, see `trials.energy`.
-        peak_memory_bytes: largest resident memory of the process during the trial.
-        peak_device_bytes: largest memory allocated on the accelerator, None without one.
+        peak_memory_bytes: largest resident memory of the process during the trial, of all attempts.
+        peak_device_bytes: largest memory allocated on the accelerator, of all attempts; None without one.
         rows_train, rows_select, rows_report: sizes of the splits used.
         classes, majority_error: of the task: number of classes, error of always answering the most
             frequent training class on the validation rows.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 _SIZES = re.compile(r"(.+?)@([a-z_]+=[^,@/=]+(?:,[a-z_]+=[^,@/=]+)*)")
@@ -75,13 +74,15 @@ class Task:
             name, _, value = assignment.partition("=")
             if name not in known:
                 raise ValueError(f"{text}: a task has no {name!r}; it has {', '.join(known)}")
+            if name in values:
+                raise ValueError(f"{text}: {name} must be given once, got it twice")
             values[name] = _read(name, hints[name], value, text)
         return Task(source=match[1], **values)
 
     @property
     def name(self) -> str:
         """Its name in records: the last part of the source, and whatever is not left to its default."""
-        return _joined(self._short(), self._said(exclude=("augment", "max_rows", "max_pixels")))
+        return _joined(self._short(), self._said(exclude=("max_rows", "max_pixels")))
 
     @property
     def dataset(self) -> str:
@@ -96,15 +97,14 @@ class Task:
         return replace(self, source=source)
 
     def _short(self) -> str:
-        source = self.source.rstrip("/")
-        if "://" not in source and ":" in source and not Path(source).is_dir():
-            return source.rpartition(":")[2]
-        parts = [part for part in source.split("/") if part not in ("", ".", "data")]
+        """Of the text alone: the same name on a machine that lacks the data."""
+        source, colon, attribute = self.source.rpartition(":")
+        if colon and attribute.isidentifier() and (source.endswith(".py") or "/" not in source):
+            return attribute
+        parts = [part for part in self.source.split("/") if part not in ("", ".", "data")]
         while len(parts) > 1 and ("*" in parts[-1] or parts[-1].endswith(".parquet")):
             parts.pop()
-        if "://" not in source and "*" not in source and Path(source).expanduser().is_dir():
-            return Path(source).expanduser().resolve().name
-        return parts[-1] if parts else source
+        return parts[-1] if parts else self.source
 
     def _said(self, exclude: tuple[str, ...] = ()) -> dict[str, object]:
         return {

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trials import resampling
-from trials.dataset import Dataset, Decoded, Inputs, Ints, Part, moments
+from trials.dataset import Dataset, Decoded, Floats, Inputs, Ints, Part, moments
 from trials.reference import Task
 
 
@@ -47,7 +47,10 @@ class _Resized:
         before = self.part.decoded(rows)
         inputs = before.inputs
         if inputs.ndim == 3:
-            inputs = _at_rate(inputs.astype(np.float32, copy=False), before.moments, self.task)
+            floats = inputs.astype(np.float32)
+            if inputs.dtype == np.uint8:
+                floats /= np.float32(255)
+            inputs = _at_rate(floats, before.moments, self.task)
         else:
             inputs = _at_resolution(inputs, self.task)
         return Decoded(inputs, before.fingerprints, moments(inputs))
@@ -71,7 +74,7 @@ def refuse_misplaced(series: bool, task: Task) -> None:
         )
 
 
-def _at_rate(series: Inputs, row_moments: NDArray[np.float64], task: Task) -> Inputs:
+def _at_rate(series: Floats, row_moments: NDArray[np.float64], task: Task) -> Inputs:
     refuse_misplaced(True, task)
     assert task.rate is not None
     ratio = resampling.rate_ratio(task.rate)
@@ -80,7 +83,7 @@ def _at_rate(series: Inputs, row_moments: NDArray[np.float64], task: Task) -> In
     found = np.full((*series.shape[:2], longest), np.nan, dtype=np.float32)
     for row, length in enumerate(lengths):
         found[row, :, : resampling.resampled_length(length, ratio)] = resampling.resample(
-            series[row, :, :length].astype(np.float32), ratio
+            series[row, :, :length], ratio
         )
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ import pyarrow.parquet as pq
 
 from trials.dataset import Ints
 from trials.sources import File
+
+_BUFFER, _BATCH = 2**20, 2**24
+"""Bytes: read at once, and of values handed on at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +30,47 @@ class Shard:
     def rows(self) -> int:
         return sum(self.groups)
 
-    def read(self, column: str, group: int | None = None) -> pa.ChunkedArray:
-        """The values of a column, of one row group or of all.
+    def read(self, column: str) -> pa.ChunkedArray:
+        """All values of a column.
 
         Raises:
             ValueError: the file is damaged.
         """
         with _reading(self.file), pq.ParquetFile(self.file.path) as file:
-            names = [column]
-            table = file.read(columns=names) if group is None else file.read_row_group(group, columns=names)
-            return table.column(0)
+            return file.read(columns=[column]).column(0)
+
+    def batches(self, column: str, group: int, rows: int) -> Iterator[pa.Array]:
+        """The values of a column in a row group, at most so many at a time, fewer if they are large.
+
+        In memory are these, and the pages of the file that hold them.
+
+        Raises:
+            ValueError: the file is damaged, or a list of fixed size is missing.
+        """
+        row = sum(self.groups[:group])
+        # as it is by default, pyarrow takes all bytes of the row group first
+        with (
+            _reading(self.file),
+            pq.ParquetFile(self.file.path, buffer_size=_BUFFER, pre_buffer=False) as file,
+        ):
+            about = file.metadata.row_group(group)
+            leaves = [about.column(i) for i in range(about.num_columns)]
+            ours = (leaf for leaf in leaves if f"{leaf.path_in_schema}.".startswith(f"{column}."))
+            size = sum(leaf.total_uncompressed_size for leaf in ours)
+            rows = max(1, min(rows, _BATCH * about.num_rows // max(1, size)))
+            try:
+                for batch in file.iter_batches(rows, row_groups=[group], columns=[column], use_threads=False):
+                    yield batch.column(0)
+                    row += len(batch)
+            except pa.ArrowInvalid as error:
+                if "lists to be of size" not in str(error):
+                    raise
+                if rows > 1:  # pyarrow does not say which of these
+                    deque(self.batches(column, group, 1), maxlen=0)
+                raise ValueError(
+                    f"{self.place(row, column)}: a list of fixed size is missing (null); fill it in or drop "
+                    "the row"
+                ) from error
 
     def read_whole(self, column: str) -> pa.ChunkedArray:
         """The values of a column that may have none missing; of dictionaries, what they stand for.

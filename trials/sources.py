@@ -25,6 +25,8 @@ SPLITS = {
 }
 """Words in names of files and folders, by the split they stand for."""
 _WORDS = {word: split for split, words in SPLITS.items() for word in words}
+_HINT = re.compile("train|test|eval|val|dev")
+"""Parts of words that look like a split, where no whole word says one."""
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.parquet")
 _BACKENDS = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub"}
 """Packages by protocol; the extras of this product are named like the protocols."""
@@ -43,10 +45,12 @@ class File:
     Attributes:
         url: what it is called in messages; a path if it is local.
         path: where it lies on this machine.
+        split: what its name or its folder says; empty if nothing.
     """
 
     url: str
     path: Path
+    split: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,9 @@ class _Listed:
 def find(source: str, progress: Progress | None = None) -> dict[str, list[File]]:
     """The files of a source by split: train, and validation and test where there are any.
 
-    The split is a word of `SPLITS` in the file's name, else the name of its folder. Files of one split
-    alone, or of none, are training rows. Remote files are fetched whole into the cache, once a node.
+    The split is a word of `SPLITS` in the file's name, else in that of its folder. Files of one split
+    alone, or of none, are training rows; their `File.split` tells which. Remote files are fetched whole into
+    the cache, once a node.
 
     Args:
         source: a directory, a glob or one file; a path or a URL that fsspec knows. Credentials come from the
@@ -86,7 +91,8 @@ def find(source: str, progress: Progress | None = None) -> dict[str, list[File]]
     by_split = _by_split(source, found)
     if not _is_remote(source):
         return {
-            split: [File(each.path, Path(each.path)) for each in files] for split, files in by_split.items()
+            split: [File(each.path, Path(each.path), _split(each.parts)[0]) for each in files]
+            for split, files in by_split.items()
         }
     return _fetched(system, by_split, progress)
 
@@ -119,7 +125,8 @@ def _listed(system: Any, source: str) -> list[_Listed]:
     """Parquet files of a source, in the order of their paths."""
     root = system._strip_protocol(source if "://" in source else abspath(expanduser(source)))
     if "*" in root:
-        infos = [info for info in system.glob(root, detail=True).values() if info["type"] == "file"]
+        pattern = re.sub(r"[\[?]", r"[\g<0>]", root)  # these are parts of names here
+        infos = [info for info in system.glob(pattern, detail=True).values() if not _is_folder(system, info)]
         base = root.partition("*")[0].rpartition("/")[0]
     else:
         about = system.info(root)
@@ -140,11 +147,15 @@ def _below(system: Any, folder: str, depth: int = 4) -> Iterator[dict[str, Any]]
         name = str(info["name"]).rstrip("/")
         if name == folder.rstrip("/") or name.rpartition("/")[2].startswith("."):
             continue  # a marker of the folder itself; what tools hide there
-        if info["type"] == "directory" or (info.get("islink") and system.isdir(name)):
+        if _is_folder(system, info):
             if depth > 1:
                 yield from _below(system, name, depth - 1)
         elif name.endswith(".parquet"):
             yield info
+
+
+def _is_folder(system: Any, info: dict[str, Any]) -> bool:
+    return info["type"] == "directory" or bool(info.get("islink") and system.isdir(info["name"]))
 
 
 def _by_split(source: str, found: list[_Listed]) -> dict[str, list[_Listed]]:
@@ -156,33 +167,44 @@ def _by_split(source: str, found: list[_Listed]) -> dict[str, list[_Listed]]:
         by_split.setdefault(split, []).append(each)
         configurations["/".join(folders) or "."] = None
     if len(configurations) > 1 and not glob:
+        last = [*configurations][-1]
         raise ValueError(
             f"{source} must hold one configuration, got {', '.join(list(configurations)[:10])}; give the "
-            f"folder of one, as in {source.rstrip('/')}/{[*configurations][-1]}"
+            f"folder of one, as in {source.rstrip('/')}/{last}{'/*.parquet' if '*' in last else ''}"
         )
     if not glob and not source.endswith(".parquet"):
         _check_shards(source, found)
-    if len(by_split) == 1:
+    hints = {frozenset(_HINT.findall("/".join(each.parts).lower())) for each in by_split.get("", ())}
+    if len(by_split) == 1 and len(hints) <= 1:  # trainset-0 and trainset-1 are alike; trainset, testset not
         return {"train": found}
     if "" in by_split or "train" not in by_split:
         names = ", ".join("/".join(each.parts) for each in (by_split.get("") or found)[:5])
         raise ValueError(
-            f"{source}: names of files or of their folders must say train, validation or test, and train "
-            f"must be there, got {names}; rename them, or give a glob of those to read"
+            f"{source}: names of files or of their folders must say train, validation or test as a word of "
+            f"its own, and train must be there, got {names}; rename them, or give a glob of those to read"
         )
     return by_split
 
 
 def _split(parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """The split of a file, empty if it has none, and the folders that say its configuration."""
+    """The split of a file, empty if it has none, and the folders that say its configuration.
+
+    Of partial-train, it is partial-*.
+    """
     *folders, name = parts
-    for word in re.split(r"[^a-z]+", name.lower()):
-        if word in _WORDS:
-            return _WORDS[word], tuple(folder for folder in folders if _WORDS.get(folder) != _WORDS[word])
-    for folder in reversed(folders):
-        if folder.lower() in _WORDS:
-            return _WORDS[folder.lower()], tuple(other for other in folders if other != folder)
+    if word := _word(name):
+        split = _WORDS[word]
+        return split, tuple(folder for folder in folders if _WORDS.get(folder.lower()) != split)
+    for i in reversed(range(len(folders))):
+        if word := _word(folders[i]):
+            rest = re.sub(word, "*", folders[i].lower(), count=1)
+            return _WORDS[word], (*folders[:i], *([rest] if rest != "*" else []), *folders[i + 1 :])
     return "", tuple(folders)
+
+
+def _word(name: str) -> str:
+    """The word of a name that says a split, such as train of partial-train; empty if none does."""
+    return next((word for word in re.split("[^a-z]+", name.lower()) if word in _WORDS), "")
 
 
 def _check_shards(source: str, found: list[_Listed]) -> None:
@@ -214,27 +236,35 @@ def _fetched(
                 if progress is not None:
                     progress(before + part, total)
 
-            found[split].append(File(each.url, _fetch(system, each, told)))
+            found[split].append(File(each.url, _fetch(system, each, told), _split(each.parts)[0]))
             done += each.info["size"]
     return found
 
 
 def _fetch(system: Any, each: _Listed, told: Callable[[int], None]) -> Path:
-    """A remote file in the cache, named by its URL and by what the server says of its content."""
+    """A remote file in the cache, named by its URL and by what the server says of its content.
+
+    Where it says nothing, the file is fetched each time, and named by its content.
+    """
     size = each.info["size"]
     version = next((f"{key} {each.info[key]}" for key in _VERSION if each.info.get(key)), "")
     fingerprint = hashlib.sha256(f"{each.url}\n{size}\n{version}".encode()).hexdigest()
+    content = hashlib.sha256()
+    fresh = bool(version)
 
     def make(partial: Path) -> None:
+        nonlocal fresh
         with partial.open("wb") as file:
             for block in _blocks(system, each, size):
                 file.write(block)
+                content.update(block)
                 told(file.tell())
+        fresh = True
 
     def load(place: Path) -> Path:
-        if place.stat().st_size != size:
-            raise ValueError(f"{place} is damaged")
-        return place
+        if not fresh or place.stat().st_size != size:
+            raise ValueError(f"{place} is damaged, or may be of another time")
+        return place if version else place.replace(place.with_name(f"{content.hexdigest()}.parquet"))
 
     return cache.kept(f"files/{fingerprint}.parquet", make, load)
 

@@ -5,7 +5,7 @@ All choices depend on the seed, the labels and the groups alone, so variants of 
 
 from __future__ import annotations
 
-import math
+import bisect
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +18,14 @@ SHARE = 0.2
 
 
 def carve(
-    rows: Ints, labels: Ints, groups: NDArray[np.generic] | None, least: int, seed: int, name: str
+    rows: Ints,
+    labels: Ints,
+    groups: NDArray[np.generic] | None,
+    least: int,
+    seed: int,
+    name: str,
+    *,
+    leave: int = 1,
 ) -> tuple[Ints, Ints]:
     """Some rows in two: (kept, carved). Whole groups where there are groups, else the same share a class.
 
@@ -26,10 +33,11 @@ def carve(
         rows: positions to divide; `labels` and `groups` are indexed by them.
         least: rows of every class that are carved at least (not with groups).
         name: of the task, for messages.
+        leave: groups that are kept at least.
     """
     rng = np.random.default_rng(seed)
     if groups is not None:
-        taken = _some_groups(groups[rows], rng, name)
+        taken = _some_groups(groups[rows], rng, name, leave)
     else:
         taken = np.zeros(len(rows), dtype=bool)
         for members in _classes(labels[rows]):
@@ -53,23 +61,35 @@ def subset(rows: Ints, labels: Ints, count: int, least: int, seed: int) -> Ints:
 
 
 def halve(rows: Ints, labels: Ints, groups: NDArray[np.generic] | None, seed: int) -> tuple[Ints, Ints]:
-    """Two halves with the same classes; where a class is odd, the odd row goes to the smaller half.
+    """Two halves: by whole groups if both halves then have every class, else with the same classes.
 
-    Of whole groups where that leaves halves of one size with the same classes, as groups of one size do.
+    Where a class is odd, the odd row goes to the smaller half.
     """
-    units = np.arange(len(rows)) if groups is None else np.unique(groups[rows], return_inverse=True)[1]
-    _, first = np.unique(units, return_index=True)
     rng = np.random.default_rng(seed)
+    if groups is not None:
+        first, second = _halves_of_groups(rows, groups[rows], rng)
+        if set(labels[first]) == set(labels[second]) == set(labels[rows]):
+            return first, second
+        rng = np.random.default_rng(seed)
     halves: tuple[list[int], list[int]] = ([], [])
-    for members in _classes(labels[rows][first]):  # of a group's first row
+    for members in _classes(labels[rows]):
         order = rng.permutation(members)
         smaller = int(len(halves[0]) > len(halves[1]))
         halves[smaller].extend(order[0::2])
         halves[1 - smaller].extend(order[1::2])
-    taken = np.isin(units, halves[0])
-    select, report = rows[taken], rows[~taken]
-    alike = abs(len(select) - len(report)) <= 1 and set(labels[select]) == set(labels[report])
-    return (select, report) if groups is None or alike else halve(rows, labels, None, seed)
+    first_half, second_half = (np.sort(np.array(half, dtype=np.int64)) for half in halves)
+    return rows[first_half], rows[second_half]
+
+
+def _halves_of_groups(rows: Ints, groups: NDArray[np.generic], rng: np.random.Generator) -> tuple[Ints, Ints]:
+    names, sizes = np.unique(groups, return_counts=True)
+    held = [0, 0]
+    side = np.zeros(len(names), dtype=int)
+    for group in rng.permutation(len(names)):
+        side[group] = int(held[0] > held[1])
+        held[side[group]] += int(sizes[group])
+    second = side[np.searchsorted(names, groups)] == 1
+    return rows[~second], rows[second]
 
 
 def check_classes(labels: Ints, names: Sequence[str], least: int, what: str) -> None:
@@ -92,33 +112,44 @@ def check_classes(labels: Ints, names: Sequence[str], least: int, what: str) -> 
             )
 
 
-def share_rows(train: Ints, validation: Ints, total: int) -> tuple[int, int]:
-    """How many of `total` rows each part gets, in proportion to its size."""
-    ours = round(total * len(train) / (len(train) + len(validation)))
-    return ours, total - ours
+def share_rows(total: int, train: int, select: int, report: int) -> tuple[int, int, int]:
+    """How many of `total` rows each part gets, in proportion to its size; none gets fewer of more rows."""
+    ours = round(total * train / (train + select + report))
+    shown = round((total - ours) * report / (select + report))
+    return ours, total - ours - shown, shown
 
 
-def rows_needed(parts: Sequence[tuple[Ints, int]]) -> int:
-    """The `rows` from which on every class keeps enough of them in every part: ``(labels, at least)``."""
-    everything = sum(len(labels) for labels, _ in parts)
-    needed = 2
-    for labels, least in parts:
-        first = sum(min(least, len(members)) for members in _classes(labels))
-        needed = max(needed, math.floor((first - 0.5) * everything / len(labels)) + 1)  # shares are rounded
-    return min(needed, everything)
+def rows_needed(labels: Sequence[Ints]) -> int:
+    """The `rows` from which on every class is in training, select and report: labels of these three."""
+    sizes = [len(each) for each in labels]
+    classes = [len(np.unique(each)) for each in labels]
+
+    def enough(total: int) -> bool:
+        counts = share_rows(total, *sizes)
+        return all(count >= needed for count, needed in zip(counts, classes))
+
+    return bisect.bisect_left(range(sum(sizes)), True, key=enough)
 
 
 def _classes(labels: Ints) -> list[Ints]:
     return [np.flatnonzero(labels == label) for label in np.unique(labels)]
 
 
-def _some_groups(groups: NDArray[np.generic], rng: np.random.Generator, name: str) -> NDArray[np.bool_]:
+def _some_groups(
+    groups: NDArray[np.generic], rng: np.random.Generator, name: str, leave: int
+) -> NDArray[np.bool_]:
+    """About `SHARE` of the rows: groups are taken while that brings their number closer to it."""
     names, sizes = np.unique(groups, return_counts=True)
-    if len(names) < 2:
+    if len(names) <= leave:
         raise ValueError(
-            f"rows of {name} must belong to at least two groups to be divided by them, all are in {names[0]}"
+            f"rows of {name} must belong to at least {leave + 1} groups to be divided by them, "
+            f"got {', '.join(map(str, names))}"
         )
-    order = rng.permutation(len(names))
-    held = np.cumsum(sizes[order])
-    count = int(np.argmin(np.abs(held[:-1] - SHARE * len(groups)))) + 1
-    return np.isin(groups, names[order[:count]])
+    wanted, held = SHARE * len(groups), 0
+    taken: list[int] = []
+    for group in rng.permutation(len(names)):
+        closer = abs(held + sizes[group] - wanted) < abs(held - wanted)
+        if closer and len(taken) < len(names) - leave:
+            taken.append(group)
+            held += sizes[group]
+    return np.isin(groups, names[taken or [int(np.argmin(sizes))]])

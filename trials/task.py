@@ -85,9 +85,10 @@ class TaskData:
         class_names: label 0 is the first.
         test_rows: size of the test split, counted and not opened.
         mean, std: of each channel over the training rows; std is positive.
-        digest: sha256 (hexadecimal) of the train, select and report rows.
+        digest: sha256 (hexadecimal) of all rows, labels and class names, those of the test as well.
         augmentations: those that do not change a label here.
         seen_in_test, seen_in_validation: training (for the first also validation) rows that are also there.
+        shared_groups: which parts have rows of the same groups, one sentence each.
         origin, licence: of the data, in one line each, if known.
         columns: how columns of files were understood.
     """
@@ -105,6 +106,7 @@ class TaskData:
     augmentations: tuple[str, ...] = ()
     seen_in_test: int = 0
     seen_in_validation: int = 0
+    shared_groups: tuple[str, ...] = ()
     origin: str = ""
     licence: str = ""
     columns: tuple[str, ...] = ()
@@ -145,12 +147,15 @@ def open_task(task: Task | str, progress: Progress | None = None) -> TaskData:
     select = SelectRows(*_within(held_out, division.select), shape.extent)
     report = ReportRows(*_within(held_out, division.report), shape.extent)
     mean, std = mean_and_std(learned.decoded.moments[train.index])
-    ours, ours_select, ours_report = (
-        store.decoded.fingerprints[rows.index]
-        for store, rows in ((learned, train), (held_out, select), (held_out, report))
-    )
     tested = read(division.test.part, division.test.rows, "test")
     check_alike(shape, tested, learned, task.name)  # now, and not when the finalists are trained
+    parts = (
+        (learned, train.index, train.labels),
+        (held_out, select.index, select.labels),
+        (held_out, report.index, report.labels),
+        (tested, tested.places(division.test.rows), division.test.labels[division.test.rows]),
+    )
+    ours, *theirs, unseen = (store.decoded.fingerprints[index] for store, index, _ in parts)
     safe = dataset.keeps if dataset.keeps is not None else SAFE[shape.dimensions]
     return TaskData(
         task=task,
@@ -162,12 +167,11 @@ def open_task(task: Task | str, progress: Progress | None = None) -> TaskData:
         test_rows=len(division.test),
         mean=mean,
         std=std,
-        digest=digest(
-            task, ((ours, train.labels), (ours_select, select.labels), (ours_report, report.labels))
-        ),
+        digest=digest(task, shape, dataset.class_names, parts),
         augmentations=safe if task.augment is None else task.augment,
-        seen_in_test=shared(np.concatenate((ours, ours_select, ours_report)), tested.decoded.fingerprints),
-        seen_in_validation=shared(ours, np.concatenate((ours_select, ours_report))),
+        seen_in_test=shared(np.concatenate((ours, *theirs)), unseen),
+        seen_in_validation=shared(ours, np.concatenate(theirs)),
+        shared_groups=division.notes,
         origin=dataset.origin,
         licence=dataset.licence,
         columns=dataset.columns,

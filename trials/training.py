@@ -49,14 +49,14 @@ def run_trial(
         folder: where the checkpoint is kept, and ``weights.safetensors`` of a completed finalist; None
             keeps nothing. A checkpoint of this trial found there is resumed.
         checkpoint_seconds: a checkpoint is due when the last one is so old.
-        device_share: of an accelerator, in (0, 1]; the trial leaves the memory of others alone.
+        device_share: of an accelerator, in (0, 1]; a trial that asks for more of its memory fails.
 
     Returns:
         The record; its status is ``failed`` for a loss that is not finite and for any exception. None
         if the trial was paused: call again with the same folder.
     """
     meter = Meter(surroundings.accelerator())
-    ledger = Ledger(meter)
+    ledger = Ledger(meter, device_share=device_share)
     names = applied(trial.recipe.augmentation, task.augmentations, task.shape.dimensions)
     reason = ""
     status: Status | None
@@ -71,7 +71,7 @@ def run_trial(
         meter.close()
     if status is None:
         return None
-    return ledger.record(trial, task, status, reason=reason, augmentation=names, device_share=device_share)
+    return ledger.record(trial, task, status, reason=reason, augmentation=names)
 
 
 def _train(
@@ -85,7 +85,7 @@ def _train(
     device_share: float,
 ) -> Status | None:
     ledger.enter("setup")
-    recipe, device = trial.recipe, _device()
+    recipe, device = trial.recipe, _device(device_share)
     train, *validation = (
         Loader(rows, task, device, device_share) for rows in (task.train, task.select, task.report)
     )
@@ -190,10 +190,9 @@ def _validate(
     scores = [score(model, rows) for rows in validation]
     cost = _cost(trial, task, model)
     rows = settled + sum(map(len, validation))
-    batches = settled // batch + sum(-(-len(each) // BATCH) for each in validation)
-    ledger.multiply_adds = cost.multiply_adds
-    ledger.training_multiply_adds += rows * cost.multiply_adds + batches * cost.generation
-    ledger.training_executed += rows / BATCH * cost.executed + cost.generation  # kernels are made once
+    ledger.multiply_adds = cost.multiply_adds  # below: kernels are made once for all batches
+    ledger.training_multiply_adds += rows * cost.multiply_adds + cost.generation
+    ledger.training_executed += rows / BATCH * cost.executed + cost.generation
     ledger.enter("")
     return scores
 
@@ -205,9 +204,11 @@ def _check(what: str, loss: float, epoch: int) -> None:
         )
 
 
-def _device() -> torch.device:
+def _device(share: float) -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
+    torch.cuda.empty_cache()  # what earlier trials of this process held is there for all
+    torch.cuda.set_per_process_memory_fraction(share)  # 1: no limit, whatever the trial before had
     torch.cuda.reset_peak_memory_stats()
     torch.backends.cudnn.allow_tf32 = False  # as matrix products are by default: float32 is float32
     return torch.device("cuda")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,9 @@ class Budget:
     """Trainings at one number of epochs. Errors are report errors; None without a training that ended.
 
     Attributes:
-        trainings: that ended; `failed` come on top.
+        trainings: that the errors are of: of a fixed design those that ended, of several designs those of
+            designs whose trainings at both budgets ended.
+        failed: at this budget.
         mean, sd: over trainings; sd None for one.
         best: of the training with the lowest select error.
     """
@@ -52,7 +54,7 @@ class Budgets:
 
 
 def budgets_of(space: str, records: Sequence[TrialRecord], fixed: bool) -> Budgets | None:
-    """What a space's trials say of the two budgets, None without a long one.
+    """What a space's trials say of the two budgets, None without a long one (of a design that B has).
 
     Args:
         records: of one task and space, any kind: first trainings of the population and long trials count.
@@ -64,16 +66,20 @@ def budgets_of(space: str, records: Sequence[TrialRecord], fixed: bool) -> Budge
     if not fixed:
         first, again = _first(short), _first(long)
         short, long = ([each[design] for design in again if design in first] for each in (first, again))
+        if not long:
+            return None
     found = None
+    both = {record.trial.architecture.id for record in (*short, *long)}
     if not fixed:
         found = rank_correlation(*(np.array([r.error for r in each], float) for each in (short, long)))
+        both -= {r.trial.architecture.id for r in (*short, *long) if r.status != "completed"}
     value, low, high = found or (None, None, None)
     designs = len({record.trial.architecture.id for record in long})
     return Budgets(
         space=space,
         designs=designs,
-        short=_budget(short),
-        long=_budget(long),
+        short=_budget(short, both),
+        long=_budget(long, both),
         correlation=value,
         low=low,
         high=high,
@@ -88,14 +94,15 @@ def _first(records: Sequence[TrialRecord]) -> dict[str, TrialRecord]:
     return found
 
 
-def _budget(records: Sequence[TrialRecord]) -> Budget:
-    ended = [record for record in records if record.status == "completed"]
+def _budget(records: Sequence[TrialRecord], designs: Container[str]) -> Budget:
+    failed = sum(record.status != "completed" for record in records)
+    ended = [r for r in records if r.status == "completed" and r.trial.architecture.id in designs]
     errors = np.array([record.report_error for record in ended])
     best = min(ended, key=lambda record: (record.select_error, record.trial.number), default=None)
     return Budget(
         epochs=max((record.trial.recipe.epochs for record in records), default=0),
         trainings=len(ended),
-        failed=len(records) - len(ended),
+        failed=failed,
         mean=float(errors.mean()) if len(errors) else None,
         sd=float(errors.std(ddof=1)) if len(errors) > 1 else None,
         best=best.report_error if best else None,

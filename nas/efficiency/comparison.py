@@ -14,6 +14,7 @@ from nas.efficiency import sentences
 from nas.efficiency.budgets import budgets_of
 from nas.efficiency.estimators import Interval, moments, welch
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
+from nas.efficiency.overall import overall
 from nas.efficiency.results import (
     Comparison,
     Count,
@@ -55,7 +56,7 @@ def compare_records(
     }
     return Comparison(
         plan=plan,
-        overall=sentences.overall(tasks),
+        overall=overall(tasks),
         tasks=tasks,
         settings=common_settings(kept),
         per_space=tuple(
@@ -115,7 +116,7 @@ def _compare_task(
             f"half the margin of {sentences.points(margin)}: errors are too coarse for it."
         )
     majority = ended[0].majority_error if ended else None
-    notes += [text for level in (single, *defaults) if level and (text := sentences.guess(level, majority))]
+    notes += [text for level in defaults if (text := sentences.guess(level, majority))]
     kernel_sizes = kernel_sizes_of(records, plan)
     notes += [sentences.UNCHANGED for sizes in kernel_sizes if sizes.unchanged]
     fixed = (plan.single, *plan.defaults)
@@ -127,6 +128,7 @@ def _compare_task(
     notes += [text for b in budgets if b.space not in fixed and (text := sentences.prediction(b))]
     result = TaskComparison(
         task=task,
+        dataset=records[0].trial.task.dataset,
         development=task in plan.development,
         verdict=spaces[0].verdict if spaces else "cannot say",
         sentences=(),

@@ -267,9 +267,13 @@ class KernelSizes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskComparison:
-    """Everything said about one task. `verdict` is that of the first searched space."""
+    """Everything said about one task. `verdict` is that of the first searched space.
+
+    `dataset`: what the task is made from; tasks of one are not independent of each other.
+    """
 
     task: str
+    dataset: str
     development: bool
     verdict: Verdict
     sentences: tuple[str, ...]

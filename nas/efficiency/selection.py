@@ -110,8 +110,10 @@ def _reason(record: TrialRecord, plan: Plan) -> str:
 def refuse_differing_recipes(records: Sequence[TrialRecord]) -> None:
     """Within a task everything but `FREE_PER_SPACE` must agree; within a space of the task those too.
 
-    So must `SAME_IN_A_TASK` of trials that did not fail; an empty digest is unknown. Long trials must have
-    `LONG` times the epochs of the others.
+    So must `SAME_IN_A_TASK` of trials that did not fail; an empty digest is unknown. The same data may lie
+    elsewhere for some trials, which their digest shows: one without a digest must have been trained from
+    where one with a digest was, if there is one, else all from one place. Long trials must have `LONG` times
+    the epochs of the others.
 
     Raises:
         ValueError: names the field, both values and both trials.
@@ -119,21 +121,26 @@ def refuse_differing_recipes(records: Sequence[TrialRecord]) -> None:
     of_task: dict[str, TrialRecord] = {}
     of_space: dict[tuple[str, str], TrialRecord] = {}
     of_data: dict[tuple[str, str], TrialRecord] = {}
+    places: dict[str, dict[str, TrialRecord]] = defaultdict(dict)
+    for record in records:
+        if record.digest and record.status != "failed":
+            places[record.trial.study.task].setdefault(record.trial.task.source, record)
     for record in records:
         study = record.trial.study
         first = of_task.setdefault(study.task, record)
         _refuse(first, record, _recipe_fields(record.trial.recipe, exclude=FREE_PER_SPACE), "in one task")
         sibling = of_space.setdefault((study.task, study.space), record)
         _refuse(sibling, record, FREE_PER_SPACE, "in one space of a task")
-        if first.trial.task != record.trial.task:
-            raise _difference(
-                "task", str(first.trial.task), str(record.trial.task), first, record, "in one task"
-            )
+        ours, known = record.trial.task, places[study.task] or {first.trial.task.source: first}
+        other = first if record.digest else known.get(ours.source, next(iter(known.values())))
+        theirs = other.trial.task.at(ours.source) if record.digest else other.trial.task
+        if ours != theirs:
+            raise _difference("task", str(other.trial.task), str(ours), other, record, "in one task")
         for name in SAME_IN_A_TASK if record.status != "failed" else ():
             value = getattr(record, name)
-            known = of_data.setdefault((study.task, name), record) if value != "" else record
-            if getattr(known, name) != value:
-                raise _difference(name, getattr(known, name), value, known, record, "in one task")
+            same = of_data.setdefault((study.task, name), record) if value != "" else record
+            if getattr(same, name) != value:
+                raise _difference(name, getattr(same, name), value, same, record, "in one task")
 
 
 def _recipe_fields(recipe: Recipe, exclude: Iterable[str] = ()) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from nas.efficiency.budgets import PREDICTS, Budgets
@@ -108,9 +109,25 @@ def of_task(task: TaskComparison, plan: Plan) -> tuple[str, ...]:
         verdicts = [f"{single} reaches {level_text(task.single)}; no space to search was planned."]
     verdicts[0] += " " + _against_default(task.defaults, single, plan)
     chances = [_chance(space, single) for space in task.spaces if space.chance]
+    chances += _learned_nothing(task, single)
     of_single = next((f for f in task.finalists if f.space == plan.single), None)
     finalists = [_finalist(f, of_single, single) for f in task.finalists if f is not of_single]
     return (*verdicts, *chances, *finalists)
+
+
+def _learned_nothing(task: TaskComparison, single: str) -> list[str]:
+    """Where the single design is within two standard errors of knowing nothing, or worse."""
+    level, majority = task.single, task.majority_error
+    rows = task.rows_select + task.rows_report
+    if level is None or level.error is None or majority is None or not rows:
+        return []
+    noise = majority * (1 - majority) / rows + (level.error_sd or 0.0) ** 2 / level.seeds
+    if level.error < majority - 2 * math.sqrt(noise):
+        return []
+    return [
+        f"{single} ({percent(level.error)} on all validation rows) is not better, beyond noise, than always "
+        f"answering the most frequent class ({percent(majority)}): that a design matches it means little."
+    ]
 
 
 def _missing_single(level: Level | None, single: str) -> str:
@@ -269,6 +286,9 @@ def prediction(budgets: Budgets) -> str:
     name, n = label(budgets.space), budgets.designs
     if budgets.correlation is None:
         why = f"n = {n}, fewer than 4" if n < 4 else f"n = {n}, all of one error"
+        for budget, which in ((budgets.short, ""), (budgets.long, "long ")):
+            if n >= 4 and budget.failed == n:
+                why = f"all {n} {which}trials failed"
         return f"Cannot say whether B predicts 4B on this task: {name} designs trained at both: {why}."
     if round(budgets.correlation, 2) >= PREDICTS:
         return ""
@@ -294,32 +314,3 @@ def rejected(share: float, draws: int, limits: Sequence[str]) -> str:
         f"Limits ({', '.join(limits)}) reject {percent(share)} of its designs, estimated from {draws:,} "
         "draws by the population's law; everything said here is of those within them."
     )
-
-
-def overall(tasks: Sequence[TaskComparison]) -> str:
-    """A sentence over the evaluation tasks and one over the development tasks: a count, no test."""
-    if not tasks:
-        return "No record yet: nothing can be concluded (0 trials)."
-    judged = [task for task in tasks if not task.development]
-    tuned = [task for task in tasks if task.development]
-    parts = [_count(judged, f"Of {plural(len(judged), 'evaluation task')}")]
-    parts.append(_count(tuned, f"On {plural(len(tuned), 'development task')}, where rules were tuned"))
-    return " ".join(part for part in parts if part)
-
-
-def _count(tasks: Sequence[TaskComparison], start: str) -> str:
-    if not tasks:
-        return ""
-    parts = []
-    for verdict in ("no search needed", "search", "cannot say", "descriptive"):
-        names = [task.task for task in tasks if verdict_text(task) == verdict]
-        if names:
-            few = " only, fewer than 100 designs," if verdict == "descriptive" else ""
-            parts.append(f"{verdict}{few} on {len(names)} ({', '.join(names)})")
-    worse = [task for task in tasks if loses_to_default(task)]
-    loses = ""
-    if worse and worse[0].single:
-        names = [task.task for task in worse]
-        loses = f"; on {len(worse)} of them {label(worse[0].single.space)} is worse than its best default "
-        loses += f"({', '.join(names)})"
-    return f"{start}: {', '.join(parts)}{loses}."

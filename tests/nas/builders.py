@@ -118,6 +118,7 @@ def tested(error: float) -> TestMetrics:
         error=error,
         loss=1.0,
         rows=500,
+        resamples=1000,
         balanced_accuracy=1 - error,
         auroc=0.9954,
         error_interval=Interval(low=error / 2, high=2 * error),

@@ -154,11 +154,41 @@ def test_budgets_pair_first_trainings_by_design_and_keep_failures() -> None:
     (task,) = compare_records([*seeds([0.1, 0.11]), *short, *again, alone], PLAN).tasks
     (twin,) = task.budgets
     assert twin.designs == 5
-    assert (twin.short.trainings, twin.short.failed) == (4, 1)
+    assert (twin.short.trainings, twin.short.failed) == (3, 1)  # the fourth failed at 4B
     assert (twin.long.trainings, twin.long.failed) == (3, 2)
-    assert twin.short.mean == pytest.approx(0.25)
+    assert twin.short.mean == pytest.approx(0.2) and twin.short.sd == pytest.approx(0.1)
+    assert twin.long.mean == pytest.approx(0.47 / 3)
     assert (twin.short.best, twin.long.best) == (0.1, 0.05)
     assert twin.correlation == pytest.approx(stats.spearmanr([1, 2, 3, 4, 5], [2, 1, 3, 4.5, 4.5])[0])
+
+
+def test_the_best_at_both_is_of_the_same_designs() -> None:
+    records = [*seeds([0.1, 0.11]), *population([0.05, 0.2, 0.3]), *long([math.inf, 0.2, 0.25])]
+    (task,) = compare_records(records, PLAN).tasks
+    assert (task.budgets[0].short.best, task.budgets[0].long.best) == (0.2, 0.2)
+    text = render_markdown(compare_records(records, PLAN), CONTEXT)
+    assert "| twin (n = 3) | 25.0 % ± 7.1 (n = 2) | 22.5 % ± 3.5 (n = 2, 1 failed) | 20.0 % |" in text
+    assert "those whose trainings at both ended" in text
+
+
+def test_long_trials_of_no_design_of_the_population_say_nothing() -> None:
+    alone = record(number=7, kind="long", recipe=LENGTHENED, architecture=design(77))
+    (task,) = compare_records([*seeds([0.1, 0.11]), *population([0.1, 0.2]), alone], PLAN).tasks
+    assert task.budgets == () and not any("predict" in note for note in task.notes)
+
+
+@pytest.mark.parametrize(
+    ("at_b", "at_4b", "why"),
+    [
+        ([0.1, 0.2, 0.3, 0.4], [math.inf] * 4, "all 4 long trials failed"),
+        ([math.inf] * 4, [0.1, 0.2, 0.3, 0.4], "all 4 trials failed"),
+        ([0.1, 0.2, 0.3, 0.4], [0.1] * 4, "n = 4, all of one error"),
+    ],
+)
+def test_why_nothing_is_predicted_is_said(at_b: list[float], at_4b: list[float], why: str) -> None:
+    records = [*seeds([0.1, 0.11]), *population(at_b), *long(at_4b)]
+    (task,) = compare_records(records, PLAN).tasks
+    assert any(note.endswith(f"twin designs trained at both: {why}.") for note in task.notes)
 
 
 def test_the_best_is_picked_on_select_and_shown_on_report() -> None:

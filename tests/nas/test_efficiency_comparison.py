@@ -9,6 +9,7 @@ import random
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,7 @@ from tests.nas.builders import (
 from trials.plain import dumps, from_plain
 from trials.recipe import STANDARD
 from trials.record import TrialRecord
+from trials.reference import Task
 
 
 @pytest.mark.parametrize("kind", ["search", "finalist"])
@@ -92,6 +94,28 @@ def test_an_empty_digest_agrees_with_any() -> None:
     compare_records(records, PLAN)
     with pytest.raises(ValueError, match="digest must be the same"):
         compare_records([*records, dataclasses.replace(record("twin", 3), digest="b")], PLAN)
+
+
+def lying_at(source: str, number: int, digest: str = "a", **more: Any) -> TrialRecord:
+    found = record("twin", number, **more)
+    trial = dataclasses.replace(found.trial, task=Task(source=source, rows=500))
+    return dataclasses.replace(found, trial=trial, digest=digest)
+
+
+def test_the_same_data_may_lie_elsewhere_where_their_digest_says_so() -> None:
+    here, there = lying_at("/a/digits", 0), lying_at("/b/digits", 1)
+    lost = [lying_at(f"/{place}/digits", ord(place), digest="", status="failed") for place in "abc"]
+    for records in ([here, there, *lost[:1]], [lost[1], here, there], lost[:1]):
+        assert len(compare_records(records, PLAN).tasks) == 1
+    for records in ([here, there, lost[2]], [lost[0], lost[1]], [lying_at("/b/digits", 1, ""), here]):
+        with pytest.raises(
+            ValueError, match=r"task must be the same in one task, got '/./digits@rows=500' in"
+        ):
+            compare_records(records, PLAN)
+    read_otherwise = dataclasses.replace(there.trial.task, label="kind")
+    wrong = dataclasses.replace(there, trial=dataclasses.replace(there.trial, task=read_otherwise))
+    with pytest.raises(ValueError, match="task must be the same"):
+        compare_records([here, wrong], PLAN)
 
 
 def test_recipes_may_differ_between_tasks() -> None:

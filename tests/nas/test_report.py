@@ -201,6 +201,7 @@ def test_every_finalist_is_listed_with_its_metrics_and_their_intervals() -> None
     assert row[2] == "500" and re.fullmatch(r"12\.3 % \[[\d.]+, [\d.]+\]", row[3])
     assert row[4] == "1 [0.9, 1.1]" and row[6] == "0.9954"
     assert "Finalists on test" in render_html(comparison, CONTEXT)
+    assert "a bootstrap of 1,000 resamples for the others" in render_html(comparison, CONTEXT)
     assert all(name in render_markdown(comparison, CONTEXT) for name in finalists)
     intervals = ("error_interval", "loss_interval", "balanced_accuracy_interval")
     before = dict.fromkeys(("balanced_accuracy", "auroc", *intervals))  # as records were

@@ -15,6 +15,7 @@ from nas.schedule import MAX_ATTEMPTS, population
 from search_spaces import SPACES, Architecture, Choice, Space, TaskShape
 from search_spaces.space import Values
 from tests.nas.runs import SMALL, TRIALS, drive, schedule_of
+from trials import training
 from trials.record import EpochMetrics, Trial, Verdict
 from trials.synthetic import run_trial
 from trials.task import open_task
@@ -99,6 +100,35 @@ def test_a_slot_that_comes_back_gets_its_trial_again_and_gives_up_at_last(tmp_pa
     record = schedule.records[first.id]
     assert record.status == "failed"
     assert "worker died" in record.reason
+
+
+def test_a_trial_whose_worker_died_too_often_keeps_what_it_had_spent(tmp_path: Path) -> None:
+    schedule = schedule_of(SMALL, tmp_path)
+    first = schedule.next(0)
+    assert isinstance(first, Trial)
+
+    def die_in_the_second_epoch(metrics: EpochMetrics) -> Verdict:
+        if metrics.epoch == 2:
+            raise KeyboardInterrupt
+        return "continue"
+
+    with pytest.raises(KeyboardInterrupt):
+        training.run_trial(
+            first,
+            open_task(first.task),
+            report=die_in_the_second_epoch,
+            folder=RunDirectory(tmp_path).folder(first.id),
+            checkpoint_seconds=0,
+            device_share=0.5,
+        )
+    for _ in range(MAX_ATTEMPTS):
+        schedule.next(0)
+    record = schedule.records[first.id]
+    assert (record.status, record.device_share, len(record.curve)) == ("failed", 0.5, 1)
+    assert record.seconds_training == record.curve[0].seconds_training > 0
+    assert record.training_multiply_adds > record.multiply_adds > 0
+    assert record.device and record.peak_memory_bytes > 0 and record.started < record.finished
+    assert RunDirectory(tmp_path).read_records() == ([record], [])
 
 
 def test_paused_hands_out_nothing_and_tells_trials_to_pause(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nas.config import SearchConfig
-from nas.run_directory import RunDirectory
+from nas.run_directory import RunDirectory, RunInfo, RunTask
 from nas.search import Event, execute
 from tests.nas.runs import SMALL, TRIALS
 from trials.plain import dumps
@@ -75,6 +76,30 @@ def test_a_broken_design_fails_with_its_reason_and_the_run_goes_on(tmp_path: Pat
     assert {record.status for record in failed} == {"failed"}
     assert all("no such family" in record.reason.splitlines()[0] for record in failed)
     assert {r.status for r in records if r.trial.study.space == "flexconv"} == {"completed"}
+
+
+def test_trials_on_other_data_than_the_run_began_with_fail_before_they_train(tmp_path: Path) -> None:
+    config = replace(SMALL, spaces=("flexconv",), defaults=(), search_trials=0, finalist_seeds=0)
+    data = open_task(config.the_tasks()[0])
+    began = RunTask(task=data.task, shape=data.shape, mean=data.mean, std=data.std, digest="0ther")
+    info = RunInfo(
+        id="00000000",
+        created=0.0,
+        version="0",
+        tracking_uri=None,
+        recipe=config.the_recipe(),
+        tasks=(began,),
+        spaces=(),
+    )
+    RunDirectory(tmp_path / "run").put("run.json", dumps(info))
+    (tmp_path / "run" / "config.json").write_text(dumps(config))
+    events = run_all(config, tmp_path / "run", resume=True)
+    records = [content for _, _, content in events if isinstance(content, TrialRecord)]
+    assert len(records) == 2 and {record.status for record in records} == {"failed"}
+    for record in records:
+        said = f"ValueError: the data of {data.task} on {platform.node()} are not those the run began with"
+        assert record.reason.startswith(said) and record.curve == ()
+        assert data.digest in record.reason and "0ther" in record.reason
 
 
 DRIVER = """

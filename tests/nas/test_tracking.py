@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from nas.tracking import PARENT, Store
 from nas.writer import Writer
 from tests.nas.builders import record
-from trials.recipe import STANDARD
+from trials.recipe import AUGMENTED, STANDARD
 from trials.record import TrialRecord
 
 
@@ -80,6 +80,31 @@ def test_trials_are_children_of_their_study_with_parameters_curves_and_status(
         runs[finalist.trial.id].info.run_id, "select_error"
     )
     assert [(m.step, m.value) for m in history] == [(e.epoch, e.select_error) for e in finalist.curve]
+
+
+def test_the_whole_recipe_and_what_was_applied_of_it_are_shown(uri: str, tmp_path: Path) -> None:
+    recipe = replace(AUGMENTED, moving_average=0.9, precision="bfloat16")
+    done = replace(
+        record(number=0, recipe=recipe),
+        augmentation=("shift", "noise"),
+        training_executed=1.5e9,
+        peak_device_bytes=2**30,
+        device_share=0.25,
+    )
+    store = Store(uri, "recipe", tmp_path)
+    for each in (done, record(number=1)):
+        store.end(each)
+    shown, plain = (runs_of(uri, "recipe")[r.trial.id].data for r in (done, record(number=1)))
+    for field in fields(recipe):
+        if field.name not in ("name", "augmentation", "per_space"):
+            assert shown.params[field.name] == str(getattr(recipe, field.name))
+    assert (shown.params["recipe"], "per_space" in shown.params) == ("augmented", False)
+    assert shown.params["augmentation"] == "crop+flip+cutout+shift+noise"
+    assert shown.params["augmentation_applied"] == "shift+noise"
+    assert (plain.params["augmentation"], plain.params["augmentation_applied"]) == ("none", "none")
+    wanted = {"training_executed": 1.5e9, "peak_device_bytes": 2**30, "device_share": 0.25}
+    assert {name: shown.metrics[name] for name in wanted} == wanted
+    assert "peak_device_bytes" not in plain.metrics and plain.metrics["device_share"] == 1
 
 
 def test_putting_the_records_again_adds_nothing(uri: str, tmp_path: Path) -> None:

@@ -70,6 +70,15 @@ def test_crop_moves_by_an_eighth_at_most_and_fills_with_the_mean(axes: int) -> N
     assert len(found) > 10
 
 
+def test_crop_leaves_axes_of_fewer_than_8_samples_as_they_are() -> None:
+    x = torch.arange(1.0, 1 + ROWS * 1 * 7 * 16).view(ROWS, 1, 1, 7, 16)
+    y = crop(x, generator())
+    kept = (y != 0).all((1, 2, 3))  # (rows, 16): whole planes, or nothing
+    assert torch.equal(kept, (y != 0).any((1, 2, 3))) and set(kept.sum(1).tolist()) == {14, 15, 16}
+    thin = torch.ones(ROWS, 1, 1, 1, 1)
+    assert torch.equal(crop(thin, generator()), thin)
+
+
 @pytest.mark.parametrize("axes", [2, 3])
 def test_flip_mirrors_the_last_axis_of_half_of_the_rows_and_is_its_own_inverse(axes: int) -> None:
     x = inputs(axes)
@@ -176,3 +185,17 @@ def test_an_accelerator_draws_the_same(name: str, axes: int) -> None:
     x = inputs(axes)
     ours = BY_NAME[name](x.cuda(), generator())
     assert torch.equal(ours.cpu(), BY_NAME[name](x, generator()))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+@pytest.mark.parametrize(("name", "axes"), EACH)
+def test_nothing_waits_for_an_accelerator(name: str, axes: int) -> None:
+    x = inputs(axes).cuda()
+    BY_NAME[name](x, generator())
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        BY_NAME[name](x, generator())
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)

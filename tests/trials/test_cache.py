@@ -34,6 +34,11 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache.root() == tmp_path / "nas-flexconv"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache.root() == Path.home() / ".cache/nas-flexconv"
+    for name in ("NAS_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, "here/cache")
+        with pytest.raises(ValueError, match=f"{name} must be an absolute path, .*got 'here/cache'; set it"):
+            cache.root()
+        monkeypatch.delenv(name)
 
 
 def test_the_second_opening_maps_what_the_first_wrote(tmp_path: Path, own_cache: Path) -> None:
@@ -66,6 +71,8 @@ def test_content_size_and_rows_are_the_key(tmp_path: Path, own_cache: Path) -> N
     )
     assert everything(read_all(folder).train).inputs[0, 0, 0, 0] == 7
     assert len(entries(own_cache)) == 4
+    assert everything(read_all(folder, max_pixels=24).train).inputs.shape == (30, 1, 4, 6)
+    assert len(entries(own_cache)) == 4  # a limit decides what is decoded, not to what
 
 
 @pytest.mark.parametrize("name", ["inputs", "fingerprints", "moments"])
@@ -169,7 +176,12 @@ def test_digests_are_remembered_and_follow_the_file(tmp_path: Path, own_cache: P
     remembered.write_text("damaged")
     assert cache.digest(path) == first
     path.write_bytes(b"two")
-    assert cache.digest(path) != first
+    second = cache.digest(path)
+    assert second != first
+    about = path.stat()
+    path.write_bytes(b"six")
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))  # as rsync and tar do
+    assert cache.digest(path) not in (first, second)
 
 
 def test_all_cores_write_what_one_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,6 @@ def test_columns_that_are_said(tmp_path: Path) -> None:
     ("others", "label"),
     [
         ({"kind": [i % 3 for i in COUNT]}, "kind"),
-        ({"kind": [i % 3 for i in COUNT], "file": [f"{i}.wav" for i in COUNT]}, "kind"),
         ({"kind": ["a", "b", "c"] * 10, "weight": [0.5] * 30}, "kind"),
         ({"kind": ["a", "b", "c"] * 10, "speaker": ["x", "y"] * 15}, "kind"),
         ({"kind": [True, False] * 15, "__index_level_0__": list(COUNT)}, "kind"),
@@ -66,6 +65,52 @@ def test_columns_that_are_said(tmp_path: Path) -> None:
 def test_the_label_is_found(tmp_path: Path, others: dict[str, Any], label: str) -> None:
     write(tmp_path / "train.parquet", {"series": series_table()["series"], **others}, None)
     assert columns_of(tmp_path)[label].startswith("label")
+
+
+def test_several_columns_that_could_be_the_label_are_listed(tmp_path: Path) -> None:
+    table = {**without(image_table(), "label"), "age": [i % 7 for i in COUNT], "diagnosis": ["a", "b"] * 15}
+    write(tmp_path / "train.parquet", table, None)
+    message = r"only one of integers, strings or booleans: it has age, diagnosis; name one, as in label=age"
+    with pytest.raises(ValueError, match=message):
+        read_all(tmp_path)
+    assert read_all(tmp_path, label="diagnosis").class_names == ("a", "b")
+
+
+def test_a_group_can_be_switched_off_or_be_the_label(tmp_path: Path) -> None:
+    speakers = {"speaker": ["x", "y"] * 15, "drawer": [i // 2 for i in COUNT]}
+    for name in ("train", "test"):
+        write(tmp_path / f"{name}.parquet", {**series_table(), **speakers})
+    roles = columns_of(tmp_path, label="speaker")
+    assert roles["speaker"] == "label (2 classes)" and roles["drawer"].startswith("group")
+    dataset = read_all(tmp_path, group="none")
+    assert dataset.train.groups() is None and dataset.columns[2] == "speaker (string): not used"
+    for fields in (
+        {"label": "speaker", "group": "speaker"},
+        {"label": "label", "group": "label"},
+        {"input": "series", "group": "series"},
+    ):
+        with pytest.raises(ValueError, match=r"group must be another column than .*; name another one, or"):
+            read_all(tmp_path, **fields)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize(("name", "kind"), [("image", None), ("x", "Array2D"), ("x", "Array3D")])
+def test_images_as_lists_of_numbers_are_refused(
+    tmp_path: Path, depth: int, name: str, kind: str | None
+) -> None:
+    numbers: Any = 1
+    column_type = pa.uint8()
+    for _ in range(depth):
+        numbers, column_type = [numbers] * 4, pa.list_(column_type)
+    table = {name: pa.array([numbers] * 30, column_type), "label": series_table()["label"]}
+    write(tmp_path / "train.parquet", table, {**NAMES, name: {"_type": kind}})
+    called = "volume" if depth == 3 else "series"
+    with pytest.raises(ValueError, match=rf"column '{name}': images must be PNG.*call the column {called}$"):
+        read_all(tmp_path)
+    write(
+        tmp_path / "train.parquet", {called: table[name], "label": table["label"]}, {called: {"_type": kind}}
+    )
+    assert columns_of(tmp_path)[called] == f"input ({called})"
 
 
 def test_a_declared_label_is_found_among_integers(tmp_path: Path) -> None:

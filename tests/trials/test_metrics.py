@@ -48,6 +48,14 @@ def by_sklearn(
     ]
 
 
+def test_many_rows_of_many_classes_are_resampled_less_often_and_it_is_said() -> None:
+    sizes = ((10_000, 10), (10_000, 100), (10_000, 200), (50_000, 1000))
+    assert [metrics.affordable(*size) for size in sizes] == [1000, 1000, 500, 200]
+    labels, found = predicted(50, 3)
+    assert metrics.measure(labels, found).resamples == 1000
+    assert metrics.measure(labels, found, resamples=7).resamples == 7
+
+
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_equal_to_scikit_learn_with_and_without_weights(classes: int, ties: bool) -> None:

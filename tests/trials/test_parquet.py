@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
@@ -24,8 +25,11 @@ from tests.trials.tables import (
     write,
 )
 from trials import task
+from trials.finding import everywhere
 from trials.parquet import open_parquet
 from trials.reference import Task
+from trials.shards import open_shard
+from trials.sources import File
 
 
 def sound(steps: int, rate: int = 8000, level: float = 0.5) -> dict[str, Any]:
@@ -130,6 +134,16 @@ def test_fingerprints_are_of_what_is_stored(tmp_path: Path) -> None:
         assert len(np.unique(hashes, axis=0)) == 8
 
 
+def test_series_are_the_same_in_any_type(tmp_path: Path) -> None:
+    rows = [[i, 1, 2, 250] for i in range(30)]
+    hashes = []
+    for kind in (pa.uint8(), pa.int64(), pa.float64(), pa.float32()):
+        column = pa.array(rows, pa.list_(kind))
+        write(tmp_path / f"{kind}/train.parquet", {"series": column, "label": series_table()["label"]})
+        hashes.append(everything(read_all(tmp_path / str(kind)).train).fingerprints)
+    assert all(np.array_equal(each, hashes[0]) for each in hashes)
+
+
 def test_a_group_is_on_one_side_of_a_split(tmp_path: Path) -> None:
     speakers = [f"speaker {i // 3}" for i in range(30)]
     rows = [[[float(i // 3), 1.0]] for i in range(30)]
@@ -155,7 +169,8 @@ def test_labels_that_are_kept_back_are_no_test_split(tmp_path: Path) -> None:
     assert signs.test.labels().tolist() == [0] * 9
 
 
-def test_limits(tmp_path: Path) -> None:
+def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))  # limits are of what is not decoded yet
     write(tmp_path / "train.parquet", series_table())
     source = Task(source=str(tmp_path), max_rows=29)
     with pytest.raises(ValueError, match=r"at most max_rows=29 rows, got 30; raise.*@max_rows=30"):
@@ -212,3 +227,53 @@ def test_rows_must_agree_across_row_groups(tmp_path: Path) -> None:
     write(tmp_path / "other/train.parquet", table)
     with pytest.raises(ValueError, match=r"row 21, column 'series': .*2x4.*got 1x4"):
         read_all(tmp_path / "other")
+
+
+@pytest.mark.parametrize("nulls", [pa.array([None] * 30), pa.array([None] * 30, pa.int64())])
+def test_null_labels_of_all_test_rows_are_no_test_split(tmp_path: Path, nulls: pa.Array) -> None:
+    write(tmp_path / "train.parquet", series_table())
+    write(tmp_path / "test.parquet", series_table(labels=nulls), None)
+    dataset = read_all(tmp_path)
+    assert dataset.test is None and "of the test files are all missing (null): test" in dataset.columns[-1]
+    write(tmp_path / "test.parquet", series_table(labels=[0, *nulls.to_pylist()[1:]]), None)
+    with pytest.raises(ValueError, match=r"test\.parquet, row 1, column 'label'.*missing"):
+        read_all(tmp_path)
+
+
+def test_a_single_file_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "some.parquet", series_table())
+    monkeypatch.chdir(tmp_path)
+    assert task.open_task("some.parquet").columns[-1].startswith("files name no split")
+    assert everywhere(Task(source="some.parquet")).source == str(tmp_path / "some.parquet")
+    with pytest.raises(ValueError, match=r"unknown task 'none\.parquet'.*or a file, directory or glob"):
+        task.open_task("none.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("0000.parquet", ("files name no split: all are training rows",)),
+        ("test.parquet", ("files name the split test alone: all are training rows",)),
+        ("train.parquet", ()),
+    ],
+)
+def test_files_that_name_no_training_split_are_noted(
+    tmp_path: Path, name: str, note: tuple[str, ...]
+) -> None:
+    write(tmp_path / name, series_table())
+    assert read_all(tmp_path).columns[2:] == note
+
+
+def test_a_large_row_group_is_not_read_as_a_whole(tmp_path: Path) -> None:
+    padded = [{"bytes": picture() + bytes(100_000), "path": None}] * 600
+    table = pa.table({"image": pa.array(padded, FILE), "label": [i % 3 for i in range(600)]})
+    pq.write_table(
+        table, tmp_path / "train.parquet", compression="none", use_dictionary=False, write_batch_size=10
+    )
+    shard = open_shard(File("train.parquet", tmp_path / "train.parquet", "train"))
+    assert shard.groups == (600,)
+    before, rows = pa.total_allocated_bytes(), 0
+    for values in shard.batches("image", 0, 500):
+        rows += len(values)
+        assert pa.total_allocated_bytes() - before < 30e6  # of 60 MB
+    assert rows == 600

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.trials.tables import as_nobody
 from trials import sources
 
 
@@ -45,7 +52,12 @@ LAYOUTS: dict[str, tuple[list[str], dict[str, int]]] = {
     "capitals": (["Train/a.parquet", "VAL/a.parquet", "Test/a.parquet"], THREE),
     "no split": (["0000.parquet", "0001.parquet"], {"train": 2}),
     "one split": (["test.parquet"], {"train": 1}),
-    "no words within words": (["trained.parquet", "latest.parquet"], {"train": 2}),
+    "parts of the hub": (
+        ["default/partial-train/0000.parquet", "default/partial-test/0000.parquet"],
+        {"train": 1, "test": 1},
+    ),
+    "words of folders": (["train-clean/0.parquet", "test-clean/0.parquet"], {"train": 1, "test": 1}),
+    "parts of words that agree": (["trainset-0.parquet", "trainset-1.parquet"], {"train": 2}),
     "other files": (["train.parquet", "README.md", ".cache/x.parquet", ".hidden.parquet"], {"train": 1}),
 }
 
@@ -68,6 +80,20 @@ def test_a_glob_says_what_is_read(tmp_path: Path) -> None:
     assert found(tmp_path / "en/test.parquet") == {"train": ["test.parquet"]}
 
 
+def test_a_glob_over_folders_finds_their_splits(tmp_path: Path) -> None:
+    layout(tmp_path, "default/partial-train/0000.parquet", "default/partial-test/0000.parquet")
+    assert {split: len(names) for split, names in found(f"{tmp_path}/default/*/*.parquet").items()} == {
+        "train": 1,
+        "test": 1,
+    }
+    layout(tmp_path, "other/trainset/0.parquet", "other/testset/0.parquet")
+    with pytest.raises(
+        ValueError, match=r"got testset/0\.parquet, trainset/0\.parquet; rename them, or give"
+    ):
+        found(f"{tmp_path}/other/*/*.parquet")
+    assert found(f"{tmp_path}/other/trainset/*.parquet") == {"train": ["0.parquet"]}
+
+
 def test_links_are_followed(tmp_path: Path) -> None:
     layout(tmp_path / "real", "data/train.parquet", "blob")
     (tmp_path / "set").mkdir()
@@ -77,6 +103,60 @@ def test_links_are_followed(tmp_path: Path) -> None:
     (tmp_path / "real/data/loop").symlink_to(tmp_path / "set")
     with pytest.raises(ValueError, match="one configuration"):  # and no endless walk
         found(tmp_path / "set")
+
+
+def test_links_are_followed_by_a_glob(tmp_path: Path) -> None:
+    layout(tmp_path, "blobs/abc", "snapshots/rev/data/folder.parquet/x")  # as the hub keeps what it fetched
+    (tmp_path / "snapshots/rev/data/train.parquet").symlink_to("../../../blobs/abc")
+    assert found(f"{tmp_path}/snapshots/*/data/*.parquet") == {"train": ["train.parquet"]}
+    (tmp_path / "snapshots/rev/data/test.parquet").symlink_to("../../../blobs/gone")
+    assert found(f"{tmp_path}/snapshots/rev/data/*.parquet")["test"] == ["test.parquet"]  # reading says so
+
+
+def test_only_stars_are_patterns(tmp_path: Path) -> None:
+    for name in ("b[1]", "c?d", "e{f,g}"):
+        layout(tmp_path, f"{name}/train.parquet", f"{name}/test.parquet")
+        expected = {"train": ["train.parquet"], "test": ["test.parquet"]}
+        assert found(f"{tmp_path}/{name}/*.parquet") == expected == found(f"{tmp_path}/**/{name}/*.parquet")
+
+
+def test_a_file_without_a_version_is_fetched_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    layout(tmp_path, "web/train.parquet")
+    with serving(tmp_path / "web") as url:
+        contents, places = [], []
+        for content in (b"one", b"two", b"two"):
+            (tmp_path / "web/train.parquet").write_bytes(content)
+            (file,) = sources.find(f"{url}/train.parquet")["train"]
+            contents.append(file.path.read_bytes())
+            places.append(file.path)
+    assert contents == [b"one", b"two", b"two"] and len(set(places)) == 2
+    assert places[0].read_bytes() == b"one"  # whoever reads it still can
+    kept = {path for path in (tmp_path / "cache/files").iterdir() if path.suffix != ".lock"}
+    assert kept == set(places)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """A server that says nothing of versions."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def send_header(self, keyword: str, value: str) -> None:
+            if keyword != "Last-Modified":
+                super().send_header(keyword, value)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 REFUSED: dict[str, tuple[list[str], str]] = {
@@ -89,9 +169,17 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         ["en/train/0.parquet", "fr/train/0.parquet"],
         "one configuration, got en, fr",
     ),
+    "configurations in words of folders": (
+        ["train-small/0.parquet", "train-large/0.parquet", "test-large/0.parquet"],
+        r"one configuration, got \*-large, \*-small; give the folder of one, as in .*/\*-small/\*\.parquet$",
+    ),
     "two layouts": (["train.parquet", "data/train.parquet"], r"one configuration, got data, \."),
     "no training": (["test.parquet", "validation.parquet"], "train must be there, got test.parquet"),
     "another split": (["train.parquet", "test.parquet", "extra.parquet"], "got extra.parquet; rename"),
+    "parts of words": (["trainset.parquet", "testset.parquet"], "a word of its own.*got testset.parquet"),
+    "parts of words in capitals": (["mnistTrain.parquet", "mnistTest.parquet"], "got mnistTest.parquet"),
+    "evaluation": (["eval.parquet", "a.parquet"], "got a.parquet, eval.parquet; rename"),
+    "a part of one word": (["a.parquet", "b_testset.parquet"], "got a.parquet, b_testset.parquet; rename"),
     "a shard missing": (
         ["train-00000-of-00003.parquet", "train-00002-of-00003.parquet"],
         "train-00001-of-00003.parquet is missing, 2 of 3 shards",
@@ -119,15 +207,19 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         assert "secret" not in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_folders_that_may_not_be_read(tmp_path: Path) -> None:
-    layout(tmp_path, "data/train.parquet")
-    (tmp_path / "data").chmod(0)
+def test_folders_that_may_not_be_read() -> None:
+    folder = Path(tempfile.mkdtemp())  # nobody may not enter tmp_path
     try:
-        with pytest.raises(ValueError, match=r"may not be read.*change its permissions"):
-            found(tmp_path)
+        folder.chmod(0o755)
+        layout(folder, "data/train.parquet")
+        found(folder)  # imports what it needs
+        (folder / "data").chmod(0)
+        for source in (folder, folder / "data"):
+            with as_nobody(), pytest.raises(ValueError, match=r"may not be read.*change its permissions"):
+                found(source)
     finally:
-        (tmp_path / "data").chmod(0o700)
+        (folder / "data").chmod(0o700)
+        shutil.rmtree(folder)
 
 
 WITHOUT = """

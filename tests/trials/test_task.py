@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import trials
-from trials import dataset, splits, task
+from nas.cli import main
+from trials import dataset, task
 from trials.description import describe
 from trials.finding import TASKS
 
@@ -181,10 +182,16 @@ def unnamed():
 
 def wrong():
     return 3
+
+def needs(count):
+    return noise()
+
+def raises():
+    raise KeyError("first line\\nsecond line")
 """
 
 
-def test_a_users_own_function_is_a_task(tmp_path: Path) -> None:
+def test_a_users_own_function_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "own.py"
     path.write_text(OWN)
     opened = task.open_task(f"{path}:noise")
@@ -194,10 +201,16 @@ def test_a_users_own_function_is_a_task(tmp_path: Path) -> None:
         "broken": "finite",
         "unnamed": r"labels must be in \[0, 2\)",
         "wrong": "returns a trials.dataset.Dataset, got int",
+        "needs": r"function without arguments .*calling it fails \(TypeError: needs\(\) missing 1 required",
+        "raises": r"calling it fails \(KeyError: 'first line.*\); correct it there",
         "absent": "has no 'absent'",
     }.items():
         with pytest.raises(ValueError, match=message):
             task.open_task(f"{path}:{name}")
+    monkeypatch.setattr("sys.argv", ["nas", "tasks", f"{path}:needs"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
 
 
 def test_arrays_of_the_wrong_type_or_length_are_refused() -> None:
@@ -205,28 +218,6 @@ def test_arrays_of_the_wrong_type_or_length_are_refused() -> None:
         dataset.ArrayPart(np.zeros((4, 1, 3)), np.zeros(4, dtype=np.int64))
     with pytest.raises(ValueError, match="one a row"):
         dataset.ArrayPart(np.zeros((4, 1, 3), dtype=np.float32), np.zeros(3, dtype=np.int64))
-
-
-def test_groups_are_never_divided() -> None:
-    rng = np.random.default_rng(1)
-    labels, groups = rng.integers(3, size=200), rng.integers(12, size=200)
-    kept, carved = splits.carve(np.arange(200), labels, groups, least=2, seed=0, name="it")
-    assert sorted([*kept, *carved]) == list(range(200))
-    assert set(groups[kept]).isdisjoint(groups[carved])
-    assert 0.1 < len(carved) / 200 < 0.3
-    with pytest.raises(ValueError, match="at least two groups"):
-        splits.carve(np.arange(200), labels, np.zeros(200), least=2, seed=0, name="it")
-
-
-def test_halves_hold_whole_groups_where_these_are_of_one_size() -> None:
-    labels, groups = np.tile([0, 1, 1, 2], 20), np.repeat(np.arange(20), 4)
-    select, report = splits.halve(np.arange(80), labels, groups, 0)
-    assert sorted([*select, *report]) == list(range(80)) and len(select) == 40
-    assert set(groups[select]).isdisjoint(groups[report])
-    # three groups cannot be halved, and one group a class would leave each half without classes
-    for few in (np.arange(80) // 30, labels):
-        for half in splits.halve(np.arange(80), labels, few, 0):
-            assert np.bincount(labels[half]).tolist() == [10, 20, 10]
 
 
 def test_description_has_what_a_user_looks_for() -> None:

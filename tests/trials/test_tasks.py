@@ -20,17 +20,17 @@ LEARNED = {
     "digits": ("", "twin_3x3", 5, 0.5),
     "digits_sequence": ("", "tcn_standard", 5, 0.5),
     "mnist5k": ("@rows=1500,resolution=14", "twin_3x3", 5, 0.5),
-    "mnist5k_sequence": ("@rows=1500,rate=0.25", "tcn_standard", 5, 0.3),
-    "mnist5k_permuted": ("@rows=1500", "tcn_standard", 5, 0.3),
+    "mnist5k_sequence": ("@rows=1000,rate=0.25", "tcn_standard", 4, 0.3),
+    "mnist5k_permuted": ("@rows=1500", "twin_7x7", 5, 0.2),
     "osuleaf": ("@rate=0.5", "tcn_standard", 20, 0.1),
     "acsf1": ("@rate=0.25", "tcn_standard", 20, 0.1),
     "japanese_vowels": ("", "tcn_standard", 10, 0.5),
-    "order_sequence": ("@rows=1000", "tcn_standard", 8, 0.3),
-    "order_sequence_near": ("@rows=1000", "tcn_standard", 8, 0.3),
-    "order_image": ("@rows=1000", "resnet_20", 5, 0.3),
-    "pattern_sequence": ("@rows=1000", "tcn_standard", 5, 0.3),
+    "order_sequence": ("@rows=1000", "tcn_standard", 3, 0.3),
+    "order_sequence_near": ("@rows=1000", "tcn_standard", 3, 0.3),
+    "order_image": ("", "twin_7x7", 8, 0.3),
+    "pattern_sequence": ("@rows=1000", "twin_3x3", 5, 0.3),
     "pattern_image": ("@rows=1000", "twin_3x3", 5, 0.3),
-    "adding": ("@rows=1000", "tcn_standard", 5, 0.2),
+    "adding": ("@rows=1000", "twin_3x3", 5, 0.2),
 }
 """Sizes, space, epochs, and by how much its design must then beat the majority class on validation rows."""
 REAL = {
@@ -38,7 +38,7 @@ REAL = {
     "adrenalmnist3d_32": ("@rows=400,resolution=12", "twin_3x3", 5, 0.0),
     "cifar10_jpeg": ("@rows=2000,resolution=16", "twin_3x3", 5, 0.15),
     "fashion_mnist": ("@rows=1500,resolution=14", "twin_3x3", 5, 0.4),
-    "free_spoken_digit": ("@rows=600,rate=1000", "tcn_standard", 8, 0.2),
+    "free_spoken_digit": ("@rows=600,rate=1000", "resnet_20", 5, 0.1),
     "japanese_vowels": ("", "tcn_standard", 10, 0.5),
     "mnist": ("@rows=1500,resolution=14", "twin_3x3", 5, 0.5),
     "omniglot_small": ("@resolution=14", "twin_3x3", 3, 0.02),
@@ -92,7 +92,8 @@ def test_what_every_task_promises(source: str, name: str) -> None:
     assert data.std[0] == pytest.approx(np.nanstd(first), rel=1e-3)
     assert set(data.train.labels) == set(range(shape.classes))  # every class can be learned
     held_out = np.bincount(np.concatenate((data.select.labels, data.report.labels)), minlength=shape.classes)
-    assert held_out.min() >= 1 and abs(len(data.select) - len(data.report)) <= 1
+    halves = len(data.select), len(data.report)
+    assert held_out.min() >= 1 and min(halves) >= 0.3 * sum(halves)  # whole groups may be uneven
 
 
 @pytest.mark.parametrize(("source", "name"), EVERY)

@@ -13,10 +13,12 @@ import torch
 from safetensors.torch import load_file
 
 from search_spaces.architecture import Architecture
-from search_spaces.network import build, parameter_groups
+from search_spaces.complexity import complexity
+from search_spaces.network import build, kernel_sizes, parameter_groups
 from tests.trials.examples import trial, untimed
 from trials import checkpoint, plain, record, task, training
 from trials.evaluation import predict, score
+from trials.learner import Learner
 from trials.loading import Loader
 from trials.task import TaskData
 
@@ -226,6 +228,32 @@ def test_the_record_says_what_was_done_and_where(digits: TaskData) -> None:
     assert min(found.seconds_setup, found.seconds_data, found.seconds_training, found.seconds_evaluation) > 0
     assert found.seconds_data < found.seconds_training
     assert plain.from_plain(record.TrialRecord, plain.to_plain(found)) == found
+
+
+def test_kernels_are_charged_once_for_all_batches_of_a_validation(digits: TaskData) -> None:
+    wanted = trial(digits, "flexconv", epochs=1)
+    found = training.run_trial(wanted, digits)
+    network = Learner(wanted, digits.shape, torch.device("cpu"), 320).model
+    step, after = (
+        complexity(wanted.architecture, digits.shape, kernel_sizes=sizes)
+        for sizes in (kernel_sizes(network, sampled=True), found.kernel_sizes if found else ())
+    )
+    assert found is not None and found.multiply_adds == after.multiply_adds and after.generation > 0
+    rows = 5 * 64 + 40 + 40  # statistics of norms, two halves
+    assert found.training_multiply_adds == (
+        3 * 5 * (64 * step.multiply_adds + step.generation) + rows * after.multiply_adds + after.generation
+    )
+
+
+def test_peaks_and_costs_are_those_of_all_attempts(digits: TaskData, tmp_path: Path) -> None:
+    wanted = trial(digits, epochs=2)
+    assert training.run_trial(wanted, digits, folder=tmp_path, report=lambda _: "pause") is None
+    state = torch.load(tmp_path / checkpoint.CHECKPOINT, weights_only=True)
+    assert state["ledger"]["peak_memory_bytes"] > 50e6
+    state["ledger"] |= {"peak_memory_bytes": 10**15, "peak_device_bytes": 10**16}
+    torch.save(state, tmp_path / checkpoint.CHECKPOINT)
+    found = training.run_trial(wanted, digits, folder=tmp_path)
+    assert found is not None and (found.peak_memory_bytes, found.peak_device_bytes) == (10**15, 10**16)
 
 
 def test_waiting_for_an_answer_is_no_cost_of_the_trial(digits: TaskData, tmp_path: Path) -> None:
