@@ -30,7 +30,7 @@ def mnist5k() -> SearchConfig:
 
 
 def controls() -> SearchConfig:
-    """Twenty minutes on two processor cores: tasks built so that the answer is known (docs/tasks.md).
+    """About twenty minutes on two processor cores: tasks built so that the answer is known (docs/tasks.md).
 
     Whole, since fewer rows would part the partners; small populations, so the report describes and does not
     judge.
