@@ -16,8 +16,11 @@ from nas.run_directory import RunDirectory, RunTask, open_run
 from trials.plain import dumps, to_plain
 from trials.record import TrialRecord
 
-DEVELOPMENT = ("digits", "digits_sequence", "mnist5k", "mnist5k_sequence")
-"""Tasks on which the product's own rules and learning rates were chosen."""
+DEVELOPMENT = (
+    *("digits", "digits_sequence", "mnist5k", "mnist5k_sequence", "mnist5k_permuted"),
+    *("order_sequence", "order_sequence_near", "order_image", "pattern_sequence", "pattern_image", "adding"),
+)
+"""Tasks on which rules and learning rates are chosen, and those built to show what they show: no evidence."""
 
 
 def compare(*run_dirs: Path | str) -> Comparison:
