@@ -58,7 +58,7 @@ def test_different_datasets_and_development_tasks_are_counted_as_before() -> Non
     levels = {"digits": 0.08, "x@rows=500": 0.08, "y": 0.08}
     assert compared(levels, development=("digits",)).overall == (
         "Of 2 evaluation tasks: no search needed on 2 (x@rows=500, y). "
-        "On 1 development task, where rules were tuned: no search needed on 1 (digits)."
+        "On 1 development task, where rules were tuned or answers built in: no search needed on 1 (digits)."
     )
 
 
