@@ -15,6 +15,8 @@ from trials.dataset import Ints
 
 SHARE = 0.2
 """Share of the rows that is carved where there is no official test or validation split."""
+EVEN = 0.4
+"""Share of the validation rows that the smaller half has at least if halves are of whole groups."""
 
 
 def carve(
@@ -61,14 +63,15 @@ def subset(rows: Ints, labels: Ints, count: int, least: int, seed: int) -> Ints:
 
 
 def halve(rows: Ints, labels: Ints, groups: NDArray[np.generic] | None, seed: int) -> tuple[Ints, Ints]:
-    """Two halves: by whole groups if both halves then have every class, else with the same classes.
+    """Two halves: by whole groups if these are then about equal with every class; else with the same classes.
 
     Where a class is odd, the odd row goes to the smaller half.
     """
     rng = np.random.default_rng(seed)
     if groups is not None:
         first, second = _halves_of_groups(rows, groups[rows], rng)
-        if set(labels[first]) == set(labels[second]) == set(labels[rows]):
+        even = min(len(first), len(second)) >= EVEN * len(rows)
+        if even and set(labels[first]) == set(labels[second]) == set(labels[rows]):
             return first, second
         rng = np.random.default_rng(seed)
     halves: tuple[list[int], list[int]] = ([], [])
