@@ -18,7 +18,11 @@ def overall(tasks: Sequence[TaskComparison]) -> str:
     judged = [task for task in tasks if not task.development]
     tuned = [task for task in tasks if task.development]
     parts = [f"Of {_count(judged, 'evaluation')}"] if judged else []
-    parts += [f"On {_count(tuned, 'development', ', where rules were tuned or answers built in')}"] if tuned else []
+    parts += (
+        [f"On {_count(tuned, 'development', ', where rules were tuned or answers built in')}"]
+        if tuned
+        else []
+    )
     return " ".join(parts)
 
 
