@@ -173,7 +173,7 @@ def _marks(task: TaskComparison) -> list[tuple[str, str]]:
     if loses_to_default(task):
         marks.append(("worse than its best default", "no"))
     if task.development:
-        marks.append(("development task: rules were tuned on it", "plain"))
+        marks.append(("development task: shows the instrument, no evidence", "plain"))
     return marks
 
 
