@@ -13,13 +13,11 @@ from nas.figures import all_figures
 from nas.limits import DRAWS
 from nas.report import ReportContext, render_html, render_markdown
 from nas.run_directory import RunDirectory, RunTask, open_run
+from trials.finding import CONTROLS, EMBEDDED
 from trials.plain import dumps, to_plain
 from trials.record import TrialRecord
 
-DEVELOPMENT = (
-    *("digits", "digits_sequence", "mnist5k", "mnist5k_sequence", "mnist5k_permuted"),
-    *("order_sequence", "order_sequence_near", "order_image", "pattern_sequence", "pattern_image", "adding"),
-)
+DEVELOPMENT = (*EMBEDDED, *CONTROLS)
 """Tasks on which rules and learning rates are chosen, and those built to show what they show: no evidence."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nas.config import SearchConfig
 from search_spaces.lookup import lookup
+from trials.finding import CONTROLS
 
 
 def smoke() -> SearchConfig:
@@ -37,14 +38,7 @@ def controls() -> SearchConfig:
     """
     return SearchConfig(
         name="controls",
-        tasks=(
-            "order_sequence",
-            "order_sequence_near",
-            "order_image",
-            "pattern_sequence",
-            "pattern_image",
-            "adding",
-        ),
+        tasks=tuple(CONTROLS),
         epochs=5,
         population=20,
         repeats=4,

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trials import splits
 from trials.dataset import Dataset, Ints, Part
@@ -14,10 +15,11 @@ from trials.reference import Task
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Chosen:
-    """Some rows of a part, ascending, with the labels of the whole part."""
+    """Some rows of a part, ascending, with the labels and groups of the whole part, which are read once."""
 
     part: Part
     labels: Ints
+    groups: NDArray[np.generic] | None
     rows: Ints
 
     def __len__(self) -> int:
@@ -50,28 +52,26 @@ def divide(dataset: Dataset, task: Task) -> Division:
     Raises:
         ValueError: labels do not fit the class names, or too few rows are left to divide.
     """
-    name, part, groups = task.name, dataset.train, dataset.train.groups()
-    labels = _checked_labels(part, dataset)
+    name, whole = task.name, _whole(dataset.train, dataset)
+    labels, groups, left = whole.labels, whole.groups, whole.rows
     official, carved_test = dataset.validation, dataset.test is None
     least = 1 if official is not None or groups is not None else 3
     splits.check_classes(labels, dataset.class_names, least + carved_test, f"training rows of {name}")
-    left = np.arange(part.size)
     if dataset.test is None:
         leave = 2 if official is None else 1  # validation is carved from what is kept
         left, carved = splits.carve(left, labels, groups, 1, task.split, name, leave=leave)
-        test = Chosen(part, labels, carved)
+        test = replace(whole, rows=carved)
     else:
-        test = Chosen(dataset.test, _checked_labels(dataset.test, dataset), np.arange(dataset.test.size))
+        test = _whole(dataset.test, dataset)
     if official is None:
         kept, held_out = splits.carve(left, labels, groups, 2, task.split, name)
-        train, validation = Chosen(part, labels, kept), Chosen(part, labels, held_out)
+        train, validation = replace(whole, rows=kept), replace(whole, rows=held_out)
         splits.check_classes(labels[kept], dataset.class_names, 1, f"training rows of {name} after the split")
     else:
-        train = Chosen(part, labels, left)
-        validation = Chosen(official, _checked_labels(official, dataset), np.arange(official.size))
+        train, validation = replace(whole, rows=left), _whole(official, dataset)
     if len(validation) < 2:
         raise ValueError(f"{name} must have at least 2 validation rows, one a half, got {len(validation)}")
-    halves = splits.halve(validation.rows, validation.labels, validation.part.groups(), task.split)
+    halves = splits.halve(validation.rows, validation.labels, validation.groups, task.split)
     select, report = (replace(validation, rows=rows) for rows in halves)
     notes = _shared_groups({"training": train, "select": select, "report": report, "test": test})
     if task.rows is not None:
@@ -90,7 +90,7 @@ def _shared_groups(parts: dict[str, Chosen]) -> tuple[str, ...]:
     """One sentence for every two parts that have rows of the same groups."""
     held = {}
     for name, chosen in parts.items():
-        groups = chosen.part.groups()
+        groups = chosen.groups
         held[name] = set() if groups is None else set(groups[chosen.rows].tolist())
     return tuple(
         f"{len(held[one] & held[other])} of {len(held[other])} groups of {other} rows are also in {one} rows"
@@ -99,11 +99,11 @@ def _shared_groups(parts: dict[str, Chosen]) -> tuple[str, ...]:
     )
 
 
-def _checked_labels(part: Part, dataset: Dataset) -> Ints:
-    """Labels of a part.
+def _whole(part: Part, dataset: Dataset) -> Chosen:
+    """All rows of a part.
 
     Raises:
-        ValueError: one is not the position of a class name.
+        ValueError: a label is not the position of a class name.
     """
     labels = part.labels()
     if labels.size and not 0 <= labels.min() <= labels.max() < len(dataset.class_names):
@@ -111,7 +111,7 @@ def _checked_labels(part: Part, dataset: Dataset) -> Ints:
             f"labels must be in [0, {len(dataset.class_names)}), the number of class names, "
             f"got {labels.min()} to {labels.max()}"
         )
-    return labels
+    return Chosen(part, labels, part.groups(), np.arange(part.size))
 
 
 def _fraction(train: Chosen, dataset: Dataset, task: Task) -> Ints:

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +90,16 @@ class Ledger:
             return resident, self.peak_device_bytes
         return resident, max(self.peak_device_bytes or 0, torch.cuda.max_memory_allocated())
 
+    def costs(self) -> dict[str, Any]:
+        """So far, of all attempts: fields of a `TrialRecord` by name."""
+        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OWN}
+        found["joules"], found["joules_of"] = self.energy()
+        found["peak_memory_bytes"], found["peak_device_bytes"] = self.peaks()
+        return {**found, **_where(self.device_share)}
+
     def state(self) -> dict[str, Any]:
-        """For a checkpoint: fields of a `TrialRecord`, plain."""
-        kept = {name: value for name, value in to_plain(self).items() if name not in _NOT_KEPT}
-        kept["joules"], kept["joules_of"] = self.energy()
-        kept["peak_memory_bytes"], kept["peak_device_bytes"] = self.peaks()
-        return {**kept, **_where(self.device_share)}
+        """`costs` for a checkpoint, plain."""
+        return dict(to_plain(self.costs()))
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`; the phase that runs goes on too."""
@@ -113,39 +117,22 @@ class Ledger:
         augmentation: tuple[str, ...] = (),
     ) -> TrialRecord:
         """The record of a trial that ends now."""
-        joules, covered = self.energy()
-        resident, on_device = self.peaks()
         return TrialRecord(
             trial=trial,
             status=status,
             reason=reason,
-            curve=tuple(self.curve),
             augmentation=augmentation,
-            parameters=self.parameters,
-            multiply_adds=self.multiply_adds,
-            training_multiply_adds=self.training_multiply_adds,
-            training_executed=self.training_executed,
-            seconds_setup=self.seconds_setup,
-            seconds_data=self.seconds_data,
-            seconds_training=self.seconds_training,
-            seconds_evaluation=self.seconds_evaluation,
-            seconds_waiting=self.seconds_waiting,
-            joules=joules,
-            joules_of=covered,
-            peak_memory_bytes=resident,
-            peak_device_bytes=on_device,
             rows_train=len(task.train),
             rows_select=len(task.select),
             rows_report=len(task.report),
             classes=task.shape.classes,
             majority_error=task.majority_error,
             digest=task.digest,
-            started=self.started,
             finished=time.time(),
             process=os.getpid(),
             software=surroundings.software(),
             commit=surroundings.commit(),
-            **_where(self.device_share),
+            **{**self.costs(), "curve": tuple(self.curve)},
         )
 
 
@@ -161,4 +148,4 @@ def _where(device_share: float) -> dict[str, Any]:
     return {"device": device, "device_share": device_share, "host": platform.node()}
 
 
-_NOT_KEPT = {"meter", "_phase", "_since"}
+_OWN = {"meter", "device_share", "_phase", "_since"}

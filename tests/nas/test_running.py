@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from nas.comparison import DEVELOPMENT
 from nas.progress import decoding
 from nas.run_directory import RunDirectory
 from nas.running import run
 from tests.nas.runs import SMALL
-from trials.finding import TASKS
 from trials.task import open_task
 
 TINY = replace(
@@ -91,8 +89,3 @@ def test_decoding_is_shown_where_it_takes_long(terminal: bool, monkeypatch: pyte
         assert ("decoding leaves@rows=9" in out.getvalue()) == (patience == 0)
         assert ("9/9" if terminal else "9 of 9 rows") in out.getvalue() or patience
     assert patience == 0
-
-
-def test_tasks_that_are_generated_or_were_tuned_on_are_no_evidence() -> None:
-    archive = {"osuleaf", "acsf1", "japanese_vowels"}
-    assert set(DEVELOPMENT) == set(TASKS) - archive

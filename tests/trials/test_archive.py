@@ -1,32 +1,33 @@
-"""Sets of the archives as aeon carries them. It is an extra: what needs it is skipped where it is absent."""
+"""Sets of the archives as aeon carries them: an extra for users, always there for tests."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from trials import task
+from trials.finding import TASKS
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SETS = {"osuleaf": ((1, 427), 6, 200, 242), "acsf1": ((1, 1460), 10, 100, 100)}
-absent = importlib.util.find_spec("aeon") is None
-needs_aeon = pytest.mark.skipif(absent, reason="aeon is not installed: pip install 'nas-flexconv[tasks]'")
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data beside the repository")
 
 
-@pytest.mark.skipif(not absent, reason="aeon is installed")
 @pytest.mark.parametrize("name", ["osuleaf", "acsf1", "japanese_vowels"])
-def test_without_the_extra_the_error_says_how_to_get_it(name: str) -> None:
+def test_without_the_extra_the_error_says_how_to_get_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    TASKS[name].cache_clear()  # what was read before needs aeon no more
+    for module in [each for each in sys.modules if each.partition(".")[0] == "aeon"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "aeon", None)  # as Python marks what is not there
     with pytest.raises(ValueError, match=r"needs aeon: pip install 'nas-flexconv\[tasks\]'") as error:
         task.open_task(name)
     assert "\n" not in str(error.value)
 
 
-@needs_aeon
 @pytest.mark.parametrize("name", SETS)
 def test_official_splits(name: str) -> None:
     (channels, length), classes, train, test = SETS[name]
@@ -36,7 +37,6 @@ def test_official_splits(name: str) -> None:
     assert (opened.learning_rows, opened.test_rows, len(task.open_test(name))) == (train, test, test)
 
 
-@needs_aeon
 def test_japanese_vowels_vary_in_length() -> None:
     opened = task.open_task("japanese_vowels")
     assert opened.shape.variable and opened.shape.channels == 12 and opened.shape.classes == 9
@@ -48,13 +48,12 @@ def test_japanese_vowels_vary_in_length() -> None:
     assert (missing[:, 0] == (np.arange(26) >= lengths[:, None])).all()
 
 
-@needs_aeon
 @needs_data
 @pytest.mark.parametrize("name", [*SETS, "japanese_vowels"])
 def test_row_by_row_what_the_parquet_files_hold(name: str) -> None:
     import pyarrow.parquet as pq
 
-    dataset = task.TASKS[name]()
+    dataset = TASKS[name]()
     entry = json.loads((DATA / "MANIFEST.json").read_text())["datasets"][name]
     assert list(dataset.class_names) == entry["class_names"]
     for part, split in ((dataset.train, "train"), (dataset.test, "test")):

@@ -14,15 +14,8 @@ from numpy.typing import NDArray
 from search_spaces import SPACES, build
 from trials import controls, recipe, record, task, training
 from trials.dataset import ArrayPart, Dataset
+from trials.finding import CONTROLS
 
-NAMES = (
-    "order_sequence",
-    "order_sequence_near",
-    "order_image",
-    "pattern_sequence",
-    "pattern_image",
-    "adding",
-)
 TEMPLATES = {
     "order_sequence": controls.EVENTS_1D,
     "order_sequence_near": controls.EVENTS_1D,
@@ -37,7 +30,7 @@ def parts(dataset: Dataset) -> list[ArrayPart]:
     return [part for part in found if isinstance(part, ArrayPart)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CONTROLS)
 def test_sizes_balance_and_disjoint_rows(name: str) -> None:
     found = parts(task.TASKS[name]())
     assert [part.size for part in found] == [2000, 500, 500]
@@ -49,7 +42,7 @@ def test_sizes_balance_and_disjoint_rows(name: str) -> None:
     assert (opened.seen_in_test, opened.seen_in_validation, opened.augmentations) == (0, 0, ())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CONTROLS)
 def test_partners_are_in_one_half_of_validation(name: str) -> None:
     """Else a design without reach that is lucky on one half is unlucky on the other by as much."""
     opened = task.open_task(name)
@@ -58,7 +51,7 @@ def test_partners_are_in_one_half_of_validation(name: str) -> None:
         np.testing.assert_array_equal(half.index[0::2] + 1, half.index[1::2])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CONTROLS)
 def test_the_same_every_time(name: str) -> None:
     draw = inspect.unwrap(task.TASKS[name])  # not the one in memory
     for one, other in zip(parts(draw()), parts(draw())):

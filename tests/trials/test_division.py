@@ -34,9 +34,8 @@ def labelled(groups: list[str], count: int = 1) -> dataset.ArrayPart:
 
 
 def groups_of(chosen: Chosen) -> set[str]:
-    found = chosen.part.groups()
-    assert found is not None
-    return set(found[chosen.rows].tolist())
+    assert chosen.groups is not None
+    return set(chosen.groups[chosen.rows].tolist())
 
 
 @pytest.mark.parametrize("seed", range(5))
