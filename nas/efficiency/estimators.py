@@ -72,12 +72,33 @@ def jackknife_best(select: Floats, report: Floats, ns: Sequence[int]) -> tuple[F
     1981), to be used with Student t on N - 1 degrees of freedom. Infinite where the expectation is.
     """
     count = len(select)
-    weights = np.stack([best_of_weights(count - 1, n) for n in ns])
-    kept = [np.delete(np.arange(count), j) for j in range(count)]
-    without = np.stack([_report_by_rank(select[keep], report[keep]) for keep in kept])
-    left_out = weights @ without.T
+    left_out = _best_without_each(select, report, ns)
     variance = (count - 1) / count * ((left_out - left_out.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
     return expected_best(select, report, ns), _infinite_if_all_may_fail(np.sqrt(variance), report, ns)
+
+
+def _best_without_each(select: Floats, report: Floats, ns: Sequence[int]) -> Floats:
+    """(ns, N) `expected_best` of the N - 1 other designs; failures as 0.
+
+    Designs that tie are a group. Without a design of it, its others share one rank less and later groups
+    move up by one.
+    """
+    count = len(select)
+    errors = np.where(np.isfinite(report), report, 0.0)
+    _, group, size = np.unique(select, return_inverse=True, return_counts=True)
+    sums = np.bincount(group, errors)
+    end = np.cumsum(size)
+    start = end - size
+    weights = np.stack([best_of_weights(count - 1, n) for n in ns])
+    upto = np.concatenate((np.zeros((len(ns), 1)), np.cumsum(weights, axis=1)), axis=1)  # of the first ranks
+    earlier = np.cumsum((upto[:, np.minimum(end, count - 1)] - upto[:, start]) * (sums / size), axis=1)
+    moved = (upto[:, end - 1] - upto[:, np.maximum(start - 1, 0)]) * (sums / size)
+    later = moved.sum(axis=1, keepdims=True) - np.cumsum(moved, axis=1)
+    before = np.concatenate((np.zeros((len(ns), 1)), earlier[:, :-1]), axis=1)
+    others = np.divide(sums[group] - errors, size[group] - 1, out=np.zeros(count), where=size[group] > 1)
+    of_group = (upto[:, end - 1] - upto[:, start])[:, group] * others
+    found: Floats = before[:, group] + of_group + later[:, group]
+    return found
 
 
 def census_deviation(select: Floats, report: Floats, ns: Sequence[int], seed_sd: float) -> Floats:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from nas.efficiency.chance import Noise, match, pooled_variance
+from nas.efficiency.chance import Noise, match, pooled_variance, stabilised
 from nas.efficiency.estimators import (
     Floats,
     Interval,
@@ -57,7 +57,9 @@ def compare_space(
     ended = [record for record in population.first if record.status == "completed"]
     census = size is not None and count >= size
     n = max(1, min(plan.budget, count if census else count // 5))
-    noise = _noise(population, _errors(single_records, "report_error"), "report_error")[0] if census else None
+    noise = None
+    if census:
+        noise, _ = _noise(population.repeats("report_error"), _errors(single_records, "report_error"))
     result = SpaceComparison(
         space=space,
         designs=count,
@@ -222,7 +224,7 @@ def _with_chances(
             "p_design is not given: a training of the single design failed, its mean error is infinite."
         )
         return replace(result, notes=tuple(notes))
-    noise, note = _noise(population, single, "error")
+    noise, note = _noise([stabilised(errors) for errors in population.repeats()], stabilised(single))
     notes += [note] if note else []
     chances = [
         _chance(
@@ -241,12 +243,12 @@ def _with_chances(
     return replace(result, chance=chance, chance_margin=chances[1], notes=tuple(notes))
 
 
-def _noise(population: Population, single: Floats, half: str) -> tuple[Noise, str]:
+def _noise(repeats: Sequence[Floats], single: Floats) -> tuple[Noise, str]:
     """Variance between repeated trainings, or the single design's where repeats leave fewer than 2 degrees.
 
     Unknown (infinite) where the single design has fewer than two errors as well.
     """
-    variance, freedom = pooled_variance(population.repeats(half))
+    variance, freedom = pooled_variance(repeats)
     if freedom >= 2:
         few = f"Repeats leave {freedom} degrees of freedom for the noise of an error: it is poorly known."
         return Noise(variance, freedom), few if freedom < LITTLE_FREEDOM else ""
@@ -278,6 +280,7 @@ def _chance(
         _costs(single_records),
         noise,
         rng,
+        rows=population.rows,
         shift=shift,
         census=census,
     )
