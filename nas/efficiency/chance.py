@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.efficiency.estimators import LEVEL, Floats, Interval, quantiles
+from nas.efficiency.estimators import LEVEL, Floats, Interval, dirichlet, quantiles
 
 DRAWS = 4000
 
@@ -136,7 +136,7 @@ def match(
     target, standard_error = _target(single, rows)
     count = int((np.isfinite(levels) & (levels <= bound(mean, scale, _shifted(target, shift), rows))).sum())
 
-    weights, pseudo = _weights(number, census, rng, draws)
+    weights, pseudo = dirichlet(number, census, rng, draws)
     drawn_noise = noise.variance * noise.freedom / rng.chisquare(noise.freedom, draws)
     targets = _shifted(target + standard_error * rng.standard_t(len(single) - 1, draws), shift)
     middle, spread = (mean, np.full(draws, variance)) if census else _weighted_moments(levels, weights)
@@ -191,15 +191,6 @@ def _shifted(targets: Floats | float, shift: float) -> Floats:
     """Adds `shift`, in units of error, to `stabilised` targets."""
     levels = np.atleast_1d(np.asarray(targets, float)).clip(0, math.pi / 2)
     return stabilised(np.sin(levels) ** 2 + shift)
-
-
-def _weights(number: int, census: bool, rng: np.random.Generator, draws: int) -> tuple[Floats, Floats]:
-    """Weights (draws, N) of the designs and (draws, 2) of the pseudo-designs; together 1."""
-    if census:
-        return np.full((draws, number), 1 / number), np.zeros((draws, 2))
-    weights, pseudo = rng.standard_exponential((draws, number)), rng.standard_gamma(0.5, (draws, 2))
-    total = weights.sum(axis=1, keepdims=True) + pseudo.sum(axis=1, keepdims=True)
-    return weights / total, pseudo / total
 
 
 def _weighted_moments(levels: Floats, weights: Floats) -> tuple[Floats, Floats]:

@@ -6,7 +6,6 @@ replication. A one-sided bound has an infinite (or the least possible) other sid
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
@@ -19,6 +18,7 @@ from nas.efficiency.estimators import (
     Floats,
     Interval,
     Moments,
+    cautious,
     chance_run,
     dkw_halfwidth,
     expected_best,
@@ -87,13 +87,11 @@ def chances(cell: Cell, replications: int, rng: np.random.Generator, *, draws: i
     errors, again = (world.errors(rng, each, validation) for each in (designs, designs[:, :REPEATS]))
     costs, of_single = world.costs(rng, designs), world.costs(rng, single)
     single_errors = world.errors(rng, single, validation)
-    found: Found = {name: [] for name in ("p_design", "designs to match", "even chance", "cost", "factor")}
+    found: Found = {"p_design": [], "cost to match": [], "factor": []}
     for i in range(replications):
         result = matched_once(errors[i], again[i], single_errors[i], world.rows, rng, costs[i], of_single[i], draws)
         found["p_design"].append((*result.chance[1:], p))
-        found["designs to match"].append((*result.designs[1:], 1 / p))
-        found["even chance"].append((*result.even_chance[1:], max(1.0, math.log(2) / -math.log1p(-p))))
-        found["cost"].append((*result.cost[0][1:], world.mean_cost / p))
+        found["cost to match"].append((*result.cost[0][1:], world.mean_cost / p))
         found["factor"].append((*result.factor[0][1:], world.mean_cost / p / world.single_cost(world.single(p))))
     return found
 
@@ -122,11 +120,11 @@ def runs(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     """p_run on the rows of the validation split."""
     world, p = cell.world, cell.p
     splits, validation = _splits(cell, replications, rng)
-    many = np.broadcast_to(world.designs(rng, MANY), (SPLITS, MANY))
+    many = np.broadcast_to(world.designs(rng, MANY // 4), (SPLITS, MANY // 4))
     many_errors = np.sort(world.errors(rng, many, splits), axis=1)
-    many_single = world.errors(rng, np.full((SPLITS, MANY), world.single(p)), splits)
+    many_single = world.errors(rng, np.full((SPLITS, MANY // 4), world.single(p)), splits)
     truths = [
-        (np.searchsorted(e, f, "left").mean() + np.searchsorted(e, f, "right").mean()) / 2 / MANY
+        (np.searchsorted(e, f, "left").mean() + np.searchsorted(e, f, "right").mean()) / 2 / len(e)
         for e, f in zip(many_errors, many_single)
     ]
     errors = world.errors(rng, world.designs(rng, (replications, cell.designs)), validation)
@@ -151,12 +149,15 @@ def best(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     selected, reported = world.two_errors(rng, designs, select[of], report[of])
     single = world.errors(rng, np.full((replications, cell.seeds), world.single(cell.p)), report[of])
     found: Found = {"expected best of n": [], "gain": []}
-    half = float(stats.t.ppf(0.975, cell.designs - 1))
     for i in range(replications):
-        (value,), (deviation,) = jackknife_best(selected[i], reported[i], [n])
+        (value,), (deviation,), (freedom,) = jackknife_best(selected[i], reported[i], [n])
+        half = float(stats.t.ppf(0.975, freedom))
         truth = truths[of[i]]
         found["expected best of n"].append((value - half * deviation, value + half * deviation, truth))
-        gain = welch(moments(single[i]), Moments(float(value), float(deviation), cell.designs - 1))
+        gain = cautious(
+            moments(single[i], resolution=2 / world.rows),
+            Moments(float(value), float(deviation), float(freedom)),
+        )
         found["gain"].append((gain.low, gain.high, float(levels[of[i]]) - truth))
     return found
 
