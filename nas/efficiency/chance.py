@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from nas.efficiency.estimators import LEVEL, Floats, Interval, dirichlet, quantiles
 
 DRAWS = 4000
+FEWEST_WRONG = 0.5
+"""Wrong rows of a training of the single design below which designs near it cannot be told apart."""
 
 
 class Noise(NamedTuple):
@@ -178,6 +180,16 @@ def match(
             _over(costs.mean(axis=0), drawn_cost, share, chances),
             _over(factor, drawn_factor, share, chances),
         )
+
+
+def undecided(errors: Floats, single: Floats, matches: int, rows: int) -> bool:
+    """Whether the single design makes so few errors that shrinking alone decides which designs match it.
+
+    So where its trainings have less than `FEWEST_WRONG` wrong rows on average, and shrinking lifts designs
+    above it that were seen at or below it.
+    """
+    mean = float(single.mean())
+    return mean * rows < FEWEST_WRONG and int((errors <= mean).sum()) > matches
 
 
 def _target(single: Floats, rows: int) -> tuple[float, float]:

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
 
-from nas.efficiency.chance import Noise, match, pooled_variance, stabilised
+from nas.efficiency.chance import Noise, match, pooled_variance, stabilised, undecided
 from nas.efficiency.estimators import (
     Floats,
     Interval,
@@ -21,6 +20,7 @@ from nas.efficiency.estimators import (
     expected_best,
     jackknife_best,
     moments,
+    of_share,
 )
 from nas.efficiency.results import BestOf, Chance, Estimate, Level, Plan, Point, SpaceComparison, Verdict
 from nas.efficiency.selection import Population, population_of
@@ -126,29 +126,28 @@ def _best_of(population: Population, judged: int, noise: Noise | None) -> tuple[
     ns = sorted({round(n) for n in np.geomspace(1, last, CURVE_POINTS)} | {min(solid, last), judged})
     values = expected_best(population.errors("select_error"), population.errors("report_error"), ns)
     with_interval = [n for n in ns if n <= solid]
-    _, deviations, freedom = _best(population, with_interval, noise)
-    half = dict(zip(with_interval, map(float, deviations * stats.t.ppf(0.975, freedom))))
+    known = zip(with_interval, *_best(population, with_interval, noise))
+    intervals = {n: of_share(*map(float, each)) for n, *each in known if math.isfinite(each[0])}
+    unknown = (-math.inf, math.inf)
     return tuple(
         BestOf(
             n=n,
-            error=estimate(
-                Interval(v, v - half[n], v + half[n]) if n in half else Interval(v, math.inf, math.inf)
-            ),
-            solid=n in half,
+            error=estimate(intervals[n] if n in intervals else Interval(float(value), *unknown)),
+            solid=n in with_interval,
         )
-        for n, v in zip(ns, map(float, values))
+        for n, value in zip(ns, values)
     )
 
 
 def _best(
     population: Population, ns: Sequence[int], noise: Noise | None
-) -> tuple[Floats, Floats, Floats | float]:
+) -> tuple[Floats, Floats, Floats]:
     """Expected best of n, standard errors and their freedom: by jackknife, or of a census from `noise`."""
     select, report = population.errors("select_error"), population.errors("report_error")
     if noise is None:
         return jackknife_best(select, report, ns)
     deviations = census_deviation(select, report, ns, math.sqrt(noise.variance))
-    return expected_best(select, report, ns), deviations, float(noise.freedom)
+    return expected_best(select, report, ns), deviations, np.full(len(ns), float(noise.freedom))
 
 
 def _with_verdict(
@@ -163,7 +162,7 @@ def _with_verdict(
     one_device: bool,
 ) -> SpaceComparison:
     """gain = f - E[best of n] on report error, both standard errors combined by `cautious`."""
-    (best,), (deviation,), freedom = _best(population, [n], noise)
+    (best,), (deviation,), (freedom,) = _best(population, [n], noise)
     single_report = _errors(single_records, "report_error")
     finished = single_report[np.isfinite(single_report)]
     gain: Estimate | None = None
@@ -171,7 +170,7 @@ def _with_verdict(
     notes = list(result.notes)
     if math.isfinite(best) and len(finished) > 1:
         row = 1 / population.rows_report
-        of_best = Moments(float(best), float(deviation), float(np.squeeze(freedom)))
+        of_best = Moments(float(best), float(deviation), float(freedom))
         interval = cautious(moments(finished, row), of_best)
         if single.failed:  # an infinite error: the single design may be worse by any amount
             interval = interval._replace(high=math.inf)
@@ -240,11 +239,11 @@ def _with_chances(
         for shift in (0.0, margin)
     ]
     chance, errors = chances[0], population.errors()
-    if single.max() == 0 and chance.matches == 0 and errors.min() == 0:
-        # Noise near an error of 0 is less than elsewhere, but the shrinkage knows one for all.
+    if undecided(errors, single, chance.matches, population.rows):
         notes.append(
-            f"p_design at f is not given: the single design and {int((errors == 0).sum())} of {len(errors)} "
-            "designs make no error, and shrinking what noise adds would put all of these above it."
+            f"p_design at f is not given: the single design makes {single.mean() * population.rows:.1f} errors on "
+            f"{population.rows} rows; of the {int((errors <= single.mean()).sum())} of {len(errors)} designs that make "
+            "no more, shrinking what noise adds would put some above it."
         )
         return replace(result, chance_margin=chances[1], notes=tuple(notes))
     return replace(result, chance=chance, chance_margin=chances[1], notes=tuple(notes))

@@ -151,7 +151,8 @@ class World:
     @property
     def mean_cost(self) -> float:
         """Of a training of a random design."""
-        return math.exp(COST_SD**2 / 2)
+        failing = math.exp(COST_SD**2 * (1 - COST_SLOPE**2) / 2)
+        return (1 - self.failing) * math.exp(COST_SD**2 / 2) + self.failing * failing
 
     def single_cost(self, design: float) -> float:
         """Mean over trainings of this design."""

@@ -81,7 +81,7 @@ def test_a_census_is_judged_whole_from_the_noise_of_seeds() -> None:
     assert [best.n for best in space.best_of if best.solid] == list(range(1, 10))
     last = space.best_of[-1].error
     assert last.value == pytest.approx(0.1)
-    assert last.high is not None and last.high - 0.1 == pytest.approx(2.776 * 0.0015811, rel=1e-3)
+    assert last.high is not None and last.high - 0.1 == pytest.approx(2.776 * 0.0015811, rel=0.02)
     _, sample = compare_one(records, size=20)
     assert "9 designs are more than a fifth of the 20" in sample.notes[0] and sample.band is not None
 
