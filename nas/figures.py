@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nas.efficiency.results import BestOf, Comparison, Level, SpaceComparison, TaskComparison
-from nas.efficiency.sentences import label, number
+from nas.efficiency.level import Level
+from nas.efficiency.results import BestOf, Comparison, SpaceComparison, TaskComparison
+from nas.efficiency.words import label, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

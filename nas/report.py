@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from nas import figures
 from nas.efficiency.results import Comparison, TaskComparison
-from nas.efficiency.sentences import UNCHANGED, label, loses_to_default, plural, verdict_text
+from nas.efficiency.sentences import UNCHANGED, loses_to_default, verdict_text
+from nas.efficiency.words import label, plural
 from nas.report_budgets import budget_table
 from nas.report_page import DARK, PAGE
 from nas.report_tables import (

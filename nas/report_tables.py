@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from nas.efficiency.results import (
-    Chance,
-    Comparison,
-    Estimate,
-    Level,
-    Plan,
-    SpaceComparison,
-    TaskComparison,
-    WinnersCurse,
-)
-from nas.efficiency.sentences import (
-    bound,
-    label,
-    number,
-    percent,
-    plural,
-    points,
-    probability,
-    too_wide,
-)
+from nas.efficiency.estimate import Estimate
+from nas.efficiency.level import Level
+from nas.efficiency.observed import WinnersCurse
+from nas.efficiency.plan import Plan
+from nas.efficiency.results import Chance, Comparison, SpaceComparison, TaskComparison
+from nas.efficiency.sentences import too_wide
+from nas.efficiency.words import bound, label, number, percent, plural, points, probability
 from trials.record import Interval
 
 COVERAGE = (

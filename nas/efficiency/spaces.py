@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from nas.efficiency.chance import Noise, match, pooled_variance
+from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import (
     Floats,
     Interval,
@@ -22,7 +23,9 @@ from nas.efficiency.estimators import (
     moments,
     welch,
 )
-from nas.efficiency.results import BestOf, Chance, Estimate, Level, Plan, Point, SpaceComparison, Verdict
+from nas.efficiency.level import Level
+from nas.efficiency.plan import Plan
+from nas.efficiency.results import BestOf, Chance, Point, SpaceComparison, Verdict
 from nas.efficiency.selection import Population, population_of
 from trials.record import TrialRecord
 
@@ -31,12 +34,6 @@ ENOUGH = 100
 LITTLE_FREEDOM = 4
 """Degrees of freedom of repeats below which the noise is poorly known."""
 CURVE_POINTS = 40
-
-
-def estimate(interval: Interval) -> Estimate:
-    """An interval for a result: what is not finite becomes None."""
-    value, low, high = (float(each) if math.isfinite(each) else None for each in interval)
-    return Estimate(value=value, low=low, high=high)
 
 
 def compare_space(

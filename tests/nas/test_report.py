@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from nas.efficiency import Comparison, Plan, compare_records
-from nas.efficiency.sentences import probability
+from nas.efficiency.words import probability
 from nas.figures import COLOURS, all_figures
 from nas.report import ReportContext, render_html, render_markdown, terminal_table
 from nas.report_page import DARK
