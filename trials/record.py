@@ -59,6 +59,8 @@ class Trial:
         recipe: with the learning rate and weight decay of the space put in.
         seed: of weights, shuffling and whatever else is random.
         selected_from: for finalists, the id of the trial whose design this is, if one was searched.
+        weight: of a population's trial, the probability of its design under the uniform law over designs,
+            over that under the population's law (`Space.weight`).
     """
 
     study: Study
@@ -69,6 +71,7 @@ class Trial:
     recipe: Recipe
     seed: int
     selected_from: str | None = None
+    weight: float = 1.0
 
     @property
     def id(self) -> str:
