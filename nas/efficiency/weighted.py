@@ -62,8 +62,7 @@ def weighted_chance(
 
     As `chance.match`, with the weighted mean and variance in the shrinkage. With the drawn share P of the
     weight that matches, p is drawn from ``Beta(n P + 1/2, n (1 - P) + 1/2)``, n the effective size of the
-    weights for that share, ``P (1 - P) (sum w)^2 / sum w^2 (match - P)^2`` (linearised variance of a ratio,
-    Kish 1965), at most N, and Kish's ``(sum w)^2 / sum w^2`` where nothing or everything matches.
+    weights (Kish 1965).
 
     Args:
         errors: (N,), infinite for a failed training.
@@ -89,10 +88,7 @@ def weighted_chance(
     chances = matched @ share
     size = effective_size(weights)
     if not census:
-        spread = (matched - chances[:, None]) ** 2 @ share**2
-        own = np.divide(chances * (1 - chances), spread, out=np.full(draws, size), where=spread > 1e-15)
-        own = np.minimum(own, len(errors))
-        chances = rng.beta(own * chances + 0.5, own * np.maximum(1 - chances, 0.0) + 0.5)
+        chances = rng.beta(size * chances + 0.5, size * np.maximum(1 - chances, 0.0) + 0.5)
     if value == 0:
         most = 1 / len(errors) if census else 1 - (1 - LEVEL) ** (1 / size)
         return Interval(0.0, 0.0, min(1.0, max(most, float(np.quantile(chances, LEVEL)))))
