@@ -59,8 +59,9 @@ class Trial:
         recipe: with the learning rate and weight decay of the space put in.
         seed: of weights, shuffling and whatever else is random.
         selected_from: for finalists, the id of the trial whose design this is, if one was searched.
-        weight: of a population's trial, the probability of its design under the uniform law over designs,
-            over that under the population's law (`Space.weight`).
+        weight: of a population's trial, the probability of its design under the uniform law over designs over
+            that under the population's law (`Space.weight`, so without the run's limits: under limits it is
+            right up to a factor). 1 of all other trials, and of those written under schema 2.
     """
 
     study: Study
