@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from nas.efficiency import Comparison, Plan, SpaceComparison, compare_records
 from nas.efficiency.sentences import rejected, untuned
 from nas.figures import all_figures
+from nas.inputs import compare_command, inputs_hash
 from nas.limits import DRAWS
-from nas.report import ReportContext, render_html, render_markdown
+from nas.report import ReportContext, render_markdown
+from nas.report_csv import csv_text
+from nas.report_html import render_html
 from nas.run_directory import RunDirectory, RunTask, open_run
 from trials.finding import CONTROLS, EMBEDDED
 from trials.plain import dumps, to_plain
@@ -19,6 +22,10 @@ from trials.record import TrialRecord
 
 DEVELOPMENT = (*EMBEDDED, *CONTROLS)
 """Tasks on which rules and learning rates are chosen, and those built to show what they show: no evidence."""
+
+
+REPORT_SCHEMA = 1
+"""Of report.json (docs/report.md)."""
 
 
 def compare(*run_dirs: Path | str) -> Comparison:
@@ -39,7 +46,10 @@ def compare(*run_dirs: Path | str) -> Comparison:
 
 
 def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple[Path, ...]]:
-    """The comparison, and the files that show it: report.html, .md, .json and figures/*.svg."""
+    """The comparison, and the files that show it: report.html, .md, .json, figures/*.svg and figures/*.csv.
+
+    The run may still be going: it is read as it is at this moment, and its own files are left alone.
+    """
     first = directories[0]
     records: dict[str, TrialRecord] = {}
     unreadable: list[str] = []
@@ -52,17 +62,29 @@ def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple
                     f"{directory.path}; compare them apart, or rename that trial"
                 )
         unreadable += broken
-    comparison = compare_records(list(records.values()), plan_of(first), _sizes(first))
-    comparison = _noted(comparison, first)
-    context = _context(first, list(records.values()), unreadable)
+    plan, sizes, found = plan_of(first), _sizes(first), list(records.values())
+    comparison = _noted(compare_records(found, plan, sizes), first)
+    context = replace(
+        _context(first, found, unreadable),
+        inputs=inputs_hash(found, plan, sizes),
+        command=compare_command([directory.path for directory in directories]),
+    )
     figures = all_figures(comparison)
-    for name, svg in figures.items():
-        first.put(f"figures/{name}.svg", svg)
-    first.put("report.md", render_markdown(comparison, context))
-    first.put("report.html", render_html(comparison, context))
-    first.put("report.json", dumps(comparison))
-    files = [first.path / f"report.{kind}" for kind in ("html", "md", "json")]
-    return comparison, (*files, *(first.path / "figures" / f"{name}.svg" for name in figures))
+    files = {
+        "report.html": render_html(comparison, context, figures),
+        "report.md": render_markdown(comparison, context),
+        "report.json": dumps({"schema": REPORT_SCHEMA, "run": context} | _fields(comparison)),
+    }
+    for name, figure in figures.items():
+        files[f"figures/{name}.svg"] = figure.svg
+        files[f"figures/{name}.csv"] = csv_text(figure.head, figure.rows)
+    for name, text in files.items():
+        first.put(name, text)
+    return comparison, tuple(first.path / name for name in files)
+
+
+def _fields(comparison: Comparison) -> dict[str, object]:
+    return {field.name: getattr(comparison, field.name) for field in fields(comparison)}
 
 
 def plan_of(directory: RunDirectory) -> Plan:
@@ -127,6 +149,8 @@ def _data_notes(task: RunTask) -> tuple[str, ...]:
 
 def _context(directory: RunDirectory, records: Sequence[TrialRecord], unreadable: list[str]) -> ReportContext:
     info, config = directory.info(), directory.config()
+    planned = directory.planned()
+    ended = sum(r.trial.number < planned.get(r.trial.study.name, 0) for r in records) if planned else None
     software = sorted({each for record in records for each in record.software.split(", ") if each})
     return ReportContext(
         run=config.name,
@@ -137,4 +161,6 @@ def _context(directory: RunDirectory, records: Sequence[TrialRecord], unreadable
         seed=config.seed,
         config=to_plain(config),
         unreadable=tuple(unreadable),
+        planned=sum(planned.values()) if planned else None,
+        ended=ended,
     )

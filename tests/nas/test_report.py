@@ -14,7 +14,8 @@ from nas.drawing import COLOURS
 from nas.efficiency import Comparison, Plan, compare_records
 from nas.efficiency.sentences import probability
 from nas.figures import all_figures
-from nas.report import ReportContext, render_html, render_markdown, terminal_table
+from nas.report import ReportContext, render_markdown, terminal_table
+from nas.report_html import render_html
 from nas.report_page import DARK
 from nas.report_tables import efficiency_table
 from nas.report_tables import test_table as table_of_tests
