@@ -83,7 +83,7 @@ def best_of_figure(task: TaskComparison) -> Figure:
         colour, line = searched(i)
         known = [best for best in space.best_of if best.error.value is not None]
         solid = [best for best in known if best.solid]
-        name = f"best of n {population(space)}"
+        name = population(space)
         banded = len(task.spaces) <= BANDED
         if solid:
             series.append(

@@ -130,7 +130,7 @@ def unfinished(context: ReportContext) -> str:
     if context.planned is None or context.ended is None or context.ended >= context.planned:
         return ""
     return (
-        f"Unfinished run: {context.ended} of {context.planned} planned trials have ended. Everything below is "
+        f"Unfinished run: {context.ended} of {context.planned} planned trials have ended. All below is "
         "of those, and may change."
     )
 
@@ -215,11 +215,12 @@ def _md_table(table: Table) -> str:
 
 
 def _md(text: str) -> str:
-    """Text that Markdown shows as it is: no tags, cells, code, links, mentions or formulas from names."""
+    """Text that Markdown shows as it is: no tags, cells, code, links, mentions or lists from names."""
     text = escape(" ".join(text.split()), quote=False)
-    text = re.sub(r"[|`*\\~$]|\](?=[(\[:])|(?<!\w)[@_#]|_(?!\w)|^[-+=>]|(?<=:)//|(?<=^www)\.", _entity, text)
-    return re.sub(r"^\d+(?=[.)])", lambda found: f"{found[0]}\u2060", text)
+    return _SPECIAL.sub(lambda found: "".join(f"&#{ord(each)};" for each in found[0]), text)
 
 
-def _entity(found: re.Match[str]) -> str:
-    return "".join(f"&#{ord(character)};" for character in found[0])
+_SPECIAL = re.compile(
+    r"[|`*\\~$]|\](?=[(\[:])|(?<!\w)[@_]|(?<!&)(?<!\w)#|_(?!\w)|(?<=:)//|(?<=www)\."
+    r"|^[-+](?=[\s-]|$)|^=|^\d+[.)](?=\s|$)"
+)

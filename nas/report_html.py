@@ -39,7 +39,7 @@ def render_html(
         _list(caveats(comparison)),
         "<h2>How it was made</h2>",
     ]
-    body += [_table(made, name, words=True) for name, made in made_tables(comparison, context).items()]
+    body += [table_html(made, name, words=True) for name, made in made_tables(comparison, context).items()]
     return Template(PAGE).substitute(
         title=escape(title(context)),
         meta=escape(meta(comparison, context)),
@@ -65,7 +65,7 @@ def _section(position: int, task: TaskComparison, figures: Mapping[str, Figure])
     parts = [f'<section id="task-{position}"><h2>{escape(task.task)}</h2><p>{_badges(task)}</p>']
     parts += [f"<p>{escape(sentence)}</p>" for sentence in task.sentences]
     shown = [
-        _table(table, file_name(task, position, name), lead=name == "spaces" and task.single is not None)
+        table_html(table, file_name(task, position, name), lead=name == "spaces" and task.single is not None)
         for name, table in tables(task).items()
     ]
     ours = file_name(task, position, "")
@@ -101,7 +101,7 @@ def _list(lines: Sequence[str], css: str = "") -> str:
     return f'<ul class="{css}">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
 
 
-def _table(table: Table, name: str, words: bool = False, lead: bool = False) -> str:
+def table_html(table: Table, name: str, words: bool = False, lead: bool = False) -> str:
     """A table in a box of its own that scrolls; `lead`: its first row stands out wherever sorted to."""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
     rows = []

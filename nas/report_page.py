@@ -24,7 +24,7 @@ PAGE = """<!doctype html>
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 78rem; padding: 2.5rem 1.5rem 4rem; background: var(--paper);
   color: var(--ink); overflow-wrap: anywhere;
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
+  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
 h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 .3rem; }
 h2 { font-size: 1.35rem; margin: 3rem 0 .7rem; padding-top: .9rem; border-top: 1px solid var(--line); }
 h3 { font-size: 1.02rem; margin: 1.8rem 0 .5rem; }
@@ -39,8 +39,8 @@ a { color: inherit; }
 .verdict { padding: .9rem 1.1rem; }
 .verdict p { max-width: 66rem; margin: .35rem 0 0; }
 .verdict a { font-weight: 650; text-decoration: none; margin-right: .5rem; }
-.badge { display: inline-block; border-radius: 1rem; padding: .05rem .7rem; font-size: .85rem;
-  font-weight: 650; margin-right: .35rem; border: 1px solid currentColor; }
+.badge { display: inline-block; border-radius: .8rem; padding: .05rem .7rem; font-size: .85rem;
+  font-weight: 650; margin: .1rem .35rem .1rem 0; border: 1px solid currentColor; }
 .yes { color: var(--yes); background: var(--yes-paper); }
 .no { color: var(--no); background: var(--no-paper); }
 .open { color: var(--open); background: var(--open-paper); }
@@ -50,7 +50,8 @@ table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabu
 th, td { padding: .42rem .65rem; text-align: right; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 td { white-space: nowrap; }
-.below { display: block; font-size: .82rem; color: var(--faint); }
+th, td { overflow-wrap: break-word; }
+.below { display: block; font-size: .93em; color: var(--faint); }
 th { font-weight: 600; color: var(--faint); vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 table.words td, table.words th { text-align: left; white-space: normal; }
@@ -77,11 +78,11 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); font-size: .88rem;
 code { font: .9em ui-monospace, "Cascadia Mono", Menlo, monospace; }
 @media (max-width: 34rem) { body { padding: 1.2rem .9rem 2rem; } h1 { font-size: 1.4rem; }
   figure { padding: .6rem .5rem; } }
-@media print { :root { color-scheme: light; } @page { margin: 14mm; }
-  body { max-width: none; padding: 0; font-size: 10pt; } .csv, th button::after { display: none; }
+@media print { :root { color-scheme: light; font-size: 9.5pt; } @page { margin: 14mm; }
+  body { max-width: none; padding: 0; } .csv, th button::after { display: none; }
   figure, .verdict, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .figures { grid-template-columns: 1fr 1fr; gap: .6rem; } figure { padding: .4rem; }
-  .scroll { overflow: visible; } table { font-size: 7pt; width: 100%; } td { white-space: normal; }
+  .scroll { overflow: visible; } table { font-size: 6.8pt; width: 100%; } td { white-space: normal; }
   th, td { padding: .2rem .25rem; overflow-wrap: normal; }
   .badge, .verdict, figure { print-color-adjust: exact; } }
 </style>
