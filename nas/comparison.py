@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from nas.efficiency import Comparison, Plan, SpaceComparison, compare_records
 from nas.efficiency.sentences import rejected, untuned
 from nas.figures import all_figures
 from nas.inputs import compare_command, inputs_hash
 from nas.limits import DRAWS
-from nas.report import ReportContext, render_markdown
+from nas.report import ReportContext, render_markdown, unfinished
 from nas.report_csv import csv_text
 from nas.report_html import render_html
 from nas.run_directory import RunDirectory, RunTask, open_run
@@ -41,12 +42,19 @@ def compare(*run_dirs: Path | str) -> Comparison:
     directories = [open_run(path) for path in run_dirs]
     if not directories:
         raise ValueError("compare needs at least one run directory")
-    comparison, _ = write_report(directories)
-    return comparison
+    return write_report(directories).comparison
 
 
-def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple[Path, ...]]:
-    """The comparison, and the files that show it: report.html, .md, .json, figures/*.svg and figures/*.csv.
+class Written(NamedTuple):
+    """The comparison, the files that show it, and how far an unfinished run is ("" if it is finished)."""
+
+    comparison: Comparison
+    files: tuple[Path, ...]
+    unfinished: str
+
+
+def write_report(directories: Sequence[RunDirectory]) -> Written:
+    """Write report.html, .md, .json, figures/*.svg and figures/*.csv into the first directory.
 
     The run may still be going: it is read as it is at this moment, and its own files are left alone.
     """
@@ -80,7 +88,7 @@ def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple
         files[f"figures/{name}.csv"] = csv_text(figure.head, figure.rows)
     for name, text in files.items():
         first.put(name, text)
-    return comparison, tuple(first.path / name for name in files)
+    return Written(comparison, tuple(first.path / name for name in files), unfinished(context))
 
 
 def _fields(comparison: Comparison) -> dict[str, object]:
@@ -157,7 +165,7 @@ def _context(directory: RunDirectory, records: Sequence[TrialRecord], unreadable
         directory=directory.path.resolve().name,
         created=datetime.fromtimestamp(info.created, tz=UTC).isoformat(timespec="seconds") if info else "",
         version=info.version if info else "",
-        software=dict(each.split(" ", 1) for each in software),
+        software={name: number for name, _, number in (each.partition(" ") for each in software)},
         seed=config.seed,
         config=to_plain(config),
         unreadable=tuple(unreadable),

@@ -130,7 +130,7 @@ def unfinished(context: ReportContext) -> str:
     if context.planned is None or context.ended is None or context.ended >= context.planned:
         return ""
     return (
-        f"Unfinished run: {context.ended} of {context.planned} planned trials have ended. All below is "
+        f"Unfinished run: {context.ended} of {context.planned} planned trials have ended. The report is "
         "of those, and may change."
     )
 
