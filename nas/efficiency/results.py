@@ -1,4 +1,4 @@
-"""What a comparison says: the plan that was fixed before it and the frozen results, JSON-able, no NaN.
+"""What a comparison says: frozen results, JSON-able, no NaN.
 
 Errors are shares in [0, 1], costs device-seconds or multiply-adds. None means "cannot be given"; as a bound
 of an interval it means that there is none on that side.
@@ -10,45 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.efficiency.budgets import Budgets
+from nas.efficiency.plan import Plan as Plan
 from trials.record import TestMetrics
 
 Verdict = Literal["no search needed", "search", "cannot say"]
 DefaultVerdict = Literal["better than the default", "worse", "cannot say"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What is compared and by which rule, written down before the first trial.
-
-    Attributes:
-        single: the space of the single design.
-        searched: the discrete spaces that are searched; the first is the primary contrast.
-        defaults: single-design spaces of what a practitioner does without search.
-        margin_points, margin_share: the margin is max(`margin_points` / 100, `margin_share` x f).
-        budget: designs whose expected best is compared, capped at a fifth of the population (a census is
-            not capped). "no search needed" is concluded at the whole budget only.
-        development: tasks on which rules were tuned; shown, not judged.
-        seed: of bootstraps and draws.
-    """
-
-    single: str
-    searched: tuple[str, ...]
-    defaults: tuple[str, ...] = ()
-    margin_points: float = 1.0
-    margin_share: float = 0.1
-    budget: int = 40
-    development: tuple[str, ...] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        names = (self.single, *self.searched, *self.defaults)
-        if len(set(names)) < len(names):
-            raise ValueError(f"a space has one role in a plan, got {', '.join(names)}; name each once")
-        if self.budget < 1 or self.margin_points < 0 or self.margin_share < 0:
-            raise ValueError(
-                "budget must be at least 1 and the margins not negative, got "
-                f"{self.budget}, {self.margin_points}, {self.margin_share}"
-            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
