@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from nas.efficiency.chance import Noise, match, pooled_variance
+from nas.efficiency.chance import Noise, match, pooled_variance, stabilised
 from nas.efficiency.equal_cost import equal_cost_of
 from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import (
@@ -58,7 +58,9 @@ def compare_space(
     ended = [record for record in population.first if record.status == "completed"]
     census = size is not None and count >= size
     n = max(1, min(plan.budget, count if census else count // 5))
-    noise = _noise(population, _errors(single_records, "report_error"), "report_error")[0] if census else None
+    noise = None
+    if census:
+        noise, _ = _noise(population.repeats("report_error"), _errors(single_records, "report_error"))
     result = SpaceComparison(
         space=space,
         designs=count,
@@ -93,11 +95,12 @@ def compare_space(
             result, population, single_records, single, plan.budget, n, noise, margin, one_device
         )
         result = _with_chances(result, population, single_records, margin, one_device, rng)
-    errors_single = _errors(single_records, "error")
-    known = _noise(population, errors_single, "error")[0] if result.chance_run else None
+    single_errors = _errors(single_records, "error")
+    known = _of_stabilised(population, single_errors)[0] if result.chance else None
+    whole = result.chance.chance if result.chance else None
     return replace(
         result,
-        laws=laws_of(population, errors_single, single, known, rng, census=census),
+        laws=laws_of(population, single_errors, single, known, whole, rng, census=census),
         equal_cost=equal_cost_of(population, single_records, noise, one_device=one_device),
         importance=importance_of(population, rng),
     )
@@ -235,7 +238,7 @@ def _with_chances(
             "p_design is not given: a training of the single design failed, its mean error is infinite."
         )
         return replace(result, notes=tuple(notes))
-    noise, note = _noise(population, single, "error")
+    noise, note = _of_stabilised(population, single)
     notes += [note] if note else []
     chances = [
         _chance(
@@ -254,12 +257,16 @@ def _with_chances(
     return replace(result, chance=chance, chance_margin=chances[1], notes=tuple(notes))
 
 
-def _noise(population: Population, single: Floats, half: str) -> tuple[Noise, str]:
+def _of_stabilised(population: Population, single: Floats) -> tuple[Noise, str]:
+    return _noise([stabilised(errors) for errors in population.repeats()], stabilised(single))
+
+
+def _noise(repeats: Sequence[Floats], single: Floats) -> tuple[Noise, str]:
     """Variance between repeated trainings, or the single design's where repeats leave fewer than 2 degrees.
 
     Unknown (infinite) where the single design has fewer than two errors as well.
     """
-    variance, freedom = pooled_variance(population.repeats(half))
+    variance, freedom = pooled_variance(repeats)
     if freedom >= 2:
         few = f"Repeats leave {freedom} degrees of freedom for the noise of an error: it is poorly known."
         return Noise(variance, freedom), few if freedom < LITTLE_FREEDOM else ""
@@ -291,6 +298,7 @@ def _chance(
         _costs(single_records),
         noise,
         rng,
+        rows=population.rows,
         shift=shift,
         census=census,
     )
