@@ -26,8 +26,8 @@ def resolving(of_single: Moments, of_best: Moments, margin: float, *, designs: i
     """The smallest multiple r of designs and seeds whose interval would exclude the margin.
 
     Point values stay, standard errors fall with ``sqrt(r)``, degrees of freedom as those of r times the
-    numbers; the interval is `cautious`. The value seen is an estimate: if it is the truth, half of new runs of that size
-    resolve it.
+    numbers; the interval is `cautious`. The value seen is an estimate: if it is the truth, half of new runs
+    of that size resolve it.
 
     Args:
         of_single: mean over seeds, with seeds - 1 degrees of freedom.

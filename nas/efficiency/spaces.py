@@ -16,13 +16,13 @@ from nas.efficiency.estimators import (
     Floats,
     Interval,
     Moments,
+    cautious,
     census_deviation,
     chance_run,
     dkw_halfwidth,
     expected_best,
     jackknife_best,
     moments,
-    welch,
 )
 from nas.efficiency.importance import importance_of
 from nas.efficiency.law import laws_of
@@ -149,13 +149,15 @@ def _best_of(population: Population, judged: int, noise: Noise | None) -> tuple[
     )
 
 
-def _best(population: Population, ns: Sequence[int], noise: Noise | None) -> tuple[Floats, Floats, int]:
+def _best(
+    population: Population, ns: Sequence[int], noise: Noise | None
+) -> tuple[Floats, Floats, Floats | float]:
     """Expected best of n, standard errors and their freedom: by jackknife, or of a census from `noise`."""
     select, report = population.errors("select_error"), population.errors("report_error")
     if noise is None:
-        return *jackknife_best(select, report, ns), len(select) - 1
+        return jackknife_best(select, report, ns)
     deviations = census_deviation(select, report, ns, math.sqrt(noise.variance))
-    return expected_best(select, report, ns), deviations, noise.freedom
+    return expected_best(select, report, ns), deviations, float(noise.freedom)
 
 
 def _with_verdict(
@@ -169,7 +171,7 @@ def _with_verdict(
     margin: float,
     one_device: bool,
 ) -> SpaceComparison:
-    """gain = f - E[best of n] on report error, both standard errors combined by Welch and Satterthwaite."""
+    """gain = f - E[best of n] on report error, both standard errors combined by `cautious`."""
     (best,), (deviation,), freedom = _best(population, [n], noise)
     single_report = _errors(single_records, "report_error")
     finished = single_report[np.isfinite(single_report)]
@@ -178,17 +180,23 @@ def _with_verdict(
     would: Resolving | None = None
     notes = list(result.notes)
     if math.isfinite(best) and len(finished) > 1:
-        of_single, of_best = moments(finished), Moments(float(best), float(deviation), float(freedom))
-        interval = welch(of_single, of_best)
+        row = 1 / population.rows_report
+        of_single = moments(finished, row)
+        of_best = Moments(float(best), float(deviation), float(np.squeeze(freedom)))
+        interval = cautious(of_single, of_best)
         if single.failed:  # an infinite error: the single design may be worse by any amount
             interval = interval._replace(high=math.inf)
         gain, claim = estimate(interval), _verdict(interval, margin)
         if not (result.census or single.failed):
             least = max(ENOUGH, 5 * budget if interval.value < margin else 0)
             would = resolving(of_single, of_best, margin, designs=result.designs, least=least)
-        for what, each in (("the single design", of_single), (f"the best of {n}", of_best)):
-            if each.standard_error < 1e-12:  # 0 up to rounding
-                notes.append(f"The standard error of {what} is exactly 0: the interval is too narrow.")
+        if finished.std(ddof=1) < row / 2:
+            notes.append(
+                f"The {len(finished)} errors of the single design agree to less than half a row of the "
+                f"{population.rows_report} report rows: half a row stands in for their spread."
+            )
+        if deviation < 1e-12:  # 0 up to rounding
+            notes.append(f"The standard error of the best of {n} is exactly 0: the interval is too narrow.")
     elif math.isfinite(best):
         gain = Estimate(value=float(finished[0] - best), low=None, high=None) if len(finished) else None
     reasons = [f"descriptive: N = {result.designs} is below {ENOUGH}"] if result.descriptive else []

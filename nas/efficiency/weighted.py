@@ -49,7 +49,7 @@ def weighted_chance(
         single: errors of the single design over at least two seeds, all finite.
         noise: of `stabilised` errors.
         rows: that an error is the share of.
-        census: every design the statement is about is in `errors`: shares and moments are exact but for noise.
+        census: every design the statement is about is in `errors`: only the noise is drawn.
 
     Returns:
         With no match the value is 0 and the bound one-sided at 95 %.
@@ -82,7 +82,7 @@ def weighted_chance(
 
 
 def _moments(levels: Floats, weights: Floats, size: float) -> tuple[Floats, Floats]:
-    """Mean and variance of the finite levels for each row of weights; its divisor is that of `size` designs."""
+    """Mean and variance of the finite levels for each row of weights; its divisor is for `size` designs."""
     finished = np.isfinite(levels)
     if not finished.any():
         return np.zeros(len(weights)), np.zeros(len(weights))
