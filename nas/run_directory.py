@@ -1,11 +1,12 @@
 """The run directory: the only truth. Everything else can be rebuilt from it.
 
 config.json                 the plan, before the first trial
+planned.json                how many trials each study has, once that is known
 trials/<id>/design.json     what a trial is to train, before it starts
 trials/<id>/record.json     how it ended
 trials/<id>/checkpoint.pt   while the trial runs
 trials/<id>/weights.safetensors, predictions.parquet   finalists
-report.md, .html, .json     written from the records
+report.md, .html, .json, figures/   written from the records
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 from nas.config import SearchConfig, first_difference
 from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
-from trials.record import SCHEMA, Trial, TrialRecord
+from trials.record import READABLE, Trial, TrialRecord, current
 from trials.reference import Task
 
 
@@ -198,6 +200,19 @@ class RunDirectory:
             Path(temporary).unlink(missing_ok=True)
             raise
 
+    def put_planned(self, trials: Mapping[str, int]) -> None:
+        """Write down how many trials each study has, by its name."""
+        self.put("planned.json", json.dumps(trials, indent=1) + "\n")
+
+    def planned(self) -> dict[str, int]:
+        """Trials of each study, by its name; empty if the run never got so far, or cannot say."""
+        try:
+            found = self._load(self.path / "planned.json")
+        except ValueError:
+            return {}
+        sound = isinstance(found, dict) and all(type(count) is int for count in found.values())
+        return cast(dict[str, int], found) if sound else {}
+
     def put_trial(self, trial: Trial) -> None:
         """Write down what is about to be trained."""
         self.put(f"trials/{trial.id}/design.json", dumps(trial))
@@ -223,11 +238,13 @@ class RunDirectory:
         for path in self._glob("record.json"):
             try:
                 data = self._load(path)
-                if isinstance(data, dict) and data.get("schema") != SCHEMA:
-                    schema, commit = data.get("schema"), data.get("commit")
-                    raise ValueError(
-                        f"{path} has schema {schema}, this version reads {SCHEMA}; {self._way_out(commit)}"
-                    )
+                if isinstance(data, dict):
+                    if (schema := data.get("schema")) not in READABLE:
+                        raise ValueError(
+                            f"{path} has schema {schema}, this version reads "
+                            f"{' and '.join(map(str, READABLE))}; {self._way_out(data.get('commit'))}"
+                        )
+                    data = current(data)
                 records.append(from_plain(TrialRecord, data, str(path)))
             except ValueError as error:
                 unreadable.append(str(error))

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.efficiency.estimators import LEVEL, Floats, Interval, dirichlet, quantiles
 
@@ -135,7 +134,7 @@ def match(
     mean = float(finished.mean()) if len(finished) else 0.0
     variance = float(finished.var(ddof=1)) if len(finished) > 1 else 0.0
     scale = shrinkage(noise.variance, variance)
-    target, standard_error = _target(single, rows)
+    target, standard_error = target_of(single, rows)
     count = int((np.isfinite(levels) & (levels <= bound(mean, scale, _shifted(target, shift), rows))).sum())
 
     weights, pseudo = dirichlet(number, census, rng, draws)
@@ -192,7 +191,7 @@ def undecided(errors: Floats, single: Floats, matches: int, rows: int) -> bool:
     return mean * rows < FEWEST_WRONG and int((errors <= mean).sum()) > matches
 
 
-def _target(single: Floats, rows: int) -> tuple[float, float]:
+def target_of(single: Floats, rows: int) -> tuple[float, float]:
     """Mean `stabilised` error of the single design and its standard error, of half a row per seed at least."""
     levels, mean = stabilised(single), float(single.mean())
     half_a_row = float(np.diff(stabilised(np.array([mean - 0.5 / rows, mean + 0.5 / rows])))[0]) / 2

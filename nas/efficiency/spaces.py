@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from nas.efficiency.chance import Noise, match, pooled_variance, stabilised, undecided
+from nas.efficiency.equal_cost import equal_cost_of
+from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import (
     Floats,
     Interval,
@@ -22,7 +24,12 @@ from nas.efficiency.estimators import (
     moments,
     of_share,
 )
-from nas.efficiency.results import BestOf, Chance, Estimate, Level, Plan, Point, SpaceComparison, Verdict
+from nas.efficiency.importance import importance_of
+from nas.efficiency.law import laws_of
+from nas.efficiency.level import Level
+from nas.efficiency.plan import Plan
+from nas.efficiency.resolving import Resolving, resolving
+from nas.efficiency.results import BestOf, Chance, Point, SpaceComparison, Verdict
 from nas.efficiency.selection import Population, population_of
 from trials.record import TrialRecord
 
@@ -31,12 +38,6 @@ ENOUGH = 100
 LITTLE_FREEDOM = 4
 """Degrees of freedom of repeats below which the noise is poorly known."""
 CURVE_POINTS = 40
-
-
-def estimate(interval: Interval) -> Estimate:
-    """An interval for a result: what is not finite becomes None."""
-    value, low, high = (float(each) if math.isfinite(each) else None for each in interval)
-    return Estimate(value=value, low=low, high=high)
 
 
 def compare_space(
@@ -89,12 +90,20 @@ def compare_space(
         ),
         notes=_sample_notes(count, size),
     )
-    if single is None or margin is None or count < 2 or not ended:
-        return result
-    result = _with_verdict(
-        result, population, single_records, single, plan.budget, n, noise, margin, one_device
+    if single is not None and margin is not None and count > 1 and ended:
+        result = _with_verdict(
+            result, population, single_records, single, plan.budget, n, noise, margin, one_device
+        )
+        result = _with_chances(result, population, single_records, margin, one_device, rng)
+    single_errors = _errors(single_records, "error")
+    known = _of_stabilised(population, single_errors)[0] if result.chance else None
+    whole = result.chance.chance if result.chance else None
+    return replace(
+        result,
+        laws=laws_of(population, single_errors, single, known, whole, rng, census=census),
+        equal_cost=equal_cost_of(population, single_records, noise, one_device=one_device),
+        importance=importance_of(population, rng),
     )
-    return _with_chances(result, population, single_records, margin, one_device, rng)
 
 
 def _mean(values: Iterable[float]) -> float | None:
@@ -167,14 +176,19 @@ def _with_verdict(
     finished = single_report[np.isfinite(single_report)]
     gain: Estimate | None = None
     claim: Verdict = "cannot say"
+    would: Resolving | None = None
     notes = list(result.notes)
     if math.isfinite(best) and len(finished) > 1:
         row = 1 / population.rows_report
+        of_single = moments(finished, row)
         of_best = Moments(float(best), float(deviation), float(freedom))
-        interval = cautious(moments(finished, row), of_best)
+        interval = cautious(of_single, of_best)
         if single.failed:  # an infinite error: the single design may be worse by any amount
             interval = interval._replace(high=math.inf)
         gain, claim = estimate(interval), _verdict(interval, margin)
+        if not (result.census or single.failed):
+            least = max(ENOUGH, 5 * budget if interval.value < margin else 0)
+            would = resolving(of_single, of_best, margin, designs=result.designs, least=least)
         if finished.std(ddof=1) < row / 2:
             notes.append(
                 f"The {len(finished)} errors of the single design agree to less than half a row of the "
@@ -198,6 +212,7 @@ def _with_verdict(
         cost_ratio_seconds=_ratio(n * float(seconds), single.seconds) if one_device else None,
         cost_ratio_multiply_adds=_ratio(n * float(multiply_adds), single.training_multiply_adds),
         notes=tuple(notes),
+        resolving=would if reasons or claim == "cannot say" else None,
     )
 
 
@@ -230,7 +245,7 @@ def _with_chances(
             "p_design is not given: a training of the single design failed, its mean error is infinite."
         )
         return replace(result, notes=tuple(notes))
-    noise, note = _noise([stabilised(errors) for errors in population.repeats()], stabilised(single))
+    noise, note = _of_stabilised(population, single)
     notes += [note] if note else []
     chances = [
         _chance(
@@ -247,6 +262,10 @@ def _with_chances(
         )
         return replace(result, chance_margin=chances[1], notes=tuple(notes))
     return replace(result, chance=chance, chance_margin=chances[1], notes=tuple(notes))
+
+
+def _of_stabilised(population: Population, single: Floats) -> tuple[Noise, str]:
+    return _noise([stabilised(errors) for errors in population.repeats()], stabilised(single))
 
 
 def _noise(repeats: Sequence[Floats], single: Floats) -> tuple[Noise, str]:

@@ -94,12 +94,16 @@ def chances(cell: Cell, replications: int, rng: np.random.Generator, *, draws: i
     single_errors = world.errors(rng, single, validation)
     found: Found = {"p_design": [], "cost to match": [], "factor": []}
     for i in range(replications):
-        result = matched_once(errors[i], again[i], single_errors[i], world.rows, rng, costs[i], of_single[i], draws)
+        result = matched_once(
+            errors[i], again[i], single_errors[i], world.rows, rng, costs[i], of_single[i], draws
+        )
         if undecided(errors[i], single_errors[i], result.matches, world.rows):
             continue
         found["p_design"].append((*result.chance[1:], p))
         found["cost to match"].append((*result.cost[0][1:], world.mean_cost / p))
-        found["factor"].append((*result.factor[0][1:], world.mean_cost / p / world.single_cost(world.single(p))))
+        found["factor"].append(
+            (*result.factor[0][1:], world.mean_cost / p / world.single_cost(world.single(p)))
+        )
     return found
 
 
@@ -158,7 +162,9 @@ def best(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     splits, _ = _splits(cell, replications, rng)
     select, report = halves(rng, splits)
     many = np.broadcast_to(world.designs(rng, MANY), (SPLITS, MANY))
-    truths = [float(expected_best(s, r, [n])[0]) for s, r in zip(*world.two_errors(rng, many, select, report))]
+    truths = [
+        float(expected_best(s, r, [n])[0]) for s, r in zip(*world.two_errors(rng, many, select, report))
+    ]
     levels = world.expected(world.single(cell.p), report)
     of = np.arange(replications) % SPLITS
     designs = world.designs(rng, (replications, cell.designs))
@@ -228,9 +234,7 @@ def finalists(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     shares = (np.arange(200) + 0.5) / 200 * 2 * cell.p
     means = np.mean([world.expected(float(d), validation) for d in world.design(world.level(shares))], axis=0)
     truth = means - world.expected(level, validation)
-    found = [
-        (*welch(moments(a), moments(b))[1:], float(t)) for a, b, t in zip(tested, single, truth)
-    ]
+    found = [(*welch(moments(a), moments(b))[1:], float(t)) for a, b, t in zip(tested, single, truth)]
     return {"difference of finalists": found}
 
 
@@ -254,7 +258,9 @@ def bands(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     """The largest distance of the EDF from the distribution function of errors on the split: (0, band, it)."""
     world = cell.world
     splits, validation = _splits(cell, replications, rng)
-    many = np.sort(world.errors(rng, np.broadcast_to(world.designs(rng, MANY), (SPLITS, MANY)), splits), axis=1)
+    many = np.sort(
+        world.errors(rng, np.broadcast_to(world.designs(rng, MANY), (SPLITS, MANY)), splits), axis=1
+    )
     points = np.arange(world.rows + 1) / world.rows + 1e-9
     truths = [np.searchsorted(each, points) / MANY for each in many]
     errors = np.sort(world.errors(rng, world.designs(rng, (replications, cell.designs)), validation), axis=1)

@@ -83,7 +83,9 @@ def test_leaving_out_agrees_with_enumeration_whatever_ties_and_fails() -> None:
         select, report = rng.integers(0, 5, 9) / 10, rng.random(9)
         select[:2] = report[:2] = math.inf if rng.random() < 0.5 else 0.3
         kept = [np.delete(np.arange(9), j) for j in range(9)]
-        left_out = [expected_best(select[k], np.where(np.isfinite(report), report, 0)[k], [3])[0] for k in kept]
+        left_out = [
+            expected_best(select[k], np.where(np.isfinite(report), report, 0)[k], [3])[0] for k in kept
+        ]
         expected = math.sqrt(8 / 9 * ((left_out - np.mean(left_out)) ** 2).sum())
         assert jackknife_best(select, report, [3])[1][0] == pytest.approx(expected)
 
@@ -196,9 +198,7 @@ QUIET = Noise(0.0, 4)
 
 def match_at_equal_cost(errors: np.ndarray, single: np.ndarray, **settings: bool | int) -> Match:
     costs, single_costs = np.ones((len(errors), 2)), np.ones((len(single), 2))
-    return match(
-        errors, costs, single, single_costs, QUIET, np.random.default_rng(0), rows=10**6, **settings
-    )
+    return match(errors, costs, single, single_costs, QUIET, np.random.default_rng(0), rows=10**6, **settings)
 
 
 def test_stabilised_errors_have_the_same_binomial_noise_at_every_error() -> None:
