@@ -2,9 +2,9 @@
 
     python -m benchmarks.coverage [--replications 1000] [--processes 2] [--cases chances best] [--write]
 
-Run from the root of the repository (`make soak` does). Cases are in tests/nas/coverage_cases.py, what is drawn in
-tests/nas/simulator.py. Prints a table; `--write` puts it between the markers of docs/coverage.md and every cell
-of the grid into docs/coverage.csv. Each cell has its own random numbers, whatever the processes.
+Run from the root of the repository (`make soak` does). Cases are in tests/nas/coverage_cases.py, what is
+drawn in tests/nas/simulator.py. Prints a table; `--write` puts it between the markers of docs/coverage.md and
+every cell of the grid into docs/coverage.csv. Each cell has its own random numbers, whatever the processes.
 """
 
 from __future__ import annotations
@@ -146,8 +146,9 @@ def verdicts(lines: Sequence[Line]) -> str:
     search, enough = max(line.under for line in gains), max(line.over for line in gains)
     both = max(line.under + line.over for line in gains)
     return (
-        f"Verdicts with the truth exactly on the margin, {len(gains)} cells of N >= 100: wrong *search* at most "
-        f"{_percent(search)}, wrong *no search needed* at most {_percent(enough)}, either at most {_percent(both)}."
+        f"Verdicts with the truth exactly on the margin, {len(gains)} cells of N >= 100: wrong *search* at "
+        f"most {_percent(search)}, wrong *no search needed* at most {_percent(enough)}, either at most "
+        f"{_percent(both)}."
     )
 
 

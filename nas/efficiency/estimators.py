@@ -68,9 +68,9 @@ def expected_best(select: Floats, report: Floats, ns: Sequence[int]) -> Floats:
 def jackknife_best(select: Floats, report: Floats, ns: Sequence[int]) -> tuple[Floats, Floats, Floats]:
     """`expected_best`, its jackknife standard error and the degrees of freedom of that, for each n <= N - 1.
 
-    ``se^2 = (N - 1)/N sum_j u_j^2`` with u_j = theta_(-j) - mean theta_(-j), leaving out each design (Efron and
-    Stein 1981). Few designs carry it where n is a large part of N: ``freedom = 2 (sum u^2)^2 / sum u^4``, from
-    1 to N - 1, is that of a chi-square whose relative variance is the one of se^2, taking E[u^2] as small
+    ``se^2 = (N - 1)/N sum_j u_j^2`` with u_j = theta_(-j) - mean theta_(-j), leaving out each design (Efron
+    and Stein 1981). Few designs carry it where n is a large part of N: ``freedom = 2 (sum u^2)^2 / sum u^4``,
+    from 1 to N - 1, is that of a chi-square whose relative variance is the one of se^2, taking E[u^2] as small
     beside its spread (Satterthwaite 1946). For an interval see `of_share`. Standard errors are infinite where
     the expectation is.
     """
@@ -158,7 +158,7 @@ def welch(a: Moments, b: Moments, level: float = LEVEL) -> Interval:
 
 
 def of_share(value: float, standard_error: float, freedom: float) -> Interval:
-    """Interval of an error rate by Student's t on the scale ``arcsin sqrt``, so within [0, 1] and longer upwards.
+    """Interval of an error rate by Student's t on the scale ``arcsin sqrt``: in [0, 1], longer upwards.
 
     By the delta method ``se / (2 sqrt(v (1 - v)))`` is the standard error there.
     """

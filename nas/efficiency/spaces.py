@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nas.efficiency.chance import Noise, match, pooled_variance, stabilised, undecided
+from nas.efficiency.chance import Noise, match, noise_of, pooled_variance, undecided
 from nas.efficiency.equal_cost import equal_cost_of
 from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import (
@@ -58,9 +58,7 @@ def compare_space(
     ended = [record for record in population.first if record.status == "completed"]
     census = size is not None and count >= size
     n = max(1, min(plan.budget, count if census else count // 5))
-    noise = None
-    if census:
-        noise, _ = _noise(population.repeats("report_error"), _errors(single_records, "report_error"))
+    noise = _of_census(population, _errors(single_records, "report_error")) if census else None
     result = SpaceComparison(
         space=space,
         designs=count,
@@ -96,7 +94,8 @@ def compare_space(
         )
         result = _with_chances(result, population, single_records, margin, one_device, rng)
     single_errors = _errors(single_records, "error")
-    known = _of_stabilised(population, single_errors)[0] if result.chance else None
+    repeats, _ = _trained_again(population.repeats(), single_errors)
+    known = noise_of(repeats, population.rows) if result.chance else None
     whole = result.chance.chance if result.chance else None
     return replace(
         result,
@@ -148,9 +147,7 @@ def _best_of(population: Population, judged: int, noise: Noise | None) -> tuple[
     )
 
 
-def _best(
-    population: Population, ns: Sequence[int], noise: Noise | None
-) -> tuple[Floats, Floats, Floats]:
+def _best(population: Population, ns: Sequence[int], noise: Noise | None) -> tuple[Floats, Floats, Floats]:
     """Expected best of n, standard errors and their freedom: by jackknife, or of a census from `noise`."""
     select, report = population.errors("select_error"), population.errors("report_error")
     if noise is None:
@@ -245,7 +242,8 @@ def _with_chances(
             "p_design is not given: a training of the single design failed, its mean error is infinite."
         )
         return replace(result, notes=tuple(notes))
-    noise, note = _of_stabilised(population, single)
+    repeats, note = _trained_again(population.repeats(), single)
+    noise = noise_of(repeats, population.rows)
     notes += [note] if note else []
     chances = [
         _chance(
@@ -256,35 +254,30 @@ def _with_chances(
     chance, errors = chances[0], population.errors()
     if undecided(errors, single, chance.matches, population.rows):
         notes.append(
-            f"p_design at f is not given: the single design makes {single.mean() * population.rows:.1f} errors on "
-            f"{population.rows} rows; of the {int((errors <= single.mean()).sum())} of {len(errors)} designs that make "
-            "no more, shrinking what noise adds would put some above it."
+            f"p_design at f is not given: the single design makes {single.mean() * population.rows:.1f} "
+            f"errors on {population.rows} rows; of the {int((errors <= single.mean()).sum())} of "
+            f"{len(errors)} designs that make no more, shrinking what noise adds would put some above it."
         )
         return replace(result, chance_margin=chances[1], notes=tuple(notes))
     return replace(result, chance=chance, chance_margin=chances[1], notes=tuple(notes))
 
 
-def _of_stabilised(population: Population, single: Floats) -> tuple[Noise, str]:
-    return _noise([stabilised(errors) for errors in population.repeats()], stabilised(single))
-
-
-def _noise(repeats: Sequence[Floats], single: Floats) -> tuple[Noise, str]:
-    """Variance between repeated trainings, or the single design's where repeats leave fewer than 2 degrees.
-
-    Unknown (infinite) where the single design has fewer than two errors as well.
-    """
-    variance, freedom = pooled_variance(repeats)
+def _trained_again(repeats: Sequence[Floats], single: Floats) -> tuple[Sequence[Floats], str]:
+    """Errors of designs trained several times; of the single design where they leave fewer than 2 degrees."""
+    _, freedom = pooled_variance(repeats)
     if freedom >= 2:
         few = f"Repeats leave {freedom} degrees of freedom for the noise of an error: it is poorly known."
-        return Noise(variance, freedom), few if freedom < LITTLE_FREEDOM else ""
-    finished = single[np.isfinite(single)]
-    if len(finished) < 2:
-        return Noise(math.inf, 1), ""
-    return (
-        Noise(float(finished.var(ddof=1)), len(finished) - 1),
+        return repeats, few if freedom < LITTLE_FREEDOM else ""
+    return [single], (
         "Designs were not repeated often enough to measure the noise of an error: that of the single design "
-        f"({len(finished)} seeds) stands in.",
+        f"({int(np.isfinite(single).sum())} seeds) stands in."
     )
+
+
+def _of_census(population: Population, single: Floats) -> Noise:
+    """Noise of a report error; infinite where the single design has fewer than two errors as well."""
+    variance, freedom = pooled_variance(_trained_again(population.repeats("report_error"), single)[0])
+    return Noise(variance, freedom) if freedom else Noise(math.inf, 1)
 
 
 def _chance(

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 from scipy import stats
 
-from nas.efficiency.chance import Match, Noise, match, pooled_variance, stabilised, undecided
+from nas.efficiency.chance import Match, Noise, match, noise_of, pooled_variance, undecided
 from nas.efficiency.estimators import (
     Floats,
     Interval,
@@ -74,6 +74,10 @@ def cells(
     return tuple(Cell(*each) for each in product(worlds, designs, seeds, ps))
 
 
+OTHER_SEEDS = tuple(
+    World(shape, rows, 0.7, "error") for shape in ("normal", "skewed") for rows in (100, 1000)
+)
+"""Seeds that move errors, not log-odds."""
 FAILING = tuple(replace(world, failing=0.1) for world in WORLDS if world.rows == 1000)
 
 
@@ -119,8 +123,7 @@ def matched_once(
     census: bool = False,
 ) -> Match:
     """`match` of designs of which the first were trained again."""
-    repeats = [np.array(both) for both in zip(stabilised(errors), stabilised(again))]
-    noise = Noise(*pooled_variance(repeats))
+    noise = noise_of([np.array(both) for both in zip(errors, again)], rows)
     of_designs = np.ones(len(errors)) if costs is None else costs
     of_single = np.ones(len(single)) if single_costs is None else single_costs
     return match(
@@ -224,7 +227,7 @@ def differences(cell: Cell, replications: int, rng: np.random.Generator) -> Foun
 
 
 def finalists(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
-    """Means of three finalists of each of `seeds` searches, whose designs differ, against the single design."""
+    """Three finalists of each of `seeds` searches, whose designs differ, against the single design."""
     world = cell.world
     _, validation = _splits(cell, replications, rng)
     level = world.single(cell.p)
@@ -255,7 +258,7 @@ def correlations(cell: Cell, replications: int, rng: np.random.Generator) -> Fou
 
 
 def bands(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
-    """The largest distance of the EDF from the distribution function of errors on the split: (0, band, it)."""
+    """The largest distance of the EDF from the distribution of errors on the split: (0, band, it)."""
     world = cell.world
     splits, validation = _splits(cell, replications, rng)
     many = np.sort(
@@ -274,6 +277,7 @@ def bands(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
 CASES = {
     "chances": Case(chances, cells()),
     "runs": Case(runs, cells()),
+    "other seeds": Case(chances, cells(OTHER_SEEDS, designs=(50, 200), seeds=(5, 10))),
     "failures": Case(chances, cells(FAILING, designs=(50, 200), seeds=(5,), ps=(0.1, 0.5))),
     "censuses": Case(censuses, cells(seeds=(5,), ps=(0.1, 0.5))),
     "best": Case(best, cells(ps=(0.1,))),

@@ -82,7 +82,7 @@ def test_a_random_part_of_the_grid_is_covered(name: str) -> None:
 
 
 def test_wrong_verdicts_on_the_margin_are_rare() -> None:
-    """The truth on the margin: f - E[best of n] is below the interval (search) or above it (no search needed)."""
+    """The truth on the margin lies below the interval (*search*) or above it (*no search needed*)."""
     cell, wrong = Cell(World("normal", 1000, 0.3), 200, 5, 0.1), []
     rng = np.random.default_rng(0)
     for low, high, margin in CASES["best"].run(cell, 400, rng)["gain"]:

@@ -26,7 +26,9 @@ def test_errors_have_the_stated_means_spread_noise_and_steps(world: World) -> No
         assert (designs <= single).mean() == pytest.approx(p, abs=0.005)
         assert world.expected(single, splits).mean() == pytest.approx(float(world.level(p)), rel=0.1)
         seeds = world.errors(rng, np.full((40, 2000), single), splits)
-        assert seeds.mean(axis=1) == pytest.approx(world.expected(single, splits), abs=6 * world.noise * 0.12 / 2000**0.5)
+        assert seeds.mean(axis=1) == pytest.approx(
+            world.expected(single, splits), abs=6 * world.noise * 0.12 / 2000**0.5
+        )
 
 
 def test_failing_designs_never_end_and_leave_the_shares_of_all_designs() -> None:
@@ -41,7 +43,9 @@ def test_costs_have_the_stated_means() -> None:
     world, rng = World("skewed", 1000, 0.3, failing=0.1), np.random.default_rng(0)
     assert world.costs(rng, world.designs(rng, 200_000)).mean() == pytest.approx(world.mean_cost, rel=0.01)
     single = world.single(0.1)
-    assert world.costs(rng, np.full(200_000, single)).mean() == pytest.approx(world.single_cost(single), rel=0.01)
+    assert world.costs(rng, np.full(200_000, single)).mean() == pytest.approx(
+        world.single_cost(single), rel=0.01
+    )
 
 
 def test_halves_share_the_rows_and_the_training() -> None:
@@ -55,7 +59,7 @@ def test_halves_share_the_rows_and_the_training() -> None:
 
 
 def test_too_few_rows_for_so_little_noise_are_refused() -> None:
-    with pytest.raises(ValueError, match="100 rows alone make noise of 0.5"):
+    with pytest.raises(ValueError, match=r"100 rows alone make noise of 0\.5"):
         _ = World("near zero", 100, 0.3).seed_sd
 
 
