@@ -29,6 +29,7 @@ from nas.efficiency.estimators import (
     rank_correlation,
     welch,
 )
+from nas.efficiency.weighted import weighted_chance
 from tests.nas.simulator import Counts, World, halves
 
 REPEATS = 8
@@ -139,6 +140,27 @@ def matched_once(
     )
 
 
+def laws(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
+    """p_design under another law: weights that rise with a design's error, log-normal with deviation 0.7.
+
+    Of a rank z and a share c = 0.35 of it in the logarithm of the weights, P(z <= z_f) is Phi(z_f - c).
+    """
+    world, tilt = cell.world, 0.35
+    single = world.single(float(stats.norm.cdf(stats.norm.ppf(cell.p) + tilt)))
+    _, validation = _splits(cell, replications, rng)
+    designs = world.designs(rng, (replications, cell.designs))
+    noise = rng.standard_normal(designs.shape) * (0.7**2 - tilt**2) ** 0.5
+    weights = np.exp(tilt * world.rank(designs) + noise)
+    errors, again = (world.errors(rng, each, validation) for each in (designs, designs[:, :REPEATS]))
+    single_errors = world.errors(rng, np.full((replications, cell.seeds), single), validation)
+    found = []
+    for i in range(replications):
+        noise_i = noise_of([np.array(both) for both in zip(errors[i], again[i])], world.rows)
+        interval = weighted_chance(errors[i], weights[i], single_errors[i], noise_i, rng, rows=world.rows)
+        found.append((interval.low, interval.high, cell.p))
+    return {"p_design under another law": found}
+
+
 def runs(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     """p_run on the rows of the validation split."""
     world, p = cell.world, cell.p
@@ -154,7 +176,7 @@ def runs(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     single = world.errors(rng, np.full((replications, cell.seeds), world.single(p)), validation)
     found = []
     for i in range(replications):
-        interval = chance_run([np.array([e]) for e in errors[i]], single[i], rng, draws=500)
+        interval = chance_run([np.array([e]) for e in errors[i]], single[i], rng, draws=1000)
         found.append((interval.low, interval.high, float(truths[i % SPLITS])))
     return {"p_run": found}
 
@@ -276,6 +298,7 @@ def bands(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
 
 CASES = {
     "chances": Case(chances, cells()),
+    "laws": Case(laws, cells([w for w in WORLDS if w.rows == 1000], designs=(50, 200), seeds=(5,))),
     "runs": Case(runs, cells()),
     "other seeds": Case(chances, cells(OTHER_SEEDS, designs=(50, 200), seeds=(5, 10))),
     "failures": Case(chances, cells(FAILING, designs=(50, 200), seeds=(5,), ps=(0.1, 0.5))),

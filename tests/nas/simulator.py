@@ -163,7 +163,7 @@ class World:
     def costs(self, rng: np.random.Generator, designs: Floats) -> Floats:
         """Of one training each, log-normal around `single_cost`: designs with more errors cost less."""
         noise = COST_SD * math.sqrt(1 - COST_SLOPE**2) * rng.standard_normal(designs.shape)
-        return np.exp(COST_SD * COST_SLOPE * self._rank(designs) + noise)
+        return np.exp(COST_SD * COST_SLOPE * self.rank(designs) + noise)
 
     @property
     def mean_cost(self) -> float:
@@ -173,10 +173,10 @@ class World:
 
     def single_cost(self, design: float) -> float:
         """Mean over trainings of this design."""
-        rank = float(self._rank(np.array(design)))
+        rank = float(self.rank(np.array(design)))
         return math.exp(COST_SD * COST_SLOPE * rank + COST_SD**2 * (1 - COST_SLOPE**2) / 2)
 
-    def _rank(self, designs: Floats) -> Floats:
+    def rank(self, designs: Floats) -> Floats:
         """Standard normal over random designs that do not fail; 0 for those that do."""
         shares = np.interp(designs, self.design(self.level(RANKS)), RANKS)
         return np.where(np.isfinite(designs), stats.norm.ppf(shares), 0.0)
