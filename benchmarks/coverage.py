@@ -34,13 +34,15 @@ class Line(NamedTuple):
     """One measure in one cell: how often the truth was within, under and over the interval, and its width.
 
     `intervals` is the number given: p_design is withheld where the single design makes hardly an error.
-    `width` is the median of high - low, of costs and factors of high / low.
+    `width` is the median of high - low, of costs and factors of high / low; `seed` is
+    what a seed moves, log-odds or errors.
     """
 
     measure: str
     shape: str
     rows: int
     noise: float
+    seed: str
     failing: float
     designs: int
     seeds: int
@@ -71,6 +73,7 @@ def simulate(job: tuple[str, Cell, int]) -> list[Line]:
                 world.shape,
                 world.rows,
                 world.noise,
+                world.seeds,
                 world.failing,
                 cell.designs,
                 cell.seeds,
@@ -95,7 +98,8 @@ def summary(lines: Sequence[Line]) -> str:
         "most",
         f"cells under {LEAST:.0%}".replace("%", " %"),
         "worst cell",
-        "truth under / over it there",
+        "truth under it, at most",
+        "over it, at most",
         "median width",
     )
     rows = [_row(name, part) for name, part in _parts(lines) if part]
@@ -124,7 +128,8 @@ def _row(name: str, part: Sequence[Line]) -> tuple[str, ...]:
     where = f"{worst.shape}, {worst.rows} rows, noise {worst.noise}"
     where += f", N = {worst.designs}" if worst.designs else ""
     where += f", {worst.seeds} seeds" if worst.seeds > 1 else ""
-    where += f", p = {worst.p}"
+    where += f", p = {worst.p}" + (", error seeds" if worst.seed == "error" else "")
+    where += f", {worst.failing:.0%} failing".replace("%", " %") if worst.failing else ""
     return (
         name,
         str(len(part)),
@@ -133,7 +138,8 @@ def _row(name: str, part: Sequence[Line]) -> tuple[str, ...]:
         _percent(max(covered)),
         str(sum(value < LEAST for value in covered)),
         where,
-        f"{_percent(worst.under)} / {_percent(worst.over)}",
+        _percent(max(line.under for line in part)),
+        _percent(max(line.over for line in part)),
         f"{np.median([line.width for line in part]):.3g}",
     )
 
