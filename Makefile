@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 help:
 	@echo "make compare   install into .venv, run 'nas run smoke' (minutes), say where the report is"
 	@echo "make test      install into .venv, run the tests (minutes)"
-	@echo "make soak      install into .venv, measure what intervals cover and write docs/coverage.md (an hour)"
+	@echo "make soak      install into .venv, measure what intervals cover and write docs/coverage.md (half an hour)"
 
 compare: $(VENV)/nas
 	@$(BIN)/nas run smoke --run-dir $(RUN_DIR) --resume

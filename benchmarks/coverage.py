@@ -97,6 +97,7 @@ def summary(lines: Sequence[Line]) -> str:
         "median",
         "most",
         f"cells under {LEAST:.0%}".replace("%", " %"),
+        f"over {MOST:.0%}".replace("%", " %"),
         "worst cell",
         "truth under it, at most",
         "over it, at most",
@@ -137,6 +138,7 @@ def _row(name: str, part: Sequence[Line]) -> tuple[str, ...]:
         _percent(float(np.median(covered))),
         _percent(max(covered)),
         str(sum(value < LEAST for value in covered)),
+        str(sum(value > MOST for value in covered)),
         where,
         _percent(max(line.under for line in part)),
         _percent(max(line.over for line in part)),
@@ -181,8 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         lines = [line for found in pool.imap(simulate, jobs) for line in found]
     minutes = (time.monotonic() - started) / 60
+    part = f"Every {options.every}th cell of the grid, " if options.every > 1 else ""
     text = (
-        f"{options.replications} replications a cell, {datetime.date.today()}, commit {commit()}, "
+        f"{part}{options.replications} replications a cell, {datetime.date.today()}, commit {commit()}, "
         f"{minutes:.0f} minutes in {options.processes} processes. numpy {np.__version__}, python "
         f"{sys.version.split()[0]}.\n\n{summary(lines)}\n\n{verdicts(lines)}"
     ).strip()

@@ -156,7 +156,9 @@ def laws(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     found = []
     for i in range(replications):
         noise_i = noise_of([np.array(both) for both in zip(errors[i], again[i])], world.rows)
-        interval = weighted_chance(errors[i], weights[i], single_errors[i], noise_i, rng, rows=world.rows)
+        interval = weighted_chance(
+            errors[i], weights[i], single_errors[i], noise_i, rng, rows=world.rows, draws=500
+        )
         found.append((interval.low, interval.high, cell.p))
     return {"p_design under another law": found}
 
