@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from nas.efficiency.results import Level, SpaceComparison, TaskComparison
-from nas.efficiency.sentences import label, number
+from nas.efficiency.level import Level
+from nas.efficiency.results import SpaceComparison, TaskComparison
+from nas.efficiency.words import label, number
 from nas.report_csv import Row
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nas.efficiency.budgets import Budget
 from nas.efficiency.results import TaskComparison
-from nas.efficiency.sentences import correlation, label, percent, points
+from nas.efficiency.sentences import correlation
+from nas.efficiency.words import label, percent, points
 from nas.report_tables import Table
 
 

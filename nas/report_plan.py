@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from nas.efficiency.results import Comparison, Plan
-from nas.efficiency.sentences import label, plural
+from nas.efficiency.plan import Plan
+from nas.efficiency.results import Comparison
+from nas.efficiency.words import label, plural
 from nas.report_tables import Table
 
 COVERAGE = (

@@ -12,7 +12,7 @@ import pytest
 
 from nas import RunResult, SearchConfig, run
 from nas.efficiency import TaskComparison
-from nas.efficiency.results import Level
+from nas.efficiency.level import Level
 from nas.efficiency.sentences import best_default, loses_to_default
 from nas.run_directory import RunDirectory
 from search_spaces import Architecture, Choice, Space, TaskShape

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,20 +11,15 @@ import numpy as np
 
 from nas.efficiency import sentences
 from nas.efficiency.budgets import budgets_of
-from nas.efficiency.estimators import Interval, moments, welch
+from nas.efficiency.level import against, level_of
+from nas.efficiency.normalised import Complexity, Normalised, normalised_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.overall import overall
-from nas.efficiency.results import (
-    Comparison,
-    Count,
-    DefaultVerdict,
-    Level,
-    Plan,
-    SpaceRecipe,
-    TaskComparison,
-)
+from nas.efficiency.plan import Plan
+from nas.efficiency.results import Comparison, Count, SpaceRecipe, TaskComparison
 from nas.efficiency.selection import common_settings, population_of, refuse_differing_recipes, usable
-from nas.efficiency.spaces import compare_space, estimate
+from nas.efficiency.spaces import compare_space
+from nas.efficiency.words import points
 from trials.record import TrialRecord
 
 
@@ -78,7 +72,7 @@ def _compare_task(
     task: str, records: Sequence[TrialRecord], plan: Plan, sizes: Mapping[tuple[str, str], int]
 ) -> TaskComparison:
     random = [record for record in records if record.trial.study.kind == "population"]
-    single, single_notes = _level(plan.single, _of(random, plan.single))
+    single, single_notes = level_of(plan.single, _of(random, plan.single))
     # A trial whose worker died knows no device.
     one_device = len({(record.device, record.device_share) for record in random if record.device}) <= 1
     notes = list(single_notes)
@@ -89,10 +83,10 @@ def _compare_task(
         margin = max(plan.margin_points / 100, plan.margin_share * single.report_error)
     defaults = []
     for space in plan.defaults:
-        default, default_notes = _level(space, _of(random, space))
+        default, default_notes = level_of(space, _of(random, space))
         notes += default_notes
         if default:
-            defaults.append(_against(default, _of(random, space), _of(random, plan.single)))
+            defaults.append(against(default, _of(random, space), _of(random, plan.single)))
     spaces = tuple(
         compare_space(
             space,
@@ -112,8 +106,8 @@ def _compare_task(
     rows_report = ended[0].rows_report if ended else 0
     if margin is not None and rows_report and 2 / rows_report > margin:
         notes.append(
-            f"One of the {rows_report} report rows is {sentences.points(1 / rows_report)} points, more than "
-            f"half the margin of {sentences.points(margin)}: errors are too coarse for it."
+            f"One of the {rows_report} report rows is {points(1 / rows_report)} points, more than "
+            f"half the margin of {points(margin)}: errors are too coarse for it."
         )
     majority = ended[0].majority_error if ended else None
     notes += [text for level in defaults if (text := sentences.guess(level, majority))]
@@ -145,67 +139,16 @@ def _compare_task(
         kernel_sizes=kernel_sizes,
         notes=tuple(notes),
         budgets=budgets,
+        normalised=_normalised(random, plan),
     )
     return dataclasses.replace(result, sentences=sentences.of_task(result, plan))
 
 
+def _normalised(random: Sequence[TrialRecord], plan: Plan) -> tuple[Normalised, ...]:
+    populations = {space: population_of(_of(random, space)) for space in plan.searched}
+    both: tuple[Complexity, ...] = ("multiply-adds", "parameters")
+    return tuple(found for by in both if (found := normalised_of(populations, by)))
+
+
 def _of(records: Sequence[TrialRecord], space: str) -> list[TrialRecord]:
     return [record for record in records if record.trial.study.space == space]
-
-
-def _level(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, list[str]]:
-    """Summary of a fixed design over its seeds; more than one design in its space is refused."""
-    designs = population_of(records).trials
-    if len(designs) > 1:
-        raise ValueError(
-            f"{space} is planned as a single design but has {len(designs)} designs on "
-            f"{records[0].trial.study.task}; name it under `searched`"
-        )
-    ended = [record for record in records if record.status == "completed"]
-    if not records:
-        return None, []
-    notes = [f"{len(records) - len(ended)} of {len(records)} trainings of {space} failed."]
-
-    def mean(name: str) -> float:
-        return float(np.mean([getattr(record, name) for record in ended])) if ended else 0.0
-
-    def spread(name: str) -> float | None:
-        return float(np.std([getattr(r, name) for r in ended], ddof=1)) if len(ended) > 1 else None
-
-    level = Level(
-        space=space,
-        seeds=len(ended),
-        failed=len(records) - len(ended),
-        error=mean("error") if ended else None,
-        error_sd=spread("error"),
-        select_error=mean("select_error") if ended else None,
-        report_error=mean("report_error") if ended else None,
-        report_sd=spread("report_error"),
-        seconds=sum(record.seconds for record in records) / max(len(ended), 1),
-        training_multiply_adds=sum(record.training_multiply_adds for record in records) / max(len(ended), 1),
-        multiply_adds=mean("multiply_adds"),
-        parameters=mean("parameters"),
-    )
-    return level, notes if level.failed else []
-
-
-def _against(default: Level, records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Level:
-    """A default with its report error minus the single design's; failures leave the interval open."""
-    a = np.array([record.report_error for record in records])
-    b = np.array([record.report_error for record in single])
-    finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
-    if len(finished_a) < 2 or len(finished_b) < 2:
-        return dataclasses.replace(default, verdict="cannot say")
-    difference = welch(moments(finished_a), moments(finished_b))
-    # A failed training is an infinite error: it can only make its side worse, by any amount.
-    difference = Interval(
-        difference.value,
-        -math.inf if len(finished_b) < len(b) else difference.low,
-        math.inf if len(finished_a) < len(a) else difference.high,
-    )
-    verdict: DefaultVerdict = "cannot say"
-    if difference.low > 0:
-        verdict = "better than the default"
-    elif difference.high < 0:
-        verdict = "worse"
-    return dataclasses.replace(default, difference=estimate(difference), verdict=verdict)

@@ -5,13 +5,96 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import Floats, moments, welch
-from nas.efficiency.results import Finalist, KernelSizes, Plan, SearchCurve, Tested, WinnersCurse
-from nas.efficiency.spaces import estimate
-from trials.record import TrialRecord
+from nas.efficiency.plan import Plan
+from trials.record import TestMetrics, TrialRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchCurve:
+    """One search (a space and a seed): best select error so far against device-seconds.
+
+    Attributes:
+        curve: (device-seconds spent so far, best select error so far) after each trial, in order of finish.
+            All trials cost; only completed ones can be selected and count as best.
+        to_single, to_margin: device-seconds until the single design's select error, and that plus the margin,
+            was reached; None: not reached within `seconds` (censored), or no target yet.
+    """
+
+    space: str
+    seed: int
+    completed: int
+    stopped: int
+    failed: int
+    seconds: float
+    curve: tuple[tuple[float, float], ...]
+    target: float | None
+    to_single: float | None
+    to_margin: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WinnersCurse:
+    """Gap between the select error a search saw and the test error its design has: test - select."""
+
+    search_seed: int
+    selected_from: str
+    select_error: float
+    test_error: float
+    n: int
+    gap: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tested:
+    """The look of one finalist, one training, at the test rows."""
+
+    trial: str
+    metrics: TestMetrics
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finalist:
+    """Test error of a space's finalists on a task: mean and standard deviation over n.
+
+    Attributes:
+        n: what the mean is over: searches (each the mean of its finalists) where there are two or more,
+            else trainings with fresh seeds.
+        trainings: finalists that ended; `failed` come on top.
+        searches: number of search seeds behind them, 0 for a fixed design.
+        difference: the space's test error minus the single design's (Welch); None for the single design,
+            where a finalist of either failed, and with n = 1 on either side.
+        tested: each training with all its metrics.
+    """
+
+    space: str
+    n: int
+    trainings: int
+    failed: int
+    searches: int
+    test_error: float | None
+    test_sd: float | None
+    difference: Estimate | None
+    curses: tuple[WinnersCurse, ...]
+    tested: tuple[Tested, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelSizes:
+    """Taps along each axis of every convolution wider than 1: of a design, or the mean over seeds.
+
+    `unchanged`: of the single design, in no seed did a size differ from that after the first epoch.
+    """
+
+    space: str
+    of: str
+    layers: tuple[tuple[float, ...], ...]
+    unchanged: bool = False
 
 
 def search_curves(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nas.efficiency.results import TaskComparison
-from nas.efficiency.sentences import label, loses_to_default, plural, verdict_text
+from nas.efficiency.sentences import loses_to_default, verdict_text
+from nas.efficiency.words import label, plural
 
 
 def overall(tasks: Sequence[TaskComparison]) -> str:

@@ -1,4 +1,4 @@
-"""What a comparison says: the plan that was fixed before it and the frozen results, JSON-able, no NaN.
+"""What a comparison says: frozen results, JSON-able, no NaN.
 
 Errors are shares in [0, 1], costs device-seconds or multiply-adds. None means "cannot be given"; as a bound
 of an interval it means that there is none on that side.
@@ -10,84 +10,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.efficiency.budgets import Budgets
-from trials.record import TestMetrics
+from nas.efficiency.equal_cost import EqualCost
+from nas.efficiency.estimate import Estimate
+from nas.efficiency.importance import Importance
+from nas.efficiency.law import Laws
+from nas.efficiency.level import Level
+from nas.efficiency.normalised import Normalised
+from nas.efficiency.observed import Finalist, KernelSizes, SearchCurve
+from nas.efficiency.plan import Plan
+from nas.efficiency.resolving import Resolving
+from nas.efficiency.selection import LeftOut
 
 Verdict = Literal["no search needed", "search", "cannot say"]
-DefaultVerdict = Literal["better than the default", "worse", "cannot say"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What is compared and by which rule, written down before the first trial.
-
-    Attributes:
-        single: the space of the single design.
-        searched: the discrete spaces that are searched; the first is the primary contrast.
-        defaults: single-design spaces of what a practitioner does without search.
-        margin_points, margin_share: the margin is max(`margin_points` / 100, `margin_share` x f).
-        budget: designs whose expected best is compared, capped at a fifth of the population (a census is
-            not capped). "no search needed" is concluded at the whole budget only.
-        development: tasks on which rules were tuned; shown, not judged.
-        seed: of bootstraps and draws.
-    """
-
-    single: str
-    searched: tuple[str, ...]
-    defaults: tuple[str, ...] = ()
-    margin_points: float = 1.0
-    margin_share: float = 0.1
-    budget: int = 40
-    development: tuple[str, ...] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        names = (self.single, *self.searched, *self.defaults)
-        if len(set(names)) < len(names):
-            raise ValueError(f"a space has one role in a plan, got {', '.join(names)}; name each once")
-        if self.budget < 1 or self.margin_points < 0 or self.margin_share < 0:
-            raise ValueError(
-                "budget must be at least 1 and the margins not negative, got "
-                f"{self.budget}, {self.margin_points}, {self.margin_share}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """A value with its 95 % interval."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Level:
-    """One fixed design (the single design, a default) over its seeds.
-
-    Attributes:
-        seeds: trainings that ended; `failed` come on top.
-        error, select_error, report_error: means over seeds of both validation halves, and of each.
-        error_sd, report_sd: standard deviations over seeds, None for one seed.
-        seconds, training_multiply_adds: of all its trainings, failed ones too, per training that ended.
-        difference: its report error minus the single design's (Welch); None for the single design.
-        verdict: on the single design against this default.
-        multiply_adds, parameters: means over seeds.
-    """
-
-    space: str
-    seeds: int
-    failed: int
-    error: float | None
-    error_sd: float | None
-    select_error: float | None
-    report_error: float | None
-    report_sd: float | None
-    seconds: float
-    training_multiply_adds: float
-    multiply_adds: float
-    parameters: float
-    difference: Estimate | None = None
-    verdict: DefaultVerdict | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +89,11 @@ class SpaceComparison:
         reason: why the verdict is "cannot say" whatever the interval says, else empty.
         cost_ratio_seconds, cost_ratio_multiply_adds: n trials over one training of the single design.
         notes: what was approximated.
+        laws: the population under both laws, whole and in parts.
+        equal_cost: regret at the cost of 1, 2 and 4 trainings of the single design.
+        resolving: what would decide where the interval of `gain` holds the margin or N is too small; None
+            where there is a verdict or no whole interval, and for a census, which cannot grow.
+        importance: of each choice of the space.
     """
 
     space: str
@@ -181,88 +120,10 @@ class SpaceComparison:
     reason: str
     points: tuple[Point, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SearchCurve:
-    """One search (a space and a seed): best select error so far against device-seconds.
-
-    Attributes:
-        curve: (device-seconds spent so far, best select error so far) after each trial, in order of finish.
-            All trials cost; only completed ones can be selected and count as best.
-        to_single, to_margin: device-seconds until the single design's select error, and that plus the margin,
-            was reached; None: not reached within `seconds` (censored), or no target yet.
-    """
-
-    space: str
-    seed: int
-    completed: int
-    stopped: int
-    failed: int
-    seconds: float
-    curve: tuple[tuple[float, float], ...]
-    target: float | None
-    to_single: float | None
-    to_margin: float | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WinnersCurse:
-    """Gap between the select error a search saw and the test error its design has: test - select."""
-
-    search_seed: int
-    selected_from: str
-    select_error: float
-    test_error: float
-    n: int
-    gap: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tested:
-    """The look of one finalist, one training, at the test rows."""
-
-    trial: str
-    metrics: TestMetrics
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finalist:
-    """Test error of a space's finalists on a task: mean and standard deviation over n.
-
-    Attributes:
-        n: what the mean is over: searches (each the mean of its finalists) where there are two or more,
-            else trainings with fresh seeds.
-        trainings: finalists that ended; `failed` come on top.
-        searches: number of search seeds behind them, 0 for a fixed design.
-        difference: the space's test error minus the single design's (Welch); None for the single design,
-            where a finalist of either failed, and with n = 1 on either side.
-        tested: each training with all its metrics.
-    """
-
-    space: str
-    n: int
-    trainings: int
-    failed: int
-    searches: int
-    test_error: float | None
-    test_sd: float | None
-    difference: Estimate | None
-    curses: tuple[WinnersCurse, ...]
-    tested: tuple[Tested, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KernelSizes:
-    """Taps along each axis of every convolution wider than 1: of a design, or the mean over seeds.
-
-    `unchanged`: of the single design, in no seed did a size differ from that after the first epoch.
-    """
-
-    space: str
-    of: str
-    layers: tuple[tuple[float, ...], ...]
-    unchanged: bool = False
+    laws: Laws | None = None
+    equal_cost: tuple[EqualCost, ...] = ()
+    resolving: Resolving | None = None
+    importance: tuple[Importance, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -290,14 +151,7 @@ class TaskComparison:
     kernel_sizes: tuple[KernelSizes, ...]
     notes: tuple[str, ...]
     budgets: tuple[Budgets, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LeftOut:
-    """A record that no number rests on, and why."""
-
-    trial: str
-    reason: str
+    normalised: tuple[Normalised, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.efficiency.estimators import Floats
-from nas.efficiency.results import LeftOut, Plan
+from nas.efficiency.plan import Plan
 from trials.recipe import LONG, Recipe
 from trials.record import TrialRecord
 
@@ -25,6 +25,14 @@ SAME_IN_A_TASK = (
     "digest",
     "augmentation",
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """A record that no number rests on, and why."""
+
+    trial: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +99,7 @@ def usable(records: Sequence[TrialRecord], plan: Plan) -> tuple[list[TrialRecord
 
 def _reason(record: TrialRecord, plan: Plan) -> str:
     study = record.trial.study
-    if study.space not in (plan.single, *plan.searched, *plan.defaults):
+    if study.space not in (plan.single, *plan.searched, *plan.defaults, *plan.controls):
         return f"space {study.space} is not in the plan"
     if record.status == "failed":
         return ""

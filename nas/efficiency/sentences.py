@@ -6,76 +6,16 @@ import math
 from collections.abc import Sequence
 
 from nas.efficiency.budgets import PREDICTS, Budgets
-from nas.efficiency.results import (
-    Estimate,
-    Finalist,
-    Level,
-    Plan,
-    SpaceComparison,
-    TaskComparison,
-)
+from nas.efficiency.estimate import Estimate
+from nas.efficiency.level import Level
+from nas.efficiency.observed import Finalist
+from nas.efficiency.plan import Plan
+from nas.efficiency.results import SpaceComparison, TaskComparison
+from nas.efficiency.words import bound, label, number, percent, plural, points, signed
 
 WIDE = 10
 """A factor whose interval spans more than this is not stated."""
 UNCHANGED = "No kernel size changed in this run: in every seed the last sizes are those of the first epoch."
-
-
-PRINTED = {"flexconv": "FlexConv"}
-
-
-def label(space: str) -> str:
-    """A space's name as it is printed."""
-    return PRINTED.get(space, space)
-
-
-def points(share: float) -> str:
-    """A share in percentage points, one decimal, no negative zero."""
-    return f"{round(100 * share, 1) + 0.0:.1f}"
-
-
-def percent(share: float | None) -> str:
-    """A share in percent, or a dash."""
-    return "–" if share is None else f"{points(share)} %"
-
-
-def number(value: float | None) -> str:
-    """Three significant digits, thousands in SI prefixes."""
-    if value is None:
-        return "–"
-    for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= 0.9995 * size:
-            return f"{value / size:.3g}{prefix}"
-    return f"{value:.3g}"
-
-
-def probability(share: float) -> str:
-    """Two decimals, more near 0 and 1: ``0.25``, ``0.004``, ``0.9961``."""
-    if share in (0.0, 1.0):
-        return f"{share:.0f}"
-    return f"{share:.2g}" if share < 0.1 else f"{share:.4g}" if share > 0.99 else f"{share:.2f}"
-
-
-def plural(count: int, word: str) -> str:
-    """``1 seed``, ``2 seeds``."""
-    ending = "" if count == 1 else "es" if word.endswith("ch") else "s"
-    return f"{count} {word}{ending}"
-
-
-def span(estimate: Estimate) -> str:
-    """``[low, high]`` in points; an absent bound is infinite."""
-    low = "-∞" if estimate.low is None else points(estimate.low)
-    high = "∞" if estimate.high is None else points(estimate.high)
-    return f"[{low}, {high}]"
-
-
-def signed(estimate: Estimate, more: str, less: str) -> str:
-    """``0.2 points better [-0.3, 0.7]``: the sign is in the word, the interval turns with it."""
-    value = estimate.value or 0.0
-    if value >= 0:
-        return f"{points(value)} points {more} {span(estimate)}"
-    low = None if estimate.high is None else -estimate.high
-    high = None if estimate.low is None else -estimate.low
-    return f"{points(-value)} points {less} {span(Estimate(value=-value, low=low, high=high))}"
 
 
 def level_text(level: Level) -> str:
@@ -162,7 +102,21 @@ def _verdict_sentence(space: SpaceComparison, task: TaskComparison, single: str)
     rule = f"margin {points(task.margin)} points, {plural(task.rows_report, 'report row')}"
     rule += "; every design of the space was trained" if space.census else ""
     rule += f"; {space.reason}" if space.reason else ""
+    rule += f"; {would}" if (would := _would(space)) else ""
     return f"{start}{subject} is {gain}: {_conclusion(space, single)} ({rule})."
+
+
+def _would(space: SpaceComparison) -> str:
+    """What would decide where it cannot be said."""
+    would = space.resolving
+    if would is None:
+        return ""
+    if would.designs is None or would.seeds is None:
+        return "no number of designs would decide it: the difference seen is too close to the margin"
+    return (
+        f"about {number(would.designs)} designs and {plural(would.seeds, 'seed')} would decide it, if the "
+        "difference stays as seen"
+    )
 
 
 def _gain_only(gain: Estimate) -> str:
@@ -241,11 +195,6 @@ def _chance(space: SpaceComparison, single: str) -> str:
         return f"{text}; cannot say at what factor of the cost (its interval spans more than {WIDE}x)."
     text += f", factor {number(factor.value)} [{bound(factor.low)}, {bound(factor.high)}] in {unit}"
     return f"{text} (a design at the population's median, at equal cost, has factor 2)."
-
-
-def bound(value: float | None) -> str:
-    """A bound of an interval; None is infinite."""
-    return "∞" if value is None else number(value)
 
 
 def too_wide(factor: Estimate) -> bool:

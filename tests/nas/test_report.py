@@ -12,7 +12,7 @@ import pytest
 
 from nas.drawing import COLOURS
 from nas.efficiency import Comparison, Plan, compare_records
-from nas.efficiency.sentences import probability
+from nas.efficiency.words import probability
 from nas.figures import all_figures
 from nas.report import ReportContext, render_markdown, terminal_table
 from nas.report_html import render_html
