@@ -170,6 +170,7 @@ class TrialRecord:
             frequent training class on the validation rows.
         digest: of the task's rows; records of different rows are not compared.
         test: finalists only.
+        latency_seconds: wall seconds of one forward pass on one row, finalists only: `evaluation.latency`.
         started, finished: Unix times.
         device: model of the processor or accelerator that trained it.
         device_share: share of the accelerator the trial had, in (0, 1]; 1 on processors, where a trial's
@@ -203,6 +204,7 @@ class TrialRecord:
     majority_error: float = 1.0
     digest: str = ""
     test: TestMetrics | None = None
+    latency_seconds: float | None = None
     started: float
     finished: float
     device: str = ""

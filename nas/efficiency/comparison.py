@@ -10,14 +10,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nas.efficiency import sentences
+from nas.efficiency.anytime import anytime_of
 from nas.efficiency.budgets import budgets_of
+from nas.efficiency.equal_cost import equal_cost_of
 from nas.efficiency.level import against, level_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.overall import overall
+from nas.efficiency.pareto import fronts_of
 from nas.efficiency.plan import Plan
 from nas.efficiency.results import Comparison, Count, SpaceRecipe, TaskComparison
 from nas.efficiency.selection import common_settings, refuse_differing_recipes, usable
 from nas.efficiency.spaces import compare_space
+from nas.efficiency.usage import usage_of
 from nas.efficiency.words import points
 from trials.record import TrialRecord
 
@@ -72,8 +76,7 @@ def _compare_task(
 ) -> TaskComparison:
     random = [record for record in records if record.trial.study.kind == "population"]
     single, single_notes = level_of(plan.single, _of(random, plan.single))
-    # A trial whose worker died knows no device.
-    one_device = len({(record.device, record.device_share) for record in random if record.device}) <= 1
+    one_device = _one_device(random)
     notes = list(single_notes)
     if not one_device:
         notes.append("Trials ran on several device models or shares of one: only multiply-adds are compared.")
@@ -113,9 +116,10 @@ def _compare_task(
     kernel_sizes = kernel_sizes_of(records, plan)
     notes += [sentences.UNCHANGED for sizes in kernel_sizes if sizes.unchanged]
     fixed = (plan.single, *plan.defaults)
+    spaces_in_order = (plan.single, *plan.searched, *plan.defaults)
     budgets = tuple(
         found
-        for space in (plan.single, *plan.searched, *plan.defaults)
+        for space in spaces_in_order
         if (found := budgets_of(space, _of(records, space), fixed=space in fixed))
     )
     notes += [text for b in budgets if b.space not in fixed and (text := sentences.prediction(b))]
@@ -138,9 +142,33 @@ def _compare_task(
         kernel_sizes=kernel_sizes,
         notes=tuple(notes),
         budgets=budgets,
+        equal_cost=equal_cost_of(
+            {space: _of(records, space) for space in spaces_in_order},
+            plan.single,
+            fixed,
+            one_device=_one_device(records, "population", "long"),
+        ),
+        anytime=anytime_of(
+            records,
+            single.select_error if single else None,
+            margin,
+            one_device=_one_device(records, "population", "search"),
+        ),
+        usage=usage_of(records, plan, one_device=_one_device(records)),
+        fronts=fronts_of(
+            {space: _of(random, space) for space in plan.searched},
+            [level for level in (single, *defaults) if level],
+            majority,
+        ),
     )
     return dataclasses.replace(result, sentences=sentences.of_task(result, plan))
 
 
 def _of(records: Sequence[TrialRecord], space: str) -> list[TrialRecord]:
     return [record for record in records if record.trial.study.space == space]
+
+
+def _one_device(records: Sequence[TrialRecord], *kinds: str) -> bool:
+    """Whether trials (of these kinds) ran on one device model and share; who died at once knows no device."""
+    shown = [record for record in records if not kinds or record.trial.study.kind in kinds]
+    return len({(record.device, record.device_share) for record in shown if record.device}) <= 1

@@ -86,21 +86,28 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
 
 def against(default: Level, records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Level:
     """A default with its report error minus the single design's; failures leave the interval open."""
-    a = np.array([record.report_error for record in records])
-    b = np.array([record.report_error for record in single])
-    finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
-    if len(finished_a) < 2 or len(finished_b) < 2:
+    difference = report_difference(records, single)
+    if difference is None:
         return dataclasses.replace(default, verdict="cannot say")
-    difference = welch(moments(finished_a), moments(finished_b))
-    # A failed training is an infinite error: it can only make its side worse, by any amount.
-    difference = Interval(
-        difference.value,
-        -math.inf if len(finished_b) < len(b) else difference.low,
-        math.inf if len(finished_a) < len(a) else difference.high,
-    )
     verdict: DefaultVerdict = "cannot say"
     if difference.low > 0:
         verdict = "better than the default"
     elif difference.high < 0:
         verdict = "worse"
     return dataclasses.replace(default, difference=estimate(difference), verdict=verdict)
+
+
+def report_difference(records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Interval | None:
+    """Mean report error minus that of `single` (Welch), None without two ended trainings on each side."""
+    a = np.array([record.report_error for record in records])
+    b = np.array([record.report_error for record in single])
+    finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
+    if len(finished_a) < 2 or len(finished_b) < 2:
+        return None
+    difference = welch(moments(finished_a), moments(finished_b))
+    # A failed training is an infinite error: it can only make its side worse, by any amount.
+    return Interval(
+        difference.value,
+        -math.inf if len(finished_b) < len(b) else difference.low,
+        math.inf if len(finished_a) < len(a) else difference.high,
+    )

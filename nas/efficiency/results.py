@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nas.efficiency.anytime import Anytime
 from nas.efficiency.budgets import Budgets
+from nas.efficiency.equal_cost import EqualCost
 from nas.efficiency.estimate import Estimate
 from nas.efficiency.level import Level
 from nas.efficiency.observed import Finalist, KernelSizes, SearchCurve
+from nas.efficiency.pareto import Front
 from nas.efficiency.plan import Plan
 from nas.efficiency.selection import LeftOut
+from nas.efficiency.usage import Usage
 
 Verdict = Literal["no search needed", "search", "cannot say"]
 
@@ -137,6 +141,10 @@ class TaskComparison:
     kernel_sizes: tuple[KernelSizes, ...]
     notes: tuple[str, ...]
     budgets: tuple[Budgets, ...] = ()
+    equal_cost: tuple[EqualCost, ...] = ()
+    anytime: tuple[Anytime, ...] = ()
+    usage: tuple[Usage, ...] = ()
+    fronts: tuple[Front, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
