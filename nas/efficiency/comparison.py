@@ -12,7 +12,9 @@ import numpy as np
 from nas.efficiency import sentences
 from nas.efficiency.anytime import anytime_of
 from nas.efficiency.budgets import budgets_of
-from nas.efficiency.equal_cost import equal_cost_of
+from nas.efficiency.control_sentences import of_controls
+from nas.efficiency.controls import fixed_control, is_fixed
+from nas.efficiency.equal_cost import equal_cost_of, equal_cost_text
 from nas.efficiency.level import against, level_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.overall import overall
@@ -89,8 +91,9 @@ def _compare_task(
         notes += default_notes
         if default:
             defaults.append(against(default, _of(random, space), _of(random, plan.single)))
-    spaces = tuple(
-        compare_space(
+    fixed_controls = tuple(space for space in plan.controls if is_fixed(_of(random, space)))
+    compared = {
+        space: compare_space(
             space,
             _of(random, space),
             _of(random, plan.single),
@@ -101,8 +104,10 @@ def _compare_task(
             one_device=one_device,
             rng=np.random.default_rng([plan.seed, zlib.crc32(f"{task}/{space}".encode())]),
         )
-        for space in plan.searched
-    )
+        for space in (*plan.searched, *plan.controls)
+        if space not in fixed_controls
+    }
+    spaces = tuple(compared[space] for space in plan.searched)
     searches = search_curves(records, single.select_error if single else None, margin)
     ended = [record for record in records if record.status != "failed"]
     rows_report = ended[0].rows_report if ended else 0
@@ -160,8 +165,22 @@ def _compare_task(
             [level for level in (single, *defaults) if level],
             majority,
         ),
+        controls=tuple(each for space, each in compared.items() if space in plan.controls and each.designs),
+        fixed_controls=tuple(
+            fixed_control(
+                space,
+                _of(random, space),
+                _of(random, plan.single),
+                {record.trial.id: record for record in random},
+            )
+            for space in fixed_controls
+        ),
     )
-    return dataclasses.replace(result, sentences=sentences.of_task(result, plan))
+    beside = (
+        *of_controls(result, plan),
+        *(equal_cost_text(found, plan.single) for found in result.equal_cost),
+    )
+    return dataclasses.replace(result, sentences=(*sentences.of_task(result, plan), *beside))
 
 
 def _of(records: Sequence[TrialRecord], space: str) -> list[TrialRecord]:

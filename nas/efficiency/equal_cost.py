@@ -9,8 +9,9 @@ from typing import Literal
 
 from nas.efficiency.anytime import Unit
 from nas.efficiency.budgets import trained_at_both
-from nas.efficiency.estimate import Estimate, estimate
+from nas.efficiency.estimate import Estimate, apart, estimate
 from nas.efficiency.level import report_difference
+from nas.efficiency.words import label, signed
 from trials.record import TrialRecord
 
 Length = Literal["B", "4B"]
@@ -62,6 +63,17 @@ def equal_cost_of(
         if space != single and trials[1] and both.get(single, ([], []))[1]
     )
     return tuple(each for each in found if each is not None)
+
+
+def equal_cost_text(found: EqualCost, single: str) -> str:
+    """The comparison at about equal cost in one sentence."""
+    unit = "device-time" if found.unit == "device-seconds" else "multiply-adds"
+    start = (
+        f"At about equal {unit} of one training (ratio {found.ratio:.2g}): {label(found.space)} at "
+        f"{found.length} (n = {found.trainings}) is {signed(found.difference, 'worse', 'better')} than "
+        f"{label(single)} at {found.single_length} (n = {found.single_trainings})"
+    )
+    return f"{start}." if apart(found.difference) else f"{start}: cannot say which is better."
 
 
 def _nearest(

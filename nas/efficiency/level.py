@@ -56,10 +56,16 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
             f"{space} is planned as a single design but has {len(designs)} designs on "
             f"{records[0].trial.study.task}; name it under `searched`"
         )
-    ended = [record for record in records if record.status == "completed"]
     if not records:
         return None, []
-    notes = [f"{len(records) - len(ended)} of {len(records)} trainings of {space} failed."]
+    level = summary(space, records)
+    notes = [f"{level.failed} of {len(records)} trainings of {space} failed."]
+    return level, notes if level.failed else []
+
+
+def summary(space: str, records: Sequence[TrialRecord]) -> Level:
+    """Means over trainings, at least one, of whatever designs; costs are charged to those that ended."""
+    ended = [record for record in records if record.status == "completed"]
 
     def mean(name: str) -> float:
         return float(np.mean([getattr(record, name) for record in ended])) if ended else 0.0
@@ -67,7 +73,7 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
     def spread(name: str) -> float | None:
         return float(np.std([getattr(r, name) for r in ended], ddof=1)) if len(ended) > 1 else None
 
-    level = Level(
+    return Level(
         space=space,
         seeds=len(ended),
         failed=len(records) - len(ended),
@@ -81,7 +87,6 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
         multiply_adds=mean("multiply_adds"),
         parameters=mean("parameters"),
     )
-    return level, notes if level.failed else []
 
 
 def against(default: Level, records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Level:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from nas.efficiency.anytime import Anytime
 from nas.efficiency.budgets import Budgets
+from nas.efficiency.controls import FixedControl
 from nas.efficiency.equal_cost import EqualCost
 from nas.efficiency.estimate import Estimate
 from nas.efficiency.level import Level
@@ -120,7 +121,8 @@ class SpaceComparison:
 class TaskComparison:
     """Everything said about one task. `verdict` is that of the first searched space.
 
-    `dataset`: what the task is made from; tasks of one are not independent of each other.
+    `dataset`: what the task is made from; tasks of one are not independent of each other. `controls` are
+    measured as searched spaces are, but their fields `verdict` and `reason` are no conclusion of the task.
     """
 
     task: str
@@ -145,6 +147,8 @@ class TaskComparison:
     anytime: tuple[Anytime, ...] = ()
     usage: tuple[Usage, ...] = ()
     fronts: tuple[Front, ...] = ()
+    controls: tuple[SpaceComparison, ...] = ()
+    fixed_controls: tuple[FixedControl, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

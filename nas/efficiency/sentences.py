@@ -98,7 +98,7 @@ def _verdict_sentence(space: SpaceComparison, task: TaskComparison, single: str)
             f"{start}{subject} is {_gain_only(space.gain)}; with one seed of {single} there is no interval: "
             "cannot say whether to search."
         )
-    gain = signed(space.gain, "better", "worse") + _at_cost(space)
+    gain = signed(space.gain, "better", "worse") + at_cost(space)
     rule = f"margin {points(task.margin)} points, {plural(task.rows_report, 'report row')}"
     rule += "; every design of the space was trained" if space.census else ""
     rule += f"; {space.reason}" if space.reason else ""
@@ -110,7 +110,8 @@ def _gain_only(gain: Estimate) -> str:
     return f"{points(abs(value))} points {'better' if value >= 0 else 'worse'}"
 
 
-def _at_cost(space: SpaceComparison) -> str:
+def at_cost(space: SpaceComparison) -> str:
+    """`` at 31x the device-time``: n trials over one training of the single design; or empty."""
     if space.cost_ratio_seconds is not None:
         return f" at {number(space.cost_ratio_seconds)}x the device-time"
     if space.cost_ratio_multiply_adds is not None:

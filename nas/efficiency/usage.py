@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nas.efficiency.controls import is_fixed
 from nas.efficiency.plan import Plan
 from trials.record import TrialRecord
 
@@ -47,7 +48,7 @@ class Usage:
 
 
 def usage_of(records: Sequence[TrialRecord], plan: Plan, *, one_device: bool) -> tuple[Usage, ...]:
-    """The single design, the defaults, and of each searched space its finalists, else its best design.
+    """The fixed designs, and of each other space its finalists, else its best design by select error.
 
     Args:
         records: of one task, any kind.
@@ -55,7 +56,8 @@ def usage_of(records: Sequence[TrialRecord], plan: Plan, *, one_device: bool) ->
         one_device: one device model and share for all; else seconds, latency and joules are None.
     """
     found = (
-        _of_space(space, records, plan, one_device) for space in (plan.single, *plan.searched, *plan.defaults)
+        _of_space(space, records, plan, one_device)
+        for space in (plan.single, *plan.searched, *plan.defaults, *plan.controls)
     )
     return tuple(usage for usage in found if usage is not None)
 
@@ -64,7 +66,7 @@ def _of_space(space: str, records: Sequence[TrialRecord], plan: Plan, one_device
     ended = [r for r in records if r.trial.study.space == space and r.status == "completed"]
     random = [r for r in ended if r.trial.study.kind == "population"]
     finalists = [r for r in ended if r.trial.study.kind == "finalist"]
-    if space not in plan.searched:
+    if space in (plan.single, *plan.defaults) or (space in plan.controls and is_fixed(random)):
         of, shown = "fixed", random
     elif finalists:
         of, shown = "finalists", finalists
