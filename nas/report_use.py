@@ -86,7 +86,7 @@ def time_table(task: TaskComparison) -> Table:
     caption = (
         "Cost until a search's best select error reaches a fixed target (f: the single design's mean select "
         "error): median over searches by Kaplan and Meier, those that did not reach it censored at their "
-        f"whole cost; 95 % interval by log(-log), none below {FEWEST} searches. After >: half of them had not "
+        f"whole cost; 95 % interval by log(-log), none below {FEWEST} searches. After >: fewer than half had "
         "reached it at this cost."
     )
     return Table(caption, ("searches of", "target", "reached", "unit", "median cost"), tuple(rows))
@@ -139,8 +139,8 @@ def equal_cost_table(task: TaskComparison) -> Table:
     ]
     caption = (
         "Budgets at about equal cost: of B and 4B epochs on either side the pair whose costs of one training "
-        f"are nearest, where their ratio is at most {NEAR:g}. Difference: mean report error of random designs "
-        "(of a fixed design, of its seeds) minus the single design's, in points, with Welch's 95 % interval."
+        f"are nearest, where their ratio is at most {NEAR:g}. Difference: mean report error of random "
+        "designs (of a fixed design, of its seeds) minus the single design's, in points, with Welch's 95 % interval."
     )
     return Table(caption, ("space", "single design at", "ratio of costs", "difference"), tuple(rows))
 
@@ -153,7 +153,7 @@ def use_table(task: TaskComparison) -> Table:
             _error(usage.report_error, usage.report_sd, usage.trainings),
             number(usage.parameters),
             number(usage.multiply_adds),
-            "–" if usage.latency_seconds is None else f"{number(1000 * usage.latency_seconds)} ms",
+            _seconds(usage.latency_seconds),
         )
         for usage in task.usage
     ]
@@ -171,7 +171,7 @@ def training_table(task: TaskComparison) -> Table:
         (
             _design(usage),
             number(usage.steps),
-            "–" if usage.seconds_per_step is None else f"{number(1000 * usage.seconds_per_step)} ms",
+            _seconds(usage.seconds_per_step),
             number(usage.training_multiply_adds),
             number(usage.training_executed or None),
             *(_megabytes(each) for each in (usage.peak_memory_bytes, usage.peak_device_bytes)),
@@ -224,6 +224,12 @@ def _error(error: float | None, sd: float | None, n: int) -> str:
 
 def _difference(found: Estimate | None) -> str:
     return "–" if found is None or found.value is None else f"{points(found.value)} {span(found)}"
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{number(1000 * value)} ms" if value < 1 else f"{number(value)} s"
 
 
 def _megabytes(size: int | None) -> str:

@@ -171,7 +171,9 @@ def _compare_task(
                 space,
                 _of(random, space),
                 _of(random, plan.single),
+                single,
                 {record.trial.id: record for record in random},
+                one_device=one_device,
             )
             for space in fixed_controls
         ),

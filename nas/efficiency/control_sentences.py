@@ -1,4 +1,4 @@
-"""What a control shows, in words: which one thing differs from the single design, and by how much it counts."""
+"""Controls in words: which one thing differs from the single design, and the difference it makes."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ def _fixed(control: FixedControl, single: str) -> str:
         text += f", sizes from {plural(control.sources, 'training')} of {label(single)}"
     if level.difference is None:
         return f"{text}; fewer than two seeds on a side: cannot say which is better."
-    text += f"; {signed(level.difference, 'worse', 'better')} than {label(single)}"
+    text += f"; {signed(level.difference, 'worse', 'better')} than {label(single)}{at_cost(control)}"
     return f"{text}." if apart(level.difference) else f"{text}: cannot say which is better."

@@ -24,6 +24,8 @@ class FixedControl:
         unknown: trainings whose source is not among the records, so that half of their cost is missing.
         own_seconds, own_training_multiply_adds: of its own trainings alone, failed ones too, per training
             that ended.
+        cost_ratio_seconds, cost_ratio_multiply_adds: both costs over one training of the single design; None
+            where one is unknown, and of seconds with several device models.
     """
 
     level: Level
@@ -32,6 +34,8 @@ class FixedControl:
     unknown: int
     own_seconds: float
     own_training_multiply_adds: float
+    cost_ratio_seconds: float | None
+    cost_ratio_multiply_adds: float | None
 
 
 def is_fixed(records: Sequence[TrialRecord]) -> bool:
@@ -46,14 +50,17 @@ def fixed_control(
     space: str,
     records: Sequence[TrialRecord],
     single: Sequence[TrialRecord],
+    single_level: Level | None,
     by_id: Mapping[str, TrialRecord],
+    *,
+    one_device: bool,
 ) -> FixedControl:
     """Level of a control over its trainings, both costs charged.
 
     Args:
         space: its name.
         records: its trainings, at least one.
-        single: the single design's trainings.
+        single, single_level: the single design's trainings.
         by_id: records of the task; `Trial.selected_from` names one of them.
     """
     own = summary(space, records)
@@ -66,6 +73,12 @@ def fixed_control(
         training_multiply_adds=own.training_multiply_adds
         + sum(source.training_multiply_adds for source in sources) / ended,
     )
+    known = single_level is not None and own.seeds and len(sources) == len(names)
+
+    def ratio(name: str) -> float | None:
+        of_single = getattr(single_level, name) if known else 0.0
+        return getattr(charged, name) / of_single if of_single > 0 else None
+
     return FixedControl(
         level=dataclasses.replace(against(charged, records, single), verdict=None),
         designs=len(population_of(records).trials),
@@ -73,4 +86,6 @@ def fixed_control(
         unknown=len(names) - len(sources),
         own_seconds=own.seconds,
         own_training_multiply_adds=own.training_multiply_adds,
+        cost_ratio_seconds=ratio("seconds") if one_device else None,
+        cost_ratio_multiply_adds=ratio("training_multiply_adds"),
     )

@@ -1,4 +1,4 @@
-"""What is compared, written down before the first trial."""
+"""What is compared and by which rule: fixed in the run's configuration before its first trial."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ class Plan:
         budget: designs whose expected best is compared, capped at a fifth of the population (a census is
             not capped). "no search needed" is concluded at the whole budget only.
         development: tasks on which rules were tuned; shown, not judged.
+        evaluation: tasks that judge.
+        references: (task, reference error) beside the committed table.
+        population, repeats, seeds, long, transfer, search_trials, search_seeds, finalist_seeds, epochs: n and
+            budgets as in `nas.SearchConfig`, epochs those of the recipe; 0: not planned, or not known.
         seed: of bootstraps and draws.
     """
 
@@ -29,6 +33,17 @@ class Plan:
     margin_share: float = 0.1
     budget: int = 40
     development: tuple[str, ...] = ()
+    evaluation: tuple[str, ...] = ()
+    references: tuple[tuple[str, float], ...] = ()
+    population: int = 0
+    repeats: int = 0
+    seeds: int = 0
+    long: int = 0
+    transfer: int = 0
+    search_trials: int = 0
+    search_seeds: int = 0
+    finalist_seeds: int = 0
+    epochs: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from nas.efficiency.budgets import PREDICTS, Budgets
+from nas.efficiency.controls import FixedControl
 from nas.efficiency.estimate import Estimate
 from nas.efficiency.level import Level
 from nas.efficiency.observed import Finalist
@@ -110,8 +111,8 @@ def _gain_only(gain: Estimate) -> str:
     return f"{points(abs(value))} points {'better' if value >= 0 else 'worse'}"
 
 
-def at_cost(space: SpaceComparison) -> str:
-    """`` at 31x the device-time``: n trials over one training of the single design; or empty."""
+def at_cost(space: SpaceComparison | FixedControl) -> str:
+    """`` at 31x the device-time`` of one training of the single design; or empty."""
     if space.cost_ratio_seconds is not None:
         return f" at {number(space.cost_ratio_seconds)}x the device-time"
     if space.cost_ratio_multiply_adds is not None:
