@@ -140,7 +140,8 @@ def equal_cost_table(task: TaskComparison) -> Table:
     caption = (
         "Budgets at about equal cost: of B and 4B epochs on either side the pair whose costs of one training "
         f"are nearest, where their ratio is at most {NEAR:g}. Difference: mean report error of random "
-        "designs (of a fixed design, of its seeds) minus the single design's, in points, with Welch's 95 % interval."
+        "designs (of a fixed design, of its seeds) minus the single design's, in points, with Welch's 95 % "
+        "interval."
     )
     return Table(caption, ("space", "single design at", "ratio of costs", "difference"), tuple(rows))
 
