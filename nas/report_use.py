@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from nas.efficiency.anytime import FEWEST, TimeTo
+from nas.efficiency.budget_pairs import NEAR
 from nas.efficiency.control_sentences import differs
-from nas.efficiency.equal_cost import NEAR
 from nas.efficiency.estimate import Estimate, turned
 from nas.efficiency.observed import WinnersCurse
 from nas.efficiency.results import TaskComparison
@@ -22,7 +22,7 @@ def use_tables(task: TaskComparison) -> dict[str, Table]:
         "controls": control_table(task),
         "times": time_table(task),
         "curse": curse_table(task),
-        "equal-cost": equal_cost_table(task),
+        "budget-pairs": budget_pair_table(task),
         "use": use_table(task),
         "training": training_table(task),
         "fronts": front_table(task),
@@ -126,7 +126,7 @@ def _gap(curses: Sequence[WinnersCurse]) -> tuple[str, str]:
     return f"{percent(fmean(select))} → {percent(fmean(test))}", f"{points(fmean(gaps))}{spread} points"
 
 
-def equal_cost_table(task: TaskComparison) -> Table:
+def budget_pair_table(task: TaskComparison) -> Table:
     """Every space against the single design at the budgets whose costs are nearest."""
     rows = [
         (
@@ -135,7 +135,7 @@ def equal_cost_table(task: TaskComparison) -> Table:
             f"{found.ratio:.2g} ({found.unit})",
             _difference(found.difference),
         )
-        for found in task.equal_cost
+        for found in task.budget_pairs
     ]
     caption = (
         "Budgets at about equal cost: of B and 4B epochs on either side the pair whose costs of one training "

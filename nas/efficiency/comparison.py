@@ -11,10 +11,10 @@ import numpy as np
 
 from nas.efficiency import sentences
 from nas.efficiency.anytime import anytime_of
+from nas.efficiency.budget_pairs import budget_pairs_of, pair_text
 from nas.efficiency.budgets import budgets_of
 from nas.efficiency.control_sentences import of_controls
 from nas.efficiency.controls import fixed_control, is_fixed
-from nas.efficiency.equal_cost import equal_cost_of, equal_cost_text
 from nas.efficiency.level import against, level_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.overall import overall
@@ -147,7 +147,7 @@ def _compare_task(
         kernel_sizes=kernel_sizes,
         notes=tuple(notes),
         budgets=budgets,
-        equal_cost=equal_cost_of(
+        budget_pairs=budget_pairs_of(
             {space: _of(records, space) for space in spaces_in_order},
             plan.single,
             fixed,
@@ -180,7 +180,7 @@ def _compare_task(
     )
     beside = (
         *of_controls(result, plan),
-        *(equal_cost_text(found, plan.single) for found in result.equal_cost),
+        *(pair_text(found, plan.single) for found in result.budget_pairs),
     )
     return dataclasses.replace(result, sentences=(*sentences.of_task(result, plan), *beside))
 

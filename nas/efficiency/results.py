@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.efficiency.anytime import Anytime
+from nas.efficiency.budget_pairs import BudgetPair
 from nas.efficiency.budgets import Budgets
 from nas.efficiency.controls import FixedControl
-from nas.efficiency.equal_cost import EqualCost
 from nas.efficiency.estimate import Estimate
 from nas.efficiency.level import Level
 from nas.efficiency.observed import Finalist, KernelSizes, SearchCurve
@@ -143,7 +143,7 @@ class TaskComparison:
     kernel_sizes: tuple[KernelSizes, ...]
     notes: tuple[str, ...]
     budgets: tuple[Budgets, ...] = ()
-    equal_cost: tuple[EqualCost, ...] = ()
+    budget_pairs: tuple[BudgetPair, ...] = ()
     anytime: tuple[Anytime, ...] = ()
     usage: tuple[Usage, ...] = ()
     fronts: tuple[Front, ...] = ()

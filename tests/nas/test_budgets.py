@@ -142,7 +142,7 @@ def test_long_trials_enter_nothing_else() -> None:
     (task,) = found.tasks
     assert len(task.budgets) == 2
     before = without.tasks[0]
-    same = replace(task, budgets=(), equal_cost=(), notes=before.notes, sentences=before.sentences)
+    same = replace(task, budgets=(), budget_pairs=(), notes=before.notes, sentences=before.sentences)
     assert same == without.tasks[0]
     assert found.settings == without.settings
     assert ("long", 35) in [(count.kind, count.trials) for count in found.counts]

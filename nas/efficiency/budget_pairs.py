@@ -20,7 +20,7 @@ NEAR = 1.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EqualCost:
+class BudgetPair:
     """A space and the single design at the budgets whose costs of a training are nearest.
 
     Attributes:
@@ -41,9 +41,9 @@ class EqualCost:
     difference: Estimate
 
 
-def equal_cost_of(
+def budget_pairs_of(
     of_space: Mapping[str, Sequence[TrialRecord]], single: str, fixed: Sequence[str], *, one_device: bool
-) -> tuple[EqualCost, ...]:
+) -> tuple[BudgetPair, ...]:
     """Every space with long trials that has a pair of about equal cost, in device-seconds where it can be.
 
     Of the four pairs (B or 4B of the space, B or 4B of the single design) the one with the ratio of mean
@@ -65,7 +65,7 @@ def equal_cost_of(
     return tuple(each for each in found if each is not None)
 
 
-def equal_cost_text(found: EqualCost, single: str) -> str:
+def pair_text(found: BudgetPair, single: str) -> str:
     """The comparison at about equal cost in one sentence."""
     unit = "device-time" if found.unit == "device-seconds" else "multiply-adds"
     start = (
@@ -81,7 +81,7 @@ def _nearest(
     ours: tuple[list[TrialRecord], list[TrialRecord]],
     single: tuple[list[TrialRecord], list[TrialRecord]],
     unit: Unit,
-) -> EqualCost | None:
+) -> BudgetPair | None:
     lengths: tuple[Length, Length] = ("B", "4B")
     pairs = [
         (abs(math.log(a / b)), i, j, a / b)
@@ -97,7 +97,7 @@ def _nearest(
     counts = [[r.report_error for r in trials if r.status == "completed"] for trials in (ours[i], single[j])]
     interval = report_difference(ours[i], single[j])
     value = sum(counts[0]) / len(counts[0]) - sum(counts[1]) / len(counts[1])
-    return EqualCost(
+    return BudgetPair(
         space=space,
         unit=unit,
         length=lengths[i],

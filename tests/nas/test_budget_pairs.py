@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nas.efficiency import compare_records
-from nas.efficiency.equal_cost import EqualCost
+from nas.efficiency.budget_pairs import BudgetPair
 from nas.efficiency.estimators import moments, welch
-from nas.report_use import equal_cost_table
+from nas.report_use import budget_pair_table
 from tests.nas.builders import PLAN, population, seeds
 from trials.recipe import LONG, STANDARD
 from trials.record import TrialRecord
@@ -31,9 +31,9 @@ def both(
     ]
 
 
-def compared(*records: TrialRecord) -> dict[str, EqualCost]:
+def compared(*records: TrialRecord) -> dict[str, BudgetPair]:
     task = compare_records([*both(SINGLE, (40.0, 160.0), "flexconv"), *records], PLAN).tasks[0]
-    return {found.space: found for found in task.equal_cost}
+    return {found.space: found for found in task.budget_pairs}
 
 
 def test_the_pair_with_the_nearest_costs_is_compared() -> None:
@@ -75,6 +75,6 @@ def test_the_sentence_says_ratio_budgets_and_n() -> None:
         "At about equal device-time of one training (ratio 1.1): twin_3x3 at 4B (n = 3) is 4.0 points worse "
         "[1.7, 6.3] than FlexConv at B (n = 3)."
     )
-    assert equal_cost_table(task).rows == (
+    assert budget_pair_table(task).rows == (
         ("twin_3x3 at 4B (n = 3)", "B (n = 3)", "1.1 (device-seconds)", "4.0 [1.7, 6.3]"),
     )
