@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from nas.config import SearchConfig
-from nas.drawing import population
+from nas.designs import population
 from nas.limits import admission
 from nas.sampler import Sampler
 from nas.seeds import derived_seed

@@ -16,12 +16,13 @@ from nas.efficiency.budgets import budgets_of
 from nas.efficiency.control_sentences import of_controls
 from nas.efficiency.controls import fixed_control, is_fixed
 from nas.efficiency.level import against, level_of
+from nas.efficiency.normalised import Complexity, Normalised, normalised_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.overall import overall
 from nas.efficiency.pareto import fronts_of
 from nas.efficiency.plan import Plan
 from nas.efficiency.results import Comparison, Count, SpaceRecipe, TaskComparison
-from nas.efficiency.selection import common_settings, refuse_differing_recipes, usable
+from nas.efficiency.selection import common_settings, population_of, refuse_differing_recipes, usable
 from nas.efficiency.spaces import compare_space
 from nas.efficiency.usage import usage_of
 from nas.efficiency.words import points
@@ -177,12 +178,19 @@ def _compare_task(
             )
             for space in fixed_controls
         ),
+        normalised=_normalised(random, plan),
     )
     beside = (
         *of_controls(result, plan),
         *(pair_text(found, plan.single) for found in result.budget_pairs),
     )
     return dataclasses.replace(result, sentences=(*sentences.of_task(result, plan), *beside))
+
+
+def _normalised(random: Sequence[TrialRecord], plan: Plan) -> tuple[Normalised, ...]:
+    populations = {space: population_of(_of(random, space)) for space in plan.searched}
+    both: tuple[Complexity, ...] = ("multiply-adds", "parameters")
+    return tuple(found for by in both if (found := normalised_of(populations, by)))
 
 
 def _of(records: Sequence[TrialRecord], space: str) -> list[TrialRecord]:

@@ -13,11 +13,16 @@ from nas.efficiency.anytime import Anytime
 from nas.efficiency.budget_pairs import BudgetPair
 from nas.efficiency.budgets import Budgets
 from nas.efficiency.controls import FixedControl
+from nas.efficiency.equal_cost import EqualCost
 from nas.efficiency.estimate import Estimate
+from nas.efficiency.importance import Importance
+from nas.efficiency.law import Laws
 from nas.efficiency.level import Level
+from nas.efficiency.normalised import Normalised
 from nas.efficiency.observed import Finalist, KernelSizes, SearchCurve
 from nas.efficiency.pareto import Front
 from nas.efficiency.plan import Plan
+from nas.efficiency.resolving import Resolving
 from nas.efficiency.selection import LeftOut
 from nas.efficiency.usage import Usage
 
@@ -89,6 +94,11 @@ class SpaceComparison:
         reason: why the verdict is "cannot say" whatever the interval says, else empty.
         cost_ratio_seconds, cost_ratio_multiply_adds: n trials over one training of the single design.
         notes: what was approximated.
+        laws: the population under both laws, whole and in parts.
+        equal_cost: regret at the cost of 1, 2 and 4 trainings of the single design.
+        resolving: what would decide where the interval of `gain` holds the margin or N is too small; None
+            where there is a verdict or no whole interval, and for a census, which cannot grow.
+        importance: of each choice of the space.
     """
 
     space: str
@@ -115,6 +125,10 @@ class SpaceComparison:
     reason: str
     points: tuple[Point, ...]
     notes: tuple[str, ...]
+    laws: Laws | None = None
+    equal_cost: tuple[EqualCost, ...] = ()
+    resolving: Resolving | None = None
+    importance: tuple[Importance, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,6 +163,7 @@ class TaskComparison:
     fronts: tuple[Front, ...] = ()
     controls: tuple[SpaceComparison, ...] = ()
     fixed_controls: tuple[FixedControl, ...] = ()
+    normalised: tuple[Normalised, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nas.drawing import population
+from nas.designs import population
 from nas.limits import DRAWS, admission, weigh
 from nas.running import run
 from nas.sampler import PROPOSALS, Sampler
