@@ -26,6 +26,7 @@ from nas.efficiency.results import BestOf, Comparison, TaskComparison
 from nas.efficiency.sentences import UNCHANGED
 from nas.efficiency.words import label, percent, plural, points
 from nas.figures_normalised import normalised_figure
+from nas.figures_series import series_figure
 from nas.figures_use import anytime_figure, pareto_figure
 
 
@@ -183,9 +184,13 @@ def kernel_sizes_figure(task: TaskComparison) -> Figure:
 
 
 def all_figures(comparison: Comparison) -> dict[str, Figure]:
-    """File-safe name -> figure, for every task and figure that has something to show."""
-    each = (figures_of(task, position).items() for position, task in enumerate(comparison.tasks, start=1))
-    return dict(chain.from_iterable(each))
+    """File-safe name -> figure, for every task and figure that has something to show, and every series."""
+    tasks = (figures_of(task, position).items() for position, task in enumerate(comparison.tasks, start=1))
+    of_series = {
+        f"series-{i}": series_figure(each, comparison.plan.single)
+        for i, each in enumerate(comparison.series, start=1)
+    }
+    return dict(chain.from_iterable(tasks)) | of_series
 
 
 def figures_of(task: TaskComparison, position: int) -> dict[str, Figure]:

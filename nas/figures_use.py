@@ -21,8 +21,8 @@ def anytime_figure(task: TaskComparison) -> Figure:
             continue
         colour, line = searched(order.index(found.space) if found.space in order else 0)
         series.append(_median(found, colour, line, banded=len(order) <= BANDED))
-        last = found.quartiles[-1]
-        words.append(f"{series[-1].name}: median {percent(last.median)} after {number(last.cost)} {unit}")
+        last = percent(found.quartiles[-1].median)
+        words.append(f"{series[-1].name}: {last} after {number(found.until)} {unit}")
     for level, colour, dash in fixed(task):
         if level.select_error is not None:
             error, cost = 100 * level.select_error, level.seconds if seconds else level.training_multiply_adds
@@ -69,6 +69,7 @@ def _median(found: Anytime, colour: str, line: Dash, banded: bool) -> Series:
         if at.median is not None:
             bounds = [None if bound is None else 100 * bound for bound in (at.lower, at.upper)]
             steps.append((at.cost, 100 * at.median, *(bounds if banded else ())))
+    steps += [(found.until, *steps[-1][1:])] if steps else []
     name = f"{label(found.space)}, median of {plural(found.searches, 'search')}"
     return Series(name, found.space, tuple(steps), colour, line, style="step", legend=name)
 

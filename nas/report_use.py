@@ -13,6 +13,7 @@ from nas.efficiency.observed import WinnersCurse
 from nas.efficiency.results import TaskComparison
 from nas.efficiency.usage import Usage
 from nas.efficiency.words import bound, label, number, percent, plural, points, span
+from nas.report_series import rate_table
 from nas.report_tables import Table
 
 
@@ -22,6 +23,7 @@ def use_tables(task: TaskComparison) -> dict[str, Table]:
         "controls": control_table(task),
         "times": time_table(task),
         "curse": curse_table(task),
+        "rates": rate_table(task),
         "budget-pairs": budget_pair_table(task),
         "use": use_table(task),
         "training": training_table(task),

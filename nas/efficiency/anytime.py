@@ -59,13 +59,14 @@ class TimeTo:
 class Anytime:
     """All searches of a space on a task, in one unit of cost.
 
-    `quartiles`: a step function, one entry per change, up to the whole cost of the cheapest search.
+    `quartiles`: a step function, one entry per change, up to `until`, the whole cost of the cheapest search.
     """
 
     space: str
     unit: Unit
     searches: int
     quartiles: tuple[Quartiles, ...]
+    until: float
     times: tuple[TimeTo, ...]
 
 
@@ -111,6 +112,7 @@ def _anytime(
         unit=unit,
         searches=len(searches),
         quartiles=quartiles_over_time(spent, best),
+        until=min(float(costs[-1]) for costs in spent),
         times=tuple(_time_to(name, level, spent, best) for name, level in targets),
     )
 

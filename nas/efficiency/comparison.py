@@ -18,11 +18,13 @@ from nas.efficiency.controls import fixed_control, is_fixed
 from nas.efficiency.level import against, level_of
 from nas.efficiency.normalised import Complexity, Normalised, normalised_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
+from nas.efficiency.other_rates import other_rates_of
 from nas.efficiency.overall import overall
 from nas.efficiency.pareto import fronts_of
 from nas.efficiency.plan import Plan
 from nas.efficiency.results import Comparison, Count, SpaceRecipe, TaskComparison
 from nas.efficiency.selection import common_settings, population_of, refuse_differing_recipes, usable
+from nas.efficiency.series import series_of
 from nas.efficiency.spaces import compare_space
 from nas.efficiency.usage import usage_of
 from nas.efficiency.words import points
@@ -71,6 +73,7 @@ def compare_records(
         devices=tuple(sorted({record.device for record in kept if record.device})),
         commits=tuple(sorted({record.commit for record in kept if record.commit})),
         left_out=tuple(left_out),
+        series=series_of(tasks, {r.trial.study.task: r.trial.task for r in kept}, plan),
     )
 
 
@@ -160,6 +163,7 @@ def _compare_task(
             margin,
             one_device=_one_device(records, "population", "search"),
         ),
+        other_rates=other_rates_of(records, plan),
         usage=usage_of(records, plan, one_device=_one_device(records)),
         fronts=fronts_of(
             {space: _of(random, space) for space in plan.searched},

@@ -20,10 +20,12 @@ from nas.efficiency.law import Laws
 from nas.efficiency.level import Level
 from nas.efficiency.normalised import Normalised
 from nas.efficiency.observed import Finalist, KernelSizes, SearchCurve
+from nas.efficiency.other_rates import OtherRate
 from nas.efficiency.pareto import Front
 from nas.efficiency.plan import Plan
 from nas.efficiency.resolving import Resolving
 from nas.efficiency.selection import LeftOut
+from nas.efficiency.series import TaskSeries
 from nas.efficiency.usage import Usage
 
 Verdict = Literal["no search needed", "search", "cannot say"]
@@ -163,6 +165,7 @@ class TaskComparison:
     fronts: tuple[Front, ...] = ()
     controls: tuple[SpaceComparison, ...] = ()
     fixed_controls: tuple[FixedControl, ...] = ()
+    other_rates: tuple[OtherRate, ...] = ()
     normalised: tuple[Normalised, ...] = ()
 
 
@@ -192,6 +195,7 @@ class Comparison:
     Attributes:
         settings: fields of the recipe that are the same in all records.
         censored: searches that did not reach the single design's error.
+        series: sets of tasks that differ in one thing.
     """
 
     plan: Plan
@@ -205,3 +209,4 @@ class Comparison:
     devices: tuple[str, ...]
     commits: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    series: tuple[TaskSeries, ...] = ()
