@@ -120,9 +120,9 @@ def anytime_figure(task: TaskComparison) -> str:
             position = spaces.index(search.space) if search.space in spaces else 0
             count = sum(other.space == search.space for other in task.searches)
             text = f"{label(search.space)} search ({count} seed{'s' * (count > 1)})"
-            seconds, errors = zip(*search.curve)
+            costs, errors = zip(*search.curve)
             axes.step(
-                [*seconds, search.seconds],
+                [*costs, search.spent],
                 [100 * e for e in (*errors, errors[-1])],
                 where="post",
                 color=_searched(position)[0],
@@ -135,7 +135,7 @@ def anytime_figure(task: TaskComparison) -> str:
             if level.select_error is not None:
                 axes.axhline(100 * level.select_error, color=colour, linestyle=dash, linewidth=0.9)
                 axes.plot(
-                    level.seconds,
+                    level.training_multiply_adds if level.seconds is None else level.seconds,
                     100 * level.select_error,
                     color=colour,
                     marker="D",
@@ -143,7 +143,8 @@ def anytime_figure(task: TaskComparison) -> str:
                     linestyle="none",
                     label=_name(level),
                 )
-        axes.set(xlabel="device-seconds spent", ylabel="best select error so far (%)")
+        unit = task.searches[0].unit if task.searches else "device-seconds"
+        axes.set(xlabel=f"{unit} spent", ylabel="best select error so far (%)")
         _logarithmic(axes)
 
     return _svg(draw, f"anytime {task.task}")

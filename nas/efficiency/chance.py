@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.efficiency.estimators import LEVEL, Floats, Interval, quantiles
+from nas.efficiency.halves import ValidationErrors
 
 DRAWS = 4000
 
@@ -72,9 +73,9 @@ def matched(errors: Floats, scale: Floats, target: Floats) -> NDArray[np.bool_]:
 
 
 def match(
-    errors: Floats,
+    errors: ValidationErrors,
     costs: Floats,
-    single: Floats,
+    single: ValidationErrors,
     single_costs: Floats,
     noise: Noise,
     rng: np.random.Generator,

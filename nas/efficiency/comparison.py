@@ -11,10 +11,12 @@ import numpy as np
 
 from nas.efficiency import sentences
 from nas.efficiency.budgets import budgets_of
+from nas.efficiency.devices import at_once, seconds_apart
 from nas.efficiency.level import against, level_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.overall import overall
 from nas.efficiency.plan import Plan
+from nas.efficiency.refusals import refuse_unfair_tests
 from nas.efficiency.results import Comparison, Count, SpaceRecipe, TaskComparison
 from nas.efficiency.selection import common_settings, refuse_differing_recipes, usable
 from nas.efficiency.spaces import compare_space
@@ -37,9 +39,11 @@ def compare_records(
     """
     kept, left_out = usable(records, plan)
     refuse_differing_recipes(kept)
+    refuse_unfair_tests(kept)
+    packing = at_once(records)
     names = sorted({record.trial.study.task for record in kept})
     tasks = tuple(
-        _compare_task(name, [r for r in kept if r.trial.study.task == name], plan, space_sizes or {})
+        _compare_task(name, [r for r in kept if r.trial.study.task == name], plan, space_sizes or {}, packing)
         for name in names
     )
     counts = Counter((record.trial.study.kind, record.status) for record in records)
@@ -49,7 +53,7 @@ def compare_records(
     }
     return Comparison(
         plan=plan,
-        overall=overall(tasks),
+        overall=overall(tasks, len(left_out)),
         tasks=tasks,
         settings=common_settings(kept),
         per_space=tuple(
@@ -68,21 +72,23 @@ def compare_records(
 
 
 def _compare_task(
-    task: str, records: Sequence[TrialRecord], plan: Plan, sizes: Mapping[tuple[str, str], int]
+    task: str,
+    records: Sequence[TrialRecord],
+    plan: Plan,
+    sizes: Mapping[tuple[str, str], int],
+    packing: Mapping[str, float],
 ) -> TaskComparison:
     random = [record for record in records if record.trial.study.kind == "population"]
-    single, single_notes = level_of(plan.single, _of(random, plan.single))
-    # A trial whose worker died knows no device.
-    one_device = len({(record.device, record.device_share) for record in random if record.device}) <= 1
-    notes = list(single_notes)
-    if not one_device:
-        notes.append("Trials ran on several device models or shares of one: only multiply-adds are compared.")
+    apart = seconds_apart(records, (plan.single, *plan.searched), packing)
+    one_device = not apart
+    single, notes = level_of(plan.single, _of(random, plan.single), one_device=one_device)
+    notes += [apart] if apart else []
     margin = None
     if single and single.report_error is not None:
         margin = max(plan.margin_points / 100, plan.margin_share * single.report_error)
     defaults = []
     for space in plan.defaults:
-        default, default_notes = level_of(space, _of(random, space))
+        default, default_notes = level_of(space, _of(random, space), one_device=one_device)
         notes += default_notes
         if default:
             defaults.append(against(default, _of(random, space), _of(random, plan.single)))
@@ -100,7 +106,7 @@ def _compare_task(
         )
         for space in plan.searched
     )
-    searches = search_curves(records, single.select_error if single else None, margin)
+    searches = search_curves(records, single.select_error if single else None, margin, one_device=one_device)
     ended = [record for record in records if record.status != "failed"]
     rows_report = ended[0].rows_report if ended else 0
     if margin is not None and rows_report and 2 / rows_report > margin:
