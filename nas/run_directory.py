@@ -11,7 +11,6 @@ report.md, .html, .json     written from the records
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from nas.config import SearchConfig, first_difference
+from nas.reading import load, refuse_contradiction
 from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
@@ -158,13 +158,13 @@ class RunDirectory:
         Raises:
             ValueError: there is none, or it cannot be read.
         """
-        return from_plain(SearchConfig, self._load(self.path / "config.json"), "config.json")
+        return from_plain(SearchConfig, load(self.path / "config.json"), "config.json")
 
     def info(self) -> RunInfo | None:
         """What was found out when the run began; None if it never got so far."""
         if not (self.path / "run.json").exists():
             return None
-        data = self._load(self.path / "run.json")
+        data = load(self.path / "run.json")
         try:
             return from_plain(RunInfo, data, "run.json")
         except ValueError as error:
@@ -173,7 +173,7 @@ class RunDirectory:
     def _way_out(self, commit: object = None) -> str:
         """What wrote a run that this version cannot read, and what to do."""
         try:
-            data = self._load(self.path / "run.json")
+            data = load(self.path / "run.json")
         except ValueError:
             data = None
         wrote = data.get("version", "?") if isinstance(data, dict) else "?"
@@ -212,7 +212,7 @@ class RunDirectory:
         trials, unreadable = [], []
         for path in self._glob("design.json"):
             try:
-                trials.append(from_plain(Trial, self._load(path), str(path)))
+                trials.append(from_plain(Trial, load(path), str(path)))
             except ValueError as error:
                 unreadable.append(str(error))
         return trials, unreadable
@@ -222,28 +222,21 @@ class RunDirectory:
         records, unreadable = [], []
         for path in self._glob("record.json"):
             try:
-                data = self._load(path)
+                data = load(path)
                 if isinstance(data, dict) and data.get("schema") != SCHEMA:
                     schema, commit = data.get("schema"), data.get("commit")
                     raise ValueError(
                         f"{path} has schema {schema}, this version reads {SCHEMA}; {self._way_out(commit)}"
                     )
-                records.append(from_plain(TrialRecord, data, str(path)))
+                record = from_plain(TrialRecord, data, str(path))
+                refuse_contradiction(path, record)
+                records.append(record)
             except ValueError as error:
                 unreadable.append(str(error))
         return records, unreadable
 
     def _glob(self, name: str) -> list[Path]:
         return sorted(self.trials.glob(f"*/{name}"))
-
-    @staticmethod
-    def _load(path: Path) -> object:
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ValueError(f"there is no {path}; a run directory holds one") from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path} cannot be read: {error}") from error
 
     def drop_orphans(self) -> None:
         """Remove what a killed writer left half written."""
