@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,9 +11,10 @@ from pathlib import Path
 from nas.efficiency import Comparison, Plan, SpaceComparison, compare_records
 from nas.efficiency.sentences import rejected, untuned
 from nas.figures import all_figures
+from nas.joining import join
 from nas.limits import DRAWS
 from nas.report import ReportContext, render_html, render_markdown
-from nas.run_directory import RunDirectory, RunTask, open_run
+from nas.run_directory import RunDirectory, RunInfo, RunTask, open_run
 from trials.finding import CONTROLS, EMBEDDED
 from trials.plain import dumps, to_plain
 from trials.record import TrialRecord
@@ -41,20 +43,11 @@ def compare(*run_dirs: Path | str) -> Comparison:
 def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple[Path, ...]]:
     """The comparison, and the files that show it: report.html, .md, .json and figures/*.svg."""
     first = directories[0]
-    records: dict[str, TrialRecord] = {}
-    unreadable: list[str] = []
-    for directory in directories:
-        found, broken = directory.read_records()
-        for record in found:
-            if records.setdefault(record.trial.id, record) != record:
-                raise ValueError(
-                    f"{record.trial.id} has different records in these directories, the second in "
-                    f"{directory.path}; compare them apart, or rename that trial"
-                )
-        unreadable += broken
-    comparison = compare_records(list(records.values()), plan_of(first), _sizes(first))
-    comparison = _noted(comparison, first)
-    context = _context(first, list(records.values()), unreadable)
+    joined = join(directories)
+    plan = plan_of(first, joined.infos)
+    comparison = compare_records(joined.records, plan, _sizes(joined.infos), joined.unreadable)
+    comparison = _noted(comparison, first, joined.infos)
+    context = _context(first, joined.records)
     figures = all_figures(comparison)
     for name, svg in figures.items():
         first.put(f"figures/{name}.svg", svg)
@@ -65,10 +58,16 @@ def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple
     return comparison, (*files, *(first.path / "figures" / f"{name}.svg" for name in figures))
 
 
-def plan_of(directory: RunDirectory) -> Plan:
-    """What the run's configuration says is compared, with the names that spaces have in records."""
-    config, info = directory.config(), directory.info()
-    names = {space.reference: space.name for space in info.spaces} if info else {}
+def plan_of(directory: RunDirectory, infos: Sequence[RunInfo]) -> Plan:
+    """What a run's configuration says is compared, with the names that spaces and tasks have in records.
+
+    Args:
+        directory: the run whose plan decides.
+        infos: of all runs that are compared.
+    """
+    config = directory.config()
+    names = {space.reference: space.name for info in infos for space in info.spaces}
+    tasks = [task for info in infos for task in info.tasks]
     single = names.get(config.single, config.single)
     defaults = tuple(names.get(each, each) for each in config.defaults)
     spaces = tuple(names.get(each, each) for each in config.spaces)
@@ -79,24 +78,23 @@ def plan_of(directory: RunDirectory) -> Plan:
         margin_points=config.margin_points,
         margin_share=config.margin_share,
         budget=config.judged_budget,
-        development=tuple(t.name for t in info.tasks if t.task.source in DEVELOPMENT)
-        if info
+        development=tuple(dict.fromkeys(t.name for t in tasks if t.task.source in DEVELOPMENT))
+        if tasks
         else DEVELOPMENT,
         seed=config.seed,
     )
 
 
-def _sizes(directory: RunDirectory) -> dict[tuple[str, str], int]:
-    info = directory.info()
-    return {(space.task, space.name): space.designs for space in info.spaces} if info else {}
+def _sizes(infos: Sequence[RunInfo]) -> dict[tuple[str, str], int]:
+    return {(space.task, space.name): space.designs for info in infos for space in info.spaces}
 
 
-def _noted(comparison: Comparison, directory: RunDirectory) -> Comparison:
+def _noted(comparison: Comparison, directory: RunDirectory, infos: Sequence[RunInfo]) -> Comparison:
     """With notes on data, and on searched spaces: rates not chosen for them, what limits left out."""
-    info, config = directory.info(), directory.config()
+    config = directory.config()
     recipe, limits = config.the_recipe(), config.constraints
     chosen = {name for name, _, _ in recipe.per_space}
-    shares = {(s.task, s.name): s.rejected for s in info.spaces} if info is not None and limits else {}
+    shares = {(s.task, s.name): s.rejected for info in infos for s in info.spaces} if limits else {}
 
     def noted(task: str, space: SpaceComparison) -> SpaceComparison:
         notes = list(space.notes)
@@ -106,7 +104,7 @@ def _noted(comparison: Comparison, directory: RunDirectory) -> Comparison:
             notes.append(rejected(shares[task, space.space], DRAWS, limits))
         return replace(space, notes=tuple(notes))
 
-    data = {task.name: _data_notes(task) for task in info.tasks} if info is not None else {}
+    data = {task.name: _data_notes(task) for info in infos for task in info.tasks}
     tasks = (
         replace(
             t,
@@ -125,16 +123,19 @@ def _data_notes(task: RunTask) -> tuple[str, ...]:
     return (*notes, f"Data: {task.origin or 'of unknown origin'}; licence: {task.licence or 'unknown'}.")
 
 
-def _context(directory: RunDirectory, records: Sequence[TrialRecord], unreadable: list[str]) -> ReportContext:
+def _context(directory: RunDirectory, records: Sequence[TrialRecord]) -> ReportContext:
     info, config = directory.info(), directory.config()
-    software = sorted({each for record in records for each in record.software.split(", ") if each})
+    software: dict[str, set[str]] = defaultdict(set)
+    for said in {record.software for record in records}:
+        for each in filter(None, said.split(", ")):
+            name, _, version = each.partition(" ")
+            software[name].add(version)
     return ReportContext(
         run=config.name,
         directory=directory.path.resolve().name,
         created=datetime.fromtimestamp(info.created, tz=UTC).isoformat(timespec="seconds") if info else "",
         version=info.version if info else "",
-        software=dict(each.split(" ", 1) for each in software),
+        software={name: " and ".join(sorted(versions)) for name, versions in sorted(software.items())},
         seed=config.seed,
         config=to_plain(config),
-        unreadable=tuple(unreadable),
     )

@@ -77,7 +77,6 @@ class ReportContext:
         software: name -> version.
         seed: of the run.
         config: the run's configuration as plain values.
-        unreadable: records that could not be read, and why.
         planned: trials of the whole run, None if unknown.
     """
 
@@ -90,7 +89,6 @@ class ReportContext:
     software: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     config: Mapping[str, object] = field(default_factory=dict)
-    unreadable: tuple[str, ...] = ()
     planned: int | None = None
 
 
@@ -220,7 +218,6 @@ def _made(comparison: Comparison, context: ReportContext) -> list[Table]:
     ]
     config = [(name, _plain(value)) for name, value in context.config.items()]
     left = [(left.trial, left.reason) for left in comparison.left_out]
-    left += [("unreadable", reason) for reason in context.unreadable]
     tables = (
         plan_table(comparison.plan),
         count_table(comparison),

@@ -29,6 +29,16 @@ _AMOUNTS = (
     "finished",
     "process",
 )
+_NEEDED = (
+    "parameters",
+    "multiply_adds",
+    "training_multiply_adds",
+    "seconds_training",
+    "rows_train",
+    "rows_select",
+    "rows_report",
+    "classes",
+)
 
 
 def flaw(record: TrialRecord) -> str:
@@ -50,9 +60,12 @@ def _flaws(record: TrialRecord) -> Iterator[str]:
     if not 0 < record.device_share <= 1:
         yield f"device_share must be in (0, 1], got {record.device_share}"
     if (record.status == "failed") != bool(record.reason):
-        yield f"a failed trial says why and no other does, got {record.status} with reason {record.reason[:50]!r}"
+        yield f"a failed trial says why and no other does, got {record.status}, reason {record.reason[:50]!r}"
     if record.trial.study.task != record.trial.task.name:
         yield f"a trial's task is {record.trial.task.name}, its study says {record.trial.study.task}"
+    for name in _NEEDED if record.status != "failed" else ():
+        if getattr(record, name) <= 0:
+            yield f"{name} must be positive in a trial that ended, got {getattr(record, name)}"
     yield from _epochs(record)
     for i, metrics in enumerate(record.curve):
         yield from _metrics(record, metrics, f"curve[{i}]")
@@ -107,7 +120,7 @@ def _test(test: TestMetrics) -> Iterator[str]:
 def _outside(values: list[tuple[str, float | None]], most: float) -> Iterator[str]:
     for name, value in values:
         if value is not None and not 0 <= value <= most:
-            yield f"{name} must be in [0, {most:g}], got {value:g}"
+            yield f"{name} must be in [0, {most:g}], got {str(value)[:30]}"
 
 
 def _counted(name: str, error: float, rows: int) -> Iterator[str]:

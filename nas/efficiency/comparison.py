@@ -18,14 +18,17 @@ from nas.efficiency.overall import overall
 from nas.efficiency.plan import Plan
 from nas.efficiency.refusals import refuse_unfair_tests
 from nas.efficiency.results import Comparison, Count, SpaceRecipe, TaskComparison
-from nas.efficiency.selection import common_settings, refuse_differing_recipes, usable
+from nas.efficiency.selection import LeftOut, common_settings, refuse_differing_recipes, usable
 from nas.efficiency.spaces import compare_space
 from nas.efficiency.words import points
 from trials.record import TrialRecord
 
 
 def compare_records(
-    records: Sequence[TrialRecord], plan: Plan, space_sizes: Mapping[tuple[str, str], int] | None = None
+    records: Sequence[TrialRecord],
+    plan: Plan,
+    space_sizes: Mapping[tuple[str, str], int] | None = None,
+    unreadable: Sequence[LeftOut] = (),
 ) -> Comparison:
     """All measures of all tasks.
 
@@ -33,11 +36,14 @@ def compare_records(
         records: of one run, in any order, of any kind, also none.
         plan: what is compared and by which rule.
         space_sizes: (task, space) -> number of designs in the space, to recognise a census.
+        unreadable: what could not be read at all, to be listed and counted with what is left out here.
 
     Raises:
-        ValueError: recipes or splits differ within a task, or a population trial was stopped early.
+        ValueError: recipes or splits differ within a task, a population trial was stopped early, or a
+            finalist was selected by something else than select error.
     """
     kept, left_out = usable(records, plan)
+    left_out += unreadable
     refuse_differing_recipes(kept)
     refuse_unfair_tests(kept)
     packing = at_once(records)
@@ -60,7 +66,7 @@ def compare_records(
             SpaceRecipe(task=task, space=space, learning_rate=rate, weight_decay=decay)
             for task, space, rate, decay in sorted(rates)
         ),
-        records=len(records),
+        records=len(records) + len(unreadable),
         counts=tuple(Count(kind=k, status=s, trials=n) for (k, s), n in sorted(counts.items())),
         censored=sum(
             search.target is not None and search.to_single is None for t in tasks for search in t.searches

@@ -28,7 +28,6 @@ CONTEXT = ReportContext(
     version="0.1.0",
     software={"torch": "2.13"},
     config={"population": 100, "rows": None, "tasks": ["digits"]},
-    unreadable=("trials/x/record.json: not JSON",),
     planned=10_000,
 )
 HOSTILE = "<script>alert('x')</script> & \"$1\" `a` | [b](c) $x_1$"
