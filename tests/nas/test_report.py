@@ -181,7 +181,6 @@ def test_the_unfinished_run_and_its_provenance_are_named() -> None:
         "abc1234",
         "cpu-a",
         "torch 2.13",
-        "not JSON",
         "max(1 points, 10 % of f)",
         "epochs",
     ):
