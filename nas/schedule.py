@@ -75,6 +75,7 @@ class Schedule:
                 for plan in self._studies(task, spaces[task.name, name], shapes[task.name]):
                     self._plans[plan.study] = plan
         self._orphans = self._restore()
+        self._write_planned()
 
     # ------------------------------------------------------------------ what the slots call
 
@@ -206,6 +207,7 @@ class Schedule:
             completed = [r for r in ended if r.status == "completed"]
             if not completed:
                 self._plans[study].total = self._plans[study].issued  # nothing to retrain
+                self._write_planned()
                 return None
             best = min(completed, key=lambda r: (r.select_error, r.trial.number)).trial
             seed = derived_seed(self.config.seed, study.name, number)
@@ -226,6 +228,10 @@ class Schedule:
         plan.ended += 1
         if plan.sampler is not None:
             plan.sampler.tell(record.trial.number, record.status, record.select_error)
+
+    def _write_planned(self) -> None:
+        """So that a report of the unfinished run can say how much is missing."""
+        self.directory.put_planned({plan.study.name: plan.total for plan in self._plans.values()})
 
     def _restore(self) -> list[Trial]:
         """Put every trial of the directory back; those without a record are to be run again."""
