@@ -95,22 +95,36 @@ def plan_of(directory: RunDirectory, infos: Sequence[RunInfo]) -> Plan:
         directory: the run whose plan decides.
         infos: of all runs that are compared.
     """
-    config = directory.config()
-    names = {space.reference: space.name for info in infos for space in info.spaces}
-    tasks = [task for info in infos for task in info.tasks]
-    single = names.get(config.single, config.single)
-    defaults = tuple(names.get(each, each) for each in config.defaults)
-    spaces = tuple(names.get(each, each) for each in config.spaces)
+    config, info = directory.config(), directory.info()
+    names = {space.reference: space.name for each in infos for space in each.spaces}
+
+    def named(references: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(names.get(each, each) for each in references)
+
+    planned = tuple(each.task for each in info.tasks) if info else config.the_tasks()
+    tasks = dict.fromkeys((*planned, *(task.task for each in infos for task in each.tasks)))
+    development = tuple(task.name for task in tasks if task.source in DEVELOPMENT or config.tuned_on(task))
+    (single,) = named((config.single,))
     return Plan(
         single=single,
-        searched=tuple(each for each in spaces if each != single),
-        defaults=defaults,
+        searched=tuple(each for each in named(config.spaces) if each != single),
+        defaults=named(config.defaults),
+        controls=named(config.controls),
         margin_points=config.margin_points,
         margin_share=config.margin_share,
         budget=config.judged_budget,
-        development=tuple(dict.fromkeys(t.name for t in tasks if t.task.source in DEVELOPMENT))
-        if tasks
-        else DEVELOPMENT,
+        development=tuple(dict.fromkeys(development)),
+        evaluation=tuple(task.name for task in planned if task.name not in development),
+        references=config.references,
+        population=config.population,
+        repeats=config.repeats,
+        seeds=config.seeds,
+        long=config.long,
+        transfer=config.transfer,
+        search_trials=config.search_trials,
+        search_seeds=config.searches,
+        finalist_seeds=config.finalist_seeds,
+        epochs=(info.recipe if info else config.the_recipe()).epochs,
         seed=config.seed,
     )
 

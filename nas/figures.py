@@ -26,6 +26,7 @@ from nas.drawing import (
 from nas.efficiency.results import BestOf, Comparison, TaskComparison
 from nas.efficiency.sentences import UNCHANGED
 from nas.efficiency.words import label, number, percent, plural, points
+from nas.figures_normalised import normalised_figure
 
 
 def edf_figure(task: TaskComparison) -> Figure:
@@ -281,6 +282,7 @@ def figures_of(task: TaskComparison, position: int) -> dict[str, Figure]:
         ("anytime", any(search.curve for search in task.searches), anytime_figure),
         ("pareto", any(space.points for space in task.spaces), pareto_figure),
         ("kernel_sizes", task.kernel_sizes, kernel_sizes_figure),
+        ("normalised", any(found.spaces for found in task.normalised), normalised_figure),
     )
     return {file_name(task, position, name): draw(task) for name, shown, draw in known if shown}
 

@@ -12,6 +12,7 @@ from nas.efficiency.results import Comparison, TaskComparison
 from nas.efficiency.sentences import loses_to_default, verdict_text
 from nas.efficiency.words import label, plural
 from nas.report_budgets import budget_table
+from nas.report_laws import equal_cost_table, importance_table, law_table, normalised_table
 from nas.report_plan import caveats, count_table, plan_table
 from nas.report_tables import Table, efficiency_table, kernel_table, search_table, test_table
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 BADGE = {"no search needed": "yes", "search": "no", "cannot say": "open", "descriptive": "plain"}
+MORE = "The populations in parts"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +65,8 @@ def render_markdown(comparison: Comparison, context: ReportContext) -> str:
         blocks.append(f"## {_md(task.task)}: {'; '.join(text for text, _ in marks(task))}")
         blocks += [_md(sentence) for sentence in task.sentences]
         blocks += [_md_table(table) for table in tables(task).values()]
+        if more := more_tables(task):
+            blocks += [f"### {MORE}", *(_md_table(table) for table in more.values())]
         blocks += ["\n".join(f"- {_md(note)}" for note in notes(task))] if notes(task) else []
     blocks += [
         "## What this does and does not show",
@@ -91,7 +95,7 @@ def terminal_table(comparison: Comparison) -> RenderableType:
                 if i == 0
                 else (Text(), Text())
             )
-            table.add_row(*first, *(Text(row[column]) for column in (0, 1, 6, 8, 2)))
+            table.add_row(*first, *(Text(row[column]) for column in (0, 1, 6, 9, 2)))
         table.add_section()
     sentences = [Text(f"{task.task}: {task.sentences[0]}") for task in comparison.tasks if task.sentences]
     overall = Text(comparison.overall, style="bold")
@@ -149,6 +153,17 @@ def tables(task: TaskComparison) -> dict[str, Table]:
         "kernels": kernel_table(task),
     }
     return {name: table for name, table in known.items() if table is not None and table.rows}
+
+
+def more_tables(task: TaskComparison) -> dict[str, Table]:
+    """What stands below `MORE`: the populations of the searched spaces in parts."""
+    known = {
+        "laws": law_table(task),
+        "normalised": normalised_table(task),
+        "equal-cost": equal_cost_table(task),
+        "importance": importance_table(task),
+    }
+    return {name: table for name, table in known.items() if table.rows}
 
 
 def foot(context: ReportContext) -> list[tuple[str, str]]:

@@ -12,7 +12,19 @@ from string import Template
 from nas.drawing import COLOURS, Figure
 from nas.efficiency.results import Comparison, TaskComparison
 from nas.figures import all_figures, file_name
-from nas.report import ReportContext, foot, made_tables, marks, meta, notes, tables, title, unfinished
+from nas.report import (
+    MORE,
+    ReportContext,
+    foot,
+    made_tables,
+    marks,
+    meta,
+    more_tables,
+    notes,
+    tables,
+    title,
+    unfinished,
+)
 from nas.report_csv import csv_text, data_uri
 from nas.report_page import DARK, PAGE, SCRIPT
 from nas.report_plan import caveats
@@ -73,6 +85,9 @@ def _section(position: int, task: TaskComparison, figures: Mapping[str, Figure])
     parts += shown[:1]
     parts += [f'<div class="figures">{"".join(drawn)}</div>'] if drawn else []
     parts += shown[1:]
+    if more := more_tables(task):
+        parts.append(f"<h3>{MORE}</h3>")
+        parts += [table_html(table, file_name(task, position, name)) for name, table in more.items()]
     parts += [_list(notes(task), "note")] if notes(task) else []
     return "\n".join(parts) + "</section>"
 

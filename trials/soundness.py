@@ -59,6 +59,8 @@ def _flaws(record: TrialRecord) -> Iterator[str]:
     yield from _outside([("majority_error", record.majority_error)], 1)
     if not 0 < record.device_share <= 1:
         yield f"device_share must be in (0, 1], got {record.device_share}"
+    if not 0 < record.trial.weight < LARGEST:
+        yield f"trial.weight must be positive, got {record.trial.weight}"
     if (record.status == "failed") != bool(record.reason):
         yield f"a failed trial says why and no other does, got {record.status}, reason {record.reason[:50]!r}"
     if record.trial.study.task != record.trial.task.name:

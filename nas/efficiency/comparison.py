@@ -13,12 +13,19 @@ from nas.efficiency import sentences
 from nas.efficiency.budgets import budgets_of
 from nas.efficiency.devices import at_once, seconds_apart
 from nas.efficiency.level import against, level_of
+from nas.efficiency.normalised import Complexity, Normalised, normalised_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.overall import overall
 from nas.efficiency.plan import Plan
 from nas.efficiency.refusals import refuse_unfair_tests
 from nas.efficiency.results import Comparison, Count, SpaceRecipe, TaskComparison
-from nas.efficiency.selection import LeftOut, common_settings, refuse_differing_recipes, usable
+from nas.efficiency.selection import (
+    LeftOut,
+    common_settings,
+    population_of,
+    refuse_differing_recipes,
+    usable,
+)
 from nas.efficiency.spaces import compare_space
 from nas.efficiency.words import points
 from trials.record import TrialRecord
@@ -150,8 +157,15 @@ def _compare_task(
         kernel_sizes=kernel_sizes,
         notes=tuple(notes),
         budgets=budgets,
+        normalised=_normalised(random, plan),
     )
     return dataclasses.replace(result, sentences=sentences.of_task(result, plan))
+
+
+def _normalised(random: Sequence[TrialRecord], plan: Plan) -> tuple[Normalised, ...]:
+    populations = {space: population_of(_of(random, space)) for space in plan.searched}
+    both: tuple[Complexity, ...] = ("multiply-adds", "parameters")
+    return tuple(found for by in both if (found := normalised_of(populations, by)))
 
 
 def _of(records: Sequence[TrialRecord], space: str) -> list[TrialRecord]:

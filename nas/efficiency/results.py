@@ -1,4 +1,4 @@
-"""What a comparison says: the plan that was fixed before it and the frozen results, JSON-able, no NaN.
+"""What a comparison says: frozen results, JSON-able, no NaN.
 
 Errors are shares in [0, 1], costs device-seconds or multiply-adds. None means "cannot be given"; as a bound
 of an interval it means that there is none on that side.
@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.efficiency.budgets import Budgets
+from nas.efficiency.equal_cost import EqualCost
 from nas.efficiency.estimate import Estimate
+from nas.efficiency.importance import Importance
+from nas.efficiency.law import Laws
 from nas.efficiency.level import Level
+from nas.efficiency.normalised import Normalised
 from nas.efficiency.observed import Finalist, KernelSizes, SearchCurve
 from nas.efficiency.plan import Plan
+from nas.efficiency.resolving import Resolving
 from nas.efficiency.selection import LeftOut
 
 Verdict = Literal["no search needed", "search", "cannot say"]
@@ -86,6 +91,11 @@ class SpaceComparison:
             where those of the task are not compared.
         cost_ratio_seconds, cost_ratio_multiply_adds: n trials over one training of the single design.
         notes: what was approximated.
+        laws: the population under both laws, whole and in parts.
+        equal_cost: regret at the cost of 1, 2 and 4 trainings of the single design.
+        resolving: what would decide where the interval of `gain` holds the margin or N is too small; None
+            where there is a verdict or no whole interval, and for a census, which cannot grow.
+        importance: of each choice of the space.
     """
 
     space: str
@@ -112,6 +122,10 @@ class SpaceComparison:
     reason: str
     points: tuple[Point, ...]
     notes: tuple[str, ...]
+    laws: Laws | None = None
+    equal_cost: tuple[EqualCost, ...] = ()
+    resolving: Resolving | None = None
+    importance: tuple[Importance, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,6 +153,7 @@ class TaskComparison:
     kernel_sizes: tuple[KernelSizes, ...]
     notes: tuple[str, ...]
     budgets: tuple[Budgets, ...] = ()
+    normalised: tuple[Normalised, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

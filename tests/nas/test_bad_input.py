@@ -128,6 +128,7 @@ EDITS: dict[str, tuple[Callable[[Data], None], str]] = {
     "another seed": (edit("trial", "seed", to=9), "in design.json beside it: seed is 9 and 3 there"),
     "another trial": (edit("trial", "number", to=9), "holds the record of digits.twin.population.0.0009"),
     "another task": (edit("trial", "study", "task", to="mnist5k"), "holds the record of mnist5k.twin"),
+    "weight": (edit("trial", "weight", to=-1.0), "trial.weight must be positive"),
     "schema 1": (edit("schema", to=1), "has schema 1, this version reads"),
     "a later schema": (edit("schema", to=SCHEMA + 1), f"has schema {SCHEMA + 1}, this version reads"),
     "schema x": (edit("schema", to="x"), "has schema x, this version reads"),
@@ -170,6 +171,18 @@ def test_bytes_that_are_no_text_and_a_folder_for_a_file_are_named(good: RunDirec
     assert "cannot be read: [Errno 21]" in left_out(good)[path.parent.name]
     path.rmdir()
     path.write_text(text)
+
+
+def test_a_record_of_schema_2_counts_as_it_did(good: RunDirectory) -> None:
+    """It knew no weight, no source and no way of carrying a design; its design.json neither."""
+    path = record_of(good)
+    data = json.loads(path.read_text())
+    data["schema"] = 2
+    del data["trial"]["weight"], data["trial"]["study"]["source"], data["trial"]["study"]["by"]
+    design = path.with_name("design.json")
+    with Changed(path, json.dumps(data)), Changed(design, json.dumps(data["trial"])):
+        comparison = compared(good)
+    assert not comparison.left_out and comparison.tasks == compare_records(RECORDS, PLAN).tasks
 
 
 def test_a_design_that_cannot_be_read_leaves_its_record_out(good: RunDirectory) -> None:
