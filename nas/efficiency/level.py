@@ -94,7 +94,8 @@ def against(default: Level, records: Sequence[TrialRecord], single: Sequence[Tri
     finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
     if len(finished_a) < 2 or len(finished_b) < 2:
         return dataclasses.replace(default, verdict="cannot say")
-    difference = welch(moments(finished_a), moments(finished_b))
+    row = 1 / max(record.rows_report for record in records if record.status != "failed")
+    difference = welch(moments(finished_a, row), moments(finished_b, row))
     # A failed training is an infinite error: it can only make its side worse, by any amount.
     difference = Interval(
         difference.value,

@@ -9,22 +9,28 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from nas.efficiency.chance import Noise, match, pooled_variance
+from nas.efficiency.chance import Noise, match, pooled_variance, stabilised
 from nas.efficiency.equal_cost import equal_cost_of
 from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import (
     Floats,
     Interval,
     Moments,
+    cautious,
     census_deviation,
     chance_run,
     dkw_halfwidth,
     expected_best,
     jackknife_best,
     moments,
-    welch,
 )
-from nas.efficiency.halves import OneHalf, report_errors, validation_errors
+from nas.efficiency.halves import (
+    OneHalf,
+    StabilisedErrors,
+    ValidationErrors,
+    report_errors,
+    validation_errors,
+)
 from nas.efficiency.importance import importance_of
 from nas.efficiency.law import laws_of
 from nas.efficiency.level import Level
@@ -94,11 +100,12 @@ def compare_space(
             result, population, single_records, single, plan.budget, n, noise, margin, one_device
         )
         result = _with_chances(result, population, single_records, margin, one_device, rng)
-    errors_single = validation_errors(single_records)
-    known = _noise(population.repeats(), errors_single)[0] if result.chance_run else None
+    single_errors = validation_errors(single_records)
+    known = _of_stabilised(population, single_errors)[0] if result.chance else None
+    whole = result.chance.chance if result.chance else None
     return replace(
         result,
-        laws=laws_of(population, errors_single, single, known, rng, census=census),
+        laws=laws_of(population, single_errors, single, known, whole, rng, census=census),
         equal_cost=equal_cost_of(population, single_records, noise, one_device=one_device),
         importance=importance_of(population, rng),
     )
@@ -143,13 +150,15 @@ def _best_of(population: Population, judged: int, noise: Noise | None) -> tuple[
     )
 
 
-def _best(population: Population, ns: Sequence[int], noise: Noise | None) -> tuple[Floats, Floats, int]:
+def _best(
+    population: Population, ns: Sequence[int], noise: Noise | None
+) -> tuple[Floats, Floats, Floats | float]:
     """Expected best of n, standard errors and their freedom: by jackknife, or of a census from `noise`."""
     select, report = population.select_errors(), population.report_errors()
     if noise is None:
-        return *jackknife_best(select, report, ns), len(select) - 1
+        return jackknife_best(select, report, ns)
     deviations = census_deviation(select, report, ns, math.sqrt(noise.variance))
-    return expected_best(select, report, ns), deviations, noise.freedom
+    return expected_best(select, report, ns), deviations, float(noise.freedom)
 
 
 def _with_verdict(
@@ -163,7 +172,7 @@ def _with_verdict(
     margin: float,
     one_device: bool,
 ) -> SpaceComparison:
-    """gain = f - E[best of n] on report error, both standard errors combined by Welch and Satterthwaite."""
+    """gain = f - E[best of n] on report error, both standard errors combined by `cautious`."""
     (best,), (deviation,), freedom = _best(population, [n], noise)
     single_report = report_errors(single_records)
     finished = single_report[np.isfinite(single_report)]
@@ -172,17 +181,23 @@ def _with_verdict(
     would: Resolving | None = None
     notes = list(result.notes)
     if math.isfinite(best) and len(finished) > 1:
-        of_single, of_best = moments(finished), Moments(float(best), float(deviation), float(freedom))
-        interval = welch(of_single, of_best)
+        row = 1 / population.rows_report
+        of_single = moments(finished, row)
+        of_best = Moments(float(best), float(deviation), float(np.squeeze(freedom)))
+        interval = cautious(of_single, of_best)
         if single.failed:  # an infinite error: the single design may be worse by any amount
             interval = interval._replace(high=math.inf)
         gain, claim = estimate(interval), _verdict(interval, margin)
         if not (result.census or single.failed):
             least = max(ENOUGH, 5 * budget if interval.value < margin else 0)
             would = resolving(of_single, of_best, margin, designs=result.designs, least=least)
-        for what, each in (("the single design", of_single), (f"the best of {n}", of_best)):
-            if each.standard_error < 1e-12:  # 0 up to rounding
-                notes.append(f"The standard error of {what} is exactly 0: the interval is too narrow.")
+        if finished.std(ddof=1) < row / 2:
+            notes.append(
+                f"The {len(finished)} errors of the single design agree to less than half a row of the "
+                f"{population.rows_report} report rows: half a row stands in for their spread."
+            )
+        if deviation < 1e-12:  # 0 up to rounding
+            notes.append(f"The standard error of the best of {n} is exactly 0: the interval is too narrow.")
     elif math.isfinite(best):
         gain = Estimate(value=float(finished[0] - best), low=None, high=None) if len(finished) else None
     reasons = [f"descriptive: N = {result.designs} is below {ENOUGH}"] if result.descriptive else []
@@ -232,7 +247,7 @@ def _with_chances(
             "p_design is not given: a training of the single design failed, its mean error is infinite."
         )
         return replace(result, notes=tuple(notes))
-    noise, note = _noise(population.repeats(), single)
+    noise, note = _of_stabilised(population, single)
     notes += [note] if note else []
     chances = [
         _chance(
@@ -249,6 +264,11 @@ def _with_chances(
         )
         return replace(result, chance_margin=chances[1], notes=tuple(notes))
     return replace(result, chance=chance, chance_margin=chances[1], notes=tuple(notes))
+
+
+def _of_stabilised(population: Population, single: ValidationErrors) -> tuple[Noise, str]:
+    repeats = [StabilisedErrors(stabilised(errors)) for errors in population.repeats()]
+    return _noise(repeats, StabilisedErrors(stabilised(single)))
 
 
 def _noise(repeats: Sequence[OneHalf], single: OneHalf) -> tuple[Noise, str]:
@@ -288,6 +308,7 @@ def _chance(
         _costs(single_records),
         noise,
         rng,
+        rows=population.rows,
         shift=shift,
         census=census,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -142,3 +144,25 @@ def test_one_trial_with_two_records_is_refused(tmp_path: Path) -> None:
     two = write(tmp_path / "two", [replace(RUN[0], seconds_training=3.0)])
     with pytest.raises(ValueError, match=f"{RUN[0].trial.id} has different records in these directories"):
         compare(one.path, two.path)
+
+
+# ---------------------------------------------------------------------- quick to start
+
+
+@pytest.mark.parametrize("command", [["--help"], ["compare", "run"], ["show", "run"]])
+def test_reading_commands_import_no_framework(command: list[str], tmp_path: Path) -> None:
+    write(tmp_path / "run", RUN)
+    code = (
+        "import sys\nfrom nas.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print([name for name in ('torch', 'ray', 'mlflow', 'optuna') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
