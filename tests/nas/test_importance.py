@@ -10,7 +10,6 @@ import pytest
 
 from nas.efficiency.importance import (
     Importance,
-    false_positives,
     holm,
     importance_of,
     omega_squared,
@@ -19,6 +18,7 @@ from nas.efficiency.importance import (
 from nas.efficiency.selection import population_of
 from search_spaces.architecture import Architecture, Option
 from tests.nas.builders import record
+from tests.nas.importance_cases import false_positives
 from trials.record import TrialRecord
 
 
