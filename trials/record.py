@@ -8,14 +8,17 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from search_spaces.architecture import Architecture
 from trials.recipe import Recipe
 from trials.reference import Task
 
-SCHEMA = 2
-Kind = Literal["population", "search", "finalist", "long"]
+SCHEMA = 3
+READABLE = (2, 3)
+"""Schemas that `current` brings up to date. 3 added the kind ``transfer``, `Study.source`, `Study.by` and
+`Trial.weight`, with defaults."""
+Kind = Literal["population", "search", "finalist", "long", "transfer"]
 Status = Literal["completed", "stopped", "failed"]
 Verdict = Literal["continue", "stop", "pause"]
 """What the receiver of an epoch's metrics wants: go on, end as ``stopped``, or be resumed another time."""
@@ -29,20 +32,27 @@ class Study:
         task: the task's name in records, e.g. ``"digits"`` or ``"fashion_mnist@rows=2000"``.
         space: the space's name.
         kind: ``population`` (drawn at random, whole recipe), ``search`` (proposed by a sampler, may be
-            stopped), ``finalist`` (the selected design, retrained with fresh seeds, tested once) or ``long``
-            (a design of the population once more, with `recipe.LONG` times the epochs).
+            stopped), ``finalist`` (the selected design, retrained with fresh seeds, tested once), ``long`` (a
+            design of the population once more, with `recipe.LONG` times the epochs) or ``transfer`` (the best
+            design of the space on another task, or on this one, with fresh seeds; never tested).
         seed: seed of the sampler.
+        source: of ``transfer``, the name of the task on which the design was chosen.
+        by: of ``transfer``, how the design was carried from there (`search_spaces.carrying`); to the task it
+            comes from by ``taps``.
     """
 
     task: str
     space: str
     kind: Kind
     seed: int = 0
+    source: str = ""
+    by: Literal["", "taps", "fraction"] = ""
 
     @property
     def name(self) -> str:
         """A file-safe name, unique in a run."""
-        parts = (self.task, self.space, self.kind, str(self.seed))
+        carried = (part for part in (self.source, self.by) if part)
+        parts = (self.task, self.space, self.kind, str(self.seed), *carried)
         return ".".join(re.sub(r"[^A-Za-z0-9_@=,-]+", "-", part) for part in parts)
 
 
@@ -58,7 +68,8 @@ class Trial:
         values: the choices of its space that gave it.
         recipe: with the learning rate and weight decay of the space put in.
         seed: of weights, shuffling and whatever else is random.
-        selected_from: for finalists, the id of the trial whose design this is, if one was searched.
+        selected_from: the id of the trial whose design this is: of finalists, if one was searched, and of
+            transfer; of a control made from what one training learned, that training.
         weight: of a population's trial, the probability of its design under the uniform law over designs over
             that under the population's law (`Space.weight`, so without the run's limits: under limits it is
             right up to a factor). 1 of all other trials, and of those written under schema 2.
@@ -104,6 +115,11 @@ class EpochMetrics:
     seconds_evaluation: float
     seconds_data: float = 0.0
     kernel_sizes: tuple[tuple[int, ...], ...] = ()
+
+
+def current(data: dict[str, Any]) -> dict[str, Any]:
+    """The content of a record of any schema of `READABLE`, as of `SCHEMA`."""
+    return {**data, "schema": SCHEMA}
 
 
 def keep_going(metrics: EpochMetrics) -> Verdict:

@@ -109,7 +109,7 @@ def usable(records: Sequence[TrialRecord], plan: Plan) -> tuple[list[TrialRecord
 
 def _reason(record: TrialRecord, plan: Plan) -> str:
     study = record.trial.study
-    if study.space not in (plan.single, *plan.searched, *plan.defaults):
+    if study.space not in (plan.single, *plan.searched, *plan.defaults, *plan.controls):
         return f"space {study.space} is not in the plan"
     if record.status == "failed":
         return ""
