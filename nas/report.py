@@ -14,7 +14,9 @@ from nas.efficiency.words import label, plural
 from nas.report_budgets import budget_table
 from nas.report_laws import equal_cost_table, importance_table, law_table, normalised_table
 from nas.report_plan import caveats, count_table, plan_table
+from nas.report_series import SERIES, series_tables
 from nas.report_tables import Table, efficiency_table, kernel_table, search_table, test_table
+from nas.report_use import use_tables
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,6 +72,8 @@ def render_markdown(comparison: Comparison, context: ReportContext) -> str:
         if more := more_tables(task):
             blocks += [f"### {MORE}", *(_md_table(table) for table in more.values())]
         blocks += ["\n".join(f"- {_md(note)}" for note in notes(task))] if notes(task) else []
+    if series := series_tables(comparison):
+        blocks += [f"## {SERIES}", *(_md_table(table) for table in series.values())]
     blocks += [
         "## What this does and does not show",
         "\n".join(f"- {_md(line)}" for line in caveats(comparison)),
@@ -153,6 +157,7 @@ def tables(task: TaskComparison) -> dict[str, Table]:
         "tests": test_table(task),
         "budgets": budget_table(task),
         "kernels": kernel_table(task),
+        **use_tables(task),
     }
     return {name: table for name, table in known.items() if table is not None and table.rows}
 

@@ -15,7 +15,7 @@ SHOWN = 10
 
 def populations(task: TaskComparison) -> tuple[SpaceComparison, ...]:
     """The spaces whose populations these tables take apart."""
-    return task.spaces
+    return (*task.spaces, *task.controls)
 
 
 def law_table(task: TaskComparison) -> Table:

@@ -156,6 +156,20 @@ class TestMetrics:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AtRate:
+    """A finalist at another sampling rate, not trained there: `trials.other_rates`.
+
+    Attributes:
+        rate: over the rate of training.
+        error: on the report rows, resampled, in [0, 1]; None where the rate does not fit, with the `reason`.
+    """
+
+    rate: float
+    error: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRecord:
     """How a trial ended: the content of ``record.json``.
 
@@ -190,6 +204,8 @@ class TrialRecord:
             frequent training class on the validation rows.
         digest: of the task's rows; records of different rows are not compared.
         test: finalists only.
+        latency_seconds: wall seconds of one forward pass on one row, finalists only: `evaluation.latency`.
+        at_rates: finalists only, where the run asks for other rates.
         started, finished: Unix times.
         device: model of the processor or accelerator that trained it.
         device_share: share of the accelerator the trial had, in (0, 1]; 1 on processors, where a trial's
@@ -223,6 +239,8 @@ class TrialRecord:
     majority_error: float = 1.0
     digest: str = ""
     test: TestMetrics | None = None
+    latency_seconds: float | None = None
+    at_rates: tuple[AtRate, ...] = ()
     started: float
     finished: float
     device: str = ""

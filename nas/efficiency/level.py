@@ -56,10 +56,16 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
             f"{space} is planned as a single design but has {len(designs)} designs on "
             f"{records[0].trial.study.task}; name it under `searched`"
         )
-    ended = [record for record in records if record.status == "completed"]
     if not records:
         return None, []
-    notes = [f"{len(records) - len(ended)} of {len(records)} trainings of {space} failed."]
+    level = summary(space, records)
+    notes = [f"{level.failed} of {len(records)} trainings of {space} failed."]
+    return level, notes if level.failed else []
+
+
+def summary(space: str, records: Sequence[TrialRecord]) -> Level:
+    """Means over trainings, at least one, of whatever designs; costs are charged to those that ended."""
+    ended = [record for record in records if record.status == "completed"]
 
     def mean(name: str) -> float:
         return float(np.mean([getattr(record, name) for record in ended])) if ended else 0.0
@@ -67,7 +73,7 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
     def spread(name: str) -> float | None:
         return float(np.std([getattr(r, name) for r in ended], ddof=1)) if len(ended) > 1 else None
 
-    level = Level(
+    return Level(
         space=space,
         seeds=len(ended),
         failed=len(records) - len(ended),
@@ -81,27 +87,33 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
         multiply_adds=mean("multiply_adds"),
         parameters=mean("parameters"),
     )
-    return level, notes if level.failed else []
 
 
 def against(default: Level, records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Level:
     """A default with its report error minus the single design's; failures leave the interval open."""
-    a = np.array([record.report_error for record in records])
-    b = np.array([record.report_error for record in single])
-    finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
-    if len(finished_a) < 2 or len(finished_b) < 2:
+    difference = report_difference(records, single)
+    if difference is None:
         return dataclasses.replace(default, verdict="cannot say")
-    row = 1 / max(record.rows_report for record in records if record.status != "failed")
-    difference = welch(moments(finished_a, row), moments(finished_b, row))
-    # A failed training is an infinite error: it can only make its side worse, by any amount.
-    difference = Interval(
-        difference.value,
-        -math.inf if len(finished_b) < len(b) else difference.low,
-        math.inf if len(finished_a) < len(a) else difference.high,
-    )
     verdict: DefaultVerdict = "cannot say"
     if difference.low > 0:
         verdict = "better than the default"
     elif difference.high < 0:
         verdict = "worse"
     return dataclasses.replace(default, difference=estimate(difference), verdict=verdict)
+
+
+def report_difference(records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Interval | None:
+    """Mean report error minus that of `single` (Welch), None without two ended trainings on each side."""
+    a = np.array([record.report_error for record in records])
+    b = np.array([record.report_error for record in single])
+    finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
+    if len(finished_a) < 2 or len(finished_b) < 2:
+        return None
+    row = 1 / max(record.rows_report for record in records if record.status != "failed")
+    difference = welch(moments(finished_a, row), moments(finished_b, row))
+    # A failed training is an infinite error: it can only make its side worse, by any amount.
+    return Interval(
+        difference.value,
+        -math.inf if len(finished_b) < len(b) else difference.low,
+        math.inf if len(finished_a) < len(a) else difference.high,
+    )

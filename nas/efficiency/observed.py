@@ -40,7 +40,11 @@ class SearchCurve:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WinnersCurse:
-    """Gap between the select error a search saw and the test error its design has: test - select."""
+    """Gap between a select error that something was picked by and a test error: test - select.
+
+    Of a design: the search's select error, and the mean test error of its n retrainings. Of kept weights:
+    both of the finalist that is exported, n = 1.
+    """
 
     search_seed: int
     selected_from: str
@@ -70,6 +74,8 @@ class Finalist:
         difference: the space's test error minus the single design's (Welch); None for the single design,
             where a finalist of either failed, and with n = 1 on either side.
         tested: each training with all its metrics.
+        curses: of the designs, one for each search.
+        kept: of the weights that are exported, those of the finalist with the lowest select error.
     """
 
     space: str
@@ -82,6 +88,7 @@ class Finalist:
     difference: Estimate | None
     curses: tuple[WinnersCurse, ...]
     tested: tuple[Tested, ...]
+    kept: WinnersCurse | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,6 +187,7 @@ def _finalist(
             _curse(by_id[str(name)], ended) for name in selected if by_id[str(name)].status != "failed"
         ),
         tested=tuple(Tested(trial=r.trial.id, metrics=r.test) for r in ended if r.test),
+        kept=_kept(ended),
     )
 
 
@@ -199,16 +207,30 @@ def _test_errors(trials: Sequence[TrialRecord]) -> Floats:
 
 
 def _curse(searched: TrialRecord, finalists: Sequence[TrialRecord]) -> WinnersCurse:
-    own = [r.test.error for r in finalists if r.trial.selected_from == searched.trial.id and r.test]
+    return _gap(
+        searched, searched.trial.id, [r for r in finalists if r.trial.selected_from == searched.trial.id]
+    )
+
+
+def _gap(picked: TrialRecord, name: str, tested: Sequence[TrialRecord]) -> WinnersCurse:
+    own = [record.test.error for record in tested if record.test]
     test_error = float(np.mean(own))
     return WinnersCurse(
-        search_seed=searched.trial.study.seed,
-        selected_from=searched.trial.id,
-        select_error=searched.select_error,
+        search_seed=picked.trial.study.seed,
+        selected_from=name,
+        select_error=picked.select_error,
         test_error=test_error,
         n=len(own),
-        gap=test_error - searched.select_error,
+        gap=test_error - picked.select_error,
     )
+
+
+def _kept(finalists: Sequence[TrialRecord]) -> WinnersCurse | None:
+    tested = [record for record in finalists if record.test]
+    if not tested:
+        return None
+    best = min(tested, key=lambda record: (record.select_error, record.trial.id))  # as `nas export` picks
+    return _gap(best, best.trial.id, [best])
 
 
 def kernel_sizes_of(records: Sequence[TrialRecord], plan: Plan) -> tuple[KernelSizes, ...]:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nas.efficiency.anytime import Anytime
+from nas.efficiency.budget_pairs import BudgetPair
 from nas.efficiency.budgets import Budgets
+from nas.efficiency.controls import FixedControl
 from nas.efficiency.equal_cost import EqualCost
 from nas.efficiency.estimate import Estimate
 from nas.efficiency.importance import Importance
@@ -17,9 +20,13 @@ from nas.efficiency.law import Laws
 from nas.efficiency.level import Level
 from nas.efficiency.normalised import Normalised
 from nas.efficiency.observed import Finalist, KernelSizes, SearchCurve
+from nas.efficiency.other_rates import OtherRate
+from nas.efficiency.pareto import Front
 from nas.efficiency.plan import Plan
 from nas.efficiency.resolving import Resolving
 from nas.efficiency.selection import LeftOut
+from nas.efficiency.series import TaskSeries
+from nas.efficiency.usage import Usage
 
 Verdict = Literal["no search needed", "search", "cannot say"]
 
@@ -130,7 +137,8 @@ class SpaceComparison:
 class TaskComparison:
     """Everything said about one task. `verdict` is that of the first searched space.
 
-    `dataset`: what the task is made from; tasks of one are not independent of each other.
+    `dataset`: what the task is made from; tasks of one are not independent of each other. `controls` are
+    measured as searched spaces are, but their fields `verdict` and `reason` are no conclusion of the task.
     """
 
     task: str
@@ -151,6 +159,13 @@ class TaskComparison:
     kernel_sizes: tuple[KernelSizes, ...]
     notes: tuple[str, ...]
     budgets: tuple[Budgets, ...] = ()
+    budget_pairs: tuple[BudgetPair, ...] = ()
+    anytime: tuple[Anytime, ...] = ()
+    usage: tuple[Usage, ...] = ()
+    fronts: tuple[Front, ...] = ()
+    controls: tuple[SpaceComparison, ...] = ()
+    fixed_controls: tuple[FixedControl, ...] = ()
+    other_rates: tuple[OtherRate, ...] = ()
     normalised: tuple[Normalised, ...] = ()
 
 
@@ -180,6 +195,7 @@ class Comparison:
     Attributes:
         settings: fields of the recipe that are the same in all records.
         censored: searches that did not reach the single design's error.
+        series: sets of tasks that differ in one thing.
     """
 
     plan: Plan
@@ -193,3 +209,4 @@ class Comparison:
     devices: tuple[str, ...]
     commits: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    series: tuple[TaskSeries, ...] = ()
