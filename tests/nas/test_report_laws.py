@@ -86,3 +86,13 @@ def test_without_the_single_design_only_what_needs_none_is_shown() -> None:
     assert set(tables) == {"laws", "importance"}
     assert {row[2] for row in tables["laws"].rows} == {"–"}
     assert more_tables(compare_records(population([0.1]), PLAN).tasks[0]).keys() == {"laws"}
+
+
+def test_the_populations_of_controls_are_taken_apart_like_those_of_searched_spaces() -> None:
+    plan = Plan(single="flexconv", searched=("twin",), controls=("cell",), budget=20)
+    single = seeds([0.18, 0.19, 0.2, 0.21, 0.22], multiply_adds=400_000)
+    found = compare_records([*single, *searched("twin", 1.0), *searched("cell", 2.0)], plan).tasks[0]
+    (control,) = found.controls
+    assert control.laws is not None and control.importance and control.equal_cost
+    assert {space.space for space in found.normalised[0].spaces} == {"twin", "cell"}
+    assert "cell: all designs" in [row[0] for row in more_tables(found)["laws"].rows]
