@@ -151,7 +151,9 @@ def _percent(share: float) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--replications", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
@@ -160,7 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     started = time.monotonic()
     jobs = [
-        (name, cell, options.replications) for name in options.cases for cell in CASES[name].cells[:: options.every]
+        (name, cell, options.replications)
+        for name in options.cases
+        for cell in CASES[name].cells[:: options.every]
     ]
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         lines = [line for found in pool.imap(simulate, jobs) for line in found]

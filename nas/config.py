@@ -247,9 +247,8 @@ def _rates(text: str, parts: list[str]) -> tuple[float, ...]:
 
 
 def _references(text: str, parts: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
-    pairs = [part.rpartition(":") for part in parts]
     try:
-        return tuple((task, float(error)) for task, _, error in pairs)
+        return tuple((task, float(error)) for task, _, error in (part.rpartition(":") for part in parts))
     except ValueError:
         raise ValueError(f"--set references: expected task:error,task:error, got {text!r}") from None
 

@@ -52,7 +52,7 @@ class Series:
             figure at y, y None a line up at x.
         colour, line: of Matplotlib.
         style: how the points are joined.
-        marker: of Matplotlib, "" for none.
+        marker: of Matplotlib, "" for none; dots need one.
         strength: opacity in (0, 1].
         width: of the line, in points.
         legend: its entry, "" for none.
@@ -246,7 +246,8 @@ def _draw(axes: Axes, series: Series) -> Any:
         return handle
     xs, ys = [point[0] for point in whole], [point[1] for point in whole]
     if series.style == "dots":
-        return axes.scatter(xs, ys, color=series.colour, s=14, alpha=series.strength, linewidths=0)
+        look = {"color": series.colour, "alpha": series.strength, "marker": series.marker}
+        return axes.scatter(xs, ys, s=14, linewidths=0, **look)
     stepped = series.style == "step"
     banded = [point for point in whole if len(point) == 4 and None not in point]
     if banded:

@@ -14,7 +14,7 @@ def anytime_figure(task: TaskComparison) -> Figure:
     """Best select error so far: every search, median and quartiles over them; fixed designs at their cost."""
     seconds = any(found.unit == "device-seconds" for found in task.anytime)
     unit = "device-seconds" if seconds else "multiply-adds"
-    series, words = _single_searches(task) if seconds else [], []
+    series, words = _single_searches(task), []
     order = [space.space for space in task.spaces]
     for found in task.anytime:
         if found.unit != unit or not found.quartiles:
@@ -54,7 +54,7 @@ def _single_searches(task: TaskComparison) -> list[Series]:
             colour, line = searched(order.index(search.space) if search.space in order else 0)
             steps = tuple((cost, 100 * error) for cost, error in search.curve)
             name = f"{label(search.space)} search, seed {search.seed}"
-            end = (search.seconds, steps[-1][1])
+            end = (search.spent, steps[-1][1])
             found.append(
                 Series(
                     name, search.space, (*steps, end), colour, line, style="step", strength=0.45, width=0.8

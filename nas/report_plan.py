@@ -49,9 +49,9 @@ def caveats(comparison: Comparison) -> list[str]:
     small = sum(s.descriptive for task in comparison.tasks for s in task.spaces)
     tuned = [task.task for task in comparison.tasks if task.development]
     lines = [
-        f"It rests on {plural(comparison.records, 'trial')}: {failed} failed (error +infinity, at their "
-        f"cost, kept in N), {stopped} stopped by a search, {len(comparison.left_out)} left out (listed "
-        "below).",
+        f"{plural(comparison.records, 'trial')}: {failed} failed (error +infinity, at their cost, kept in "
+        f"N), {stopped} stopped by a search; {len(comparison.left_out)} left out, on which nothing rests "
+        "(listed below).",
         f"{plural(comparison.censored, 'search')} did not reach the single design's select error (censored, "
         "listed).",
     ]

@@ -50,7 +50,8 @@ def control_table(task: TaskComparison) -> Table:
         )
     for control in task.fixed_controls:
         level = control.level
-        both = f"{number(control.own_seconds)} + {number(level.seconds - control.own_seconds)}"
+        own, charged = control.own_seconds, level.seconds
+        both = "–" if own is None or charged is None else f"{number(own)} + {number(charged - own)}"
         missing = f" (unknown of {control.unknown})" if control.unknown else ""
         rows.append(
             (

@@ -23,7 +23,7 @@ class FixedControl:
         sources: trainings of the single design that sizes were taken from; 0: none.
         unknown: trainings whose source is not among the records, so that half of their cost is missing.
         own_seconds, own_training_multiply_adds: of its own trainings alone, failed ones too, per training
-            that ended.
+            that ended; seconds None where those of the task are not compared.
         cost_ratio_seconds, cost_ratio_multiply_adds: both costs over one training of the single design; None
             where one is unknown, and of seconds with several device models.
     """
@@ -32,7 +32,7 @@ class FixedControl:
     designs: int
     sources: int
     unknown: int
-    own_seconds: float
+    own_seconds: float | None
     own_training_multiply_adds: float
     cost_ratio_seconds: float | None
     cost_ratio_multiply_adds: float | None
@@ -63,13 +63,13 @@ def fixed_control(
         single, single_level: the single design's trainings.
         by_id: records of the task; `Trial.selected_from` names one of them.
     """
-    own = summary(space, records)
+    own = summary(space, records, one_device=one_device)
     names = [r.trial.selected_from for r in records if r.trial.selected_from is not None]
     sources = [by_id[name] for name in names if name in by_id]
     ended = max(own.seeds, 1)
     charged = dataclasses.replace(
         own,
-        seconds=own.seconds + sum(source.seconds for source in sources) / ended,
+        seconds=None if own.seconds is None else own.seconds + sum(s.seconds for s in sources) / ended,
         training_multiply_adds=own.training_multiply_adds
         + sum(source.training_multiply_adds for source in sources) / ended,
     )

@@ -89,10 +89,14 @@ def chances(cell: Cell, replications: int, rng: np.random.Generator, *, draws: i
     single_errors = world.errors(rng, single, validation)
     found: Found = {"p_design": [], "cost to match": [], "factor": []}
     for i in range(replications):
-        result = matched_once(errors[i], again[i], single_errors[i], world.rows, rng, costs[i], of_single[i], draws)
+        result = matched_once(
+            errors[i], again[i], single_errors[i], world.rows, rng, costs[i], of_single[i], draws
+        )
         found["p_design"].append((*result.chance[1:], p))
         found["cost to match"].append((*result.cost[0][1:], world.mean_cost / p))
-        found["factor"].append((*result.factor[0][1:], world.mean_cost / p / world.single_cost(world.single(p))))
+        found["factor"].append(
+            (*result.factor[0][1:], world.mean_cost / p / world.single_cost(world.single(p)))
+        )
     return found
 
 
@@ -111,9 +115,7 @@ def matched_once(
     noise = Noise(*pooled_variance(repeats))
     of_designs = np.ones(len(errors)) if costs is None else costs
     of_single = np.ones(len(single)) if single_costs is None else single_costs
-    return match(
-        errors, of_designs[:, None], single, of_single[:, None], noise, rng, rows=rows, draws=draws
-    )
+    return match(errors, of_designs[:, None], single, of_single[:, None], noise, rng, rows=rows, draws=draws)
 
 
 def runs(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
@@ -142,7 +144,9 @@ def best(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     splits, _ = _splits(cell, replications, rng)
     select, report = halves(rng, splits)
     many = np.broadcast_to(world.designs(rng, MANY), (SPLITS, MANY))
-    truths = [float(expected_best(s, r, [n])[0]) for s, r in zip(*world.two_errors(rng, many, select, report))]
+    truths = [
+        float(expected_best(s, r, [n])[0]) for s, r in zip(*world.two_errors(rng, many, select, report))
+    ]
     levels = world.expected(world.single(cell.p), report)
     of = np.arange(replications) % SPLITS
     designs = world.designs(rng, (replications, cell.designs))
@@ -182,9 +186,7 @@ def finalists(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     shares = (np.arange(200) + 0.5) / 200 * 2 * cell.p
     means = np.mean([world.expected(float(d), validation) for d in world.design(world.level(shares))], axis=0)
     truth = means - world.expected(level, validation)
-    found = [
-        (*welch(moments(a), moments(b))[1:], float(t)) for a, b, t in zip(tested, single, truth)
-    ]
+    found = [(*welch(moments(a), moments(b))[1:], float(t)) for a, b, t in zip(tested, single, truth)]
     return {"difference of finalists": found}
 
 
@@ -208,7 +210,9 @@ def bands(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     """The largest distance of the EDF from the distribution function of errors on the split: (0, band, it)."""
     world = cell.world
     splits, validation = _splits(cell, replications, rng)
-    many = np.sort(world.errors(rng, np.broadcast_to(world.designs(rng, MANY), (SPLITS, MANY)), splits), axis=1)
+    many = np.sort(
+        world.errors(rng, np.broadcast_to(world.designs(rng, MANY), (SPLITS, MANY)), splits), axis=1
+    )
     points = np.arange(world.rows + 1) / world.rows + 1e-9
     truths = [np.searchsorted(each, points) / MANY for each in many]
     errors = np.sort(world.errors(rng, world.designs(rng, (replications, cell.designs)), validation), axis=1)
