@@ -211,7 +211,7 @@ def _compare_task(
 
 
 def _normalised(random: Sequence[TrialRecord], plan: Plan) -> tuple[Normalised, ...]:
-    populations = {space: population_of(_of(random, space)) for space in plan.searched}
+    populations = {space: population_of(_of(random, space)) for space in (*plan.searched, *plan.controls)}
     both: tuple[Complexity, ...] = ("multiply-adds", "parameters")
     return tuple(found for by in both if (found := normalised_of(populations, by)))
 

@@ -136,22 +136,3 @@ def _option(option: str, taken: NDArray[np.str_], errors: Floats) -> OptionMean:
         failed=len(of_option) - len(ended),
         error=float(ended.mean()) if len(ended) else None,
     )
-
-
-def false_positives(simulations: int, rng: np.random.Generator, *, designs: int = 100) -> float:
-    """Share of simulated spaces without any effect in which a choice has a Holm-adjusted p of at most 0.05.
-
-    Six choices of two to five options, one of them asked after half the others' options, skewed errors.
-    """
-    wrong = 0
-    for _ in range(simulations):
-        errors = rng.gamma(2.0, 0.05, designs)
-        asked = rng.random(designs) < 0.5
-        kept = [np.ones(designs, bool)] * 5 + [asked]
-        ps = []
-        for options, mask in zip((2, 3, 4, 5, 5, 3), kept):
-            _, groups = np.unique(rng.integers(options, size=mask.sum()), return_inverse=True)
-            permuted = rng.permuted(np.tile(errors[mask], (199, 1)), axis=1)
-            ps.append(permutation_p(errors[mask], groups, permuted))
-        wrong += min(holm(ps)) <= 0.05
-    return wrong / simulations

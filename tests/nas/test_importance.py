@@ -10,7 +10,6 @@ import pytest
 
 from nas.efficiency.importance import (
     Importance,
-    false_positives,
     holm,
     importance_of,
     omega_squared,
@@ -19,6 +18,7 @@ from nas.efficiency.importance import (
 from nas.efficiency.selection import population_of
 from search_spaces.architecture import Architecture, Option
 from tests.nas.builders import record
+from tests.nas.importance_cases import false_positives
 from trials.record import TrialRecord
 
 
@@ -104,4 +104,4 @@ def test_equal_errors_say_nothing() -> None:
 
 def test_false_positives_of_a_space_without_effects_are_rare() -> None:
     """At 5 %; of 400 simulated spaces more than 30 have a chance below 2 %."""
-    assert false_positives(400, np.random.default_rng(3)) <= 30 / 400
+    assert false_positives(400, np.random.default_rng(3), permutations=399) <= 30 / 400
