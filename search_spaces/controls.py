@@ -25,7 +25,8 @@ def twin_matched(shape: TaskShape, target: float | None = None, measure: Measure
 
     See `matched`: within 5 % unless wide kernels leave so few channels that one more is a large step. On
     3x32x32 widths are 1 to 24, and 93 of 100 random designs are within 5 %, the worst 12 % off. It is matched
-    to FlexConv before training, whose kernels are small: against larger, learned ones give `target`.
+    to FlexConv before training, whose kernels are small: against larger, learned ones give `target`, as a run
+    does that has it among its controls.
 
     Args:
         shape: of the task.
@@ -136,7 +137,8 @@ def twin_learned(
 ) -> Space:
     """One design: discrete kernels of the sizes that a FlexConv network learned.
 
-    It is in no list of spaces, since it needs the sizes; a function of your own that gives it is one:
+    It is in no list of spaces, since it needs the sizes; a run that has it among its controls gives it those
+    of each training of the single design. A function of your own that gives it is a space:
     ``def learned(shape): return twin_learned(shape, ((5, 7), (9, 9), (3, 3), (5, 5), (13, 9)))``.
 
     Args:

@@ -109,7 +109,8 @@ def report_difference(records: Sequence[TrialRecord], single: Sequence[TrialReco
     finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
     if len(finished_a) < 2 or len(finished_b) < 2:
         return None
-    difference = welch(moments(finished_a), moments(finished_b))
+    row = 1 / max(record.rows_report for record in records if record.status != "failed")
+    difference = welch(moments(finished_a, row), moments(finished_b, row))
     # A failed training is an infinite error: it can only make its side worse, by any amount.
     return Interval(
         difference.value,
