@@ -15,7 +15,7 @@ from trials.recipe import Recipe
 from trials.reference import Task
 
 SCHEMA = 2
-Kind = Literal["population", "search", "finalist", "long"]
+Kind = Literal["population", "search", "finalist", "long", "transfer"]
 Status = Literal["completed", "stopped", "failed"]
 Verdict = Literal["continue", "stop", "pause"]
 """What the receiver of an epoch's metrics wants: go on, end as ``stopped``, or be resumed another time."""
@@ -29,20 +29,27 @@ class Study:
         task: the task's name in records, e.g. ``"digits"`` or ``"fashion_mnist@rows=2000"``.
         space: the space's name.
         kind: ``population`` (drawn at random, whole recipe), ``search`` (proposed by a sampler, may be
-            stopped), ``finalist`` (the selected design, retrained with fresh seeds, tested once) or ``long``
-            (a design of the population once more, with `recipe.LONG` times the epochs).
+            stopped), ``finalist`` (the selected design, retrained with fresh seeds, tested once), ``long`` (a
+            design of the population once more, with `recipe.LONG` times the epochs) or ``transfer`` (the best
+            design of the space on another task, or on this one, with fresh seeds; never tested).
         seed: seed of the sampler.
+        source: of ``transfer``, the name of the task on which the design was chosen.
+        by: of ``transfer``, how the design was carried from there (`search_spaces.carrying`); to the task it
+            comes from by ``taps``.
     """
 
     task: str
     space: str
     kind: Kind
     seed: int = 0
+    source: str = ""
+    by: Literal["", "taps", "fraction"] = ""
 
     @property
     def name(self) -> str:
         """A file-safe name, unique in a run."""
-        parts = (self.task, self.space, self.kind, str(self.seed))
+        carried = (part for part in (self.source, self.by) if part)
+        parts = (self.task, self.space, self.kind, str(self.seed), *carried)
         return ".".join(re.sub(r"[^A-Za-z0-9_@=,-]+", "-", part) for part in parts)
 
 

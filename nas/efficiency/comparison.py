@@ -11,13 +11,15 @@ import numpy as np
 
 from nas.efficiency import sentences
 from nas.efficiency.budgets import budgets_of
-from nas.efficiency.level import against, level_of
+from nas.efficiency.elsewhere import ChosenElsewhere, chosen_elsewhere, trials_of
+from nas.efficiency.level import against, level_of, level_over
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.overall import overall
 from nas.efficiency.plan import Plan
 from nas.efficiency.results import Comparison, Count, SpaceRecipe, TaskComparison
 from nas.efficiency.selection import common_settings, refuse_differing_recipes, usable
 from nas.efficiency.spaces import compare_space
+from nas.efficiency.transfer import transfers_of
 from nas.efficiency.words import points
 from trials.record import TrialRecord
 
@@ -38,8 +40,15 @@ def compare_records(
     kept, left_out = usable(records, plan)
     refuse_differing_recipes(kept)
     names = sorted({record.trial.study.task for record in kept})
+    chosen = chosen_elsewhere(kept, plan)
     tasks = tuple(
-        _compare_task(name, [r for r in kept if r.trial.study.task == name], plan, space_sizes or {})
+        _compare_task(
+            name,
+            [r for r in kept if r.trial.study.task == name],
+            plan,
+            space_sizes or {},
+            [each for each in chosen if each.task == name],
+        )
         for name in names
     )
     counts = Counter((record.trial.study.kind, record.status) for record in records)
@@ -64,11 +73,17 @@ def compare_records(
         devices=tuple(sorted({record.device for record in kept if record.device})),
         commits=tuple(sorted({record.commit for record in kept if record.commit})),
         left_out=tuple(left_out),
+        transfer=transfers_of(kept, plan),
+        chosen=chosen,
     )
 
 
 def _compare_task(
-    task: str, records: Sequence[TrialRecord], plan: Plan, sizes: Mapping[tuple[str, str], int]
+    task: str,
+    records: Sequence[TrialRecord],
+    plan: Plan,
+    sizes: Mapping[tuple[str, str], int],
+    chosen: Sequence[ChosenElsewhere],
 ) -> TaskComparison:
     random = [record for record in records if record.trial.study.kind == "population"]
     single, single_notes = level_of(plan.single, _of(random, plan.single))
@@ -86,6 +101,12 @@ def _compare_task(
         notes += default_notes
         if default:
             defaults.append(against(default, _of(random, space), _of(random, plan.single)))
+    for each in chosen:
+        trials = trials_of(each, records)
+        default, default_notes = level_over(each.name, trials)
+        notes += default_notes
+        if default:
+            defaults.append(against(default, trials, _of(random, plan.single)))
     spaces = tuple(
         compare_space(
             space,

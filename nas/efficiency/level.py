@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from nas.efficiency.estimate import Estimate, estimate
-from nas.efficiency.estimators import Interval, moments, welch
+from nas.efficiency.estimators import Floats, Interval, moments, welch
 from nas.efficiency.selection import population_of
 from trials.record import TrialRecord
 
@@ -56,19 +56,24 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
             f"{space} is planned as a single design but has {len(designs)} designs on "
             f"{records[0].trial.study.task}; name it under `searched`"
         )
+    return level_over(space, records)
+
+
+def level_over(name: str, records: Sequence[TrialRecord]) -> tuple[Level | None, list[str]]:
+    """Summary of trainings of one design, whatever their kind, and a note where some failed."""
     ended = [record for record in records if record.status == "completed"]
     if not records:
         return None, []
-    notes = [f"{len(records) - len(ended)} of {len(records)} trainings of {space} failed."]
+    notes = [f"{len(records) - len(ended)} of {len(records)} trainings of {name} failed."]
 
-    def mean(name: str) -> float:
-        return float(np.mean([getattr(record, name) for record in ended])) if ended else 0.0
+    def mean(field: str) -> float:
+        return float(np.mean([getattr(record, field) for record in ended])) if ended else 0.0
 
-    def spread(name: str) -> float | None:
-        return float(np.std([getattr(r, name) for r in ended], ddof=1)) if len(ended) > 1 else None
+    def spread(field: str) -> float | None:
+        return float(np.std([getattr(r, field) for r in ended], ddof=1)) if len(ended) > 1 else None
 
     level = Level(
-        space=space,
+        space=name,
         seeds=len(ended),
         failed=len(records) - len(ended),
         error=mean("error") if ended else None,
@@ -86,21 +91,29 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
 
 def against(default: Level, records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Level:
     """A default with its report error minus the single design's; failures leave the interval open."""
-    a = np.array([record.report_error for record in records])
-    b = np.array([record.report_error for record in single])
+    found = difference(*(np.array([r.report_error for r in each], float) for each in (records, single)))
+    if found is None:
+        return dataclasses.replace(default, verdict="cannot say")
+    verdict: DefaultVerdict = "cannot say"
+    if found.low > 0:
+        verdict = "better than the default"
+    elif found.high < 0:
+        verdict = "worse"
+    return dataclasses.replace(default, difference=estimate(found), verdict=verdict)
+
+
+def difference(a: Floats, b: Floats) -> Interval | None:
+    """Mean of a minus mean of b over the errors that are finite, by `welch`; None with under two on a side.
+
+    A failed training is an infinite error: it can only make its side worse, by any amount, and leaves the
+    interval open there.
+    """
     finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
     if len(finished_a) < 2 or len(finished_b) < 2:
-        return dataclasses.replace(default, verdict="cannot say")
-    difference = welch(moments(finished_a), moments(finished_b))
-    # A failed training is an infinite error: it can only make its side worse, by any amount.
-    difference = Interval(
-        difference.value,
-        -math.inf if len(finished_b) < len(b) else difference.low,
-        math.inf if len(finished_a) < len(a) else difference.high,
+        return None
+    found = welch(moments(finished_a), moments(finished_b))
+    return Interval(
+        found.value,
+        -math.inf if len(finished_b) < len(b) else found.low,
+        math.inf if len(finished_a) < len(a) else found.high,
     )
-    verdict: DefaultVerdict = "cannot say"
-    if difference.low > 0:
-        verdict = "better than the default"
-    elif difference.high < 0:
-        verdict = "worse"
-    return dataclasses.replace(default, difference=estimate(difference), verdict=verdict)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.efficiency.budgets import Budgets
+from nas.efficiency.elsewhere import ChosenElsewhere
 from nas.efficiency.estimate import Estimate
 from nas.efficiency.level import Level
 from nas.efficiency.observed import Finalist, KernelSizes, SearchCurve
 from nas.efficiency.plan import Plan
 from nas.efficiency.selection import LeftOut
+from nas.efficiency.transfer import TransferMatrix
 
 Verdict = Literal["no search needed", "search", "cannot say"]
 
@@ -165,6 +167,8 @@ class Comparison:
     Attributes:
         settings: fields of the recipe that are the same in all records.
         censored: searches that did not reach the single design's error.
+        transfer: one matrix per searched space that has such trials.
+        chosen: per task and space the default that was chosen on the other tasks.
     """
 
     plan: Plan
@@ -178,3 +182,5 @@ class Comparison:
     devices: tuple[str, ...]
     commits: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    transfer: tuple[TransferMatrix, ...] = ()
+    chosen: tuple[ChosenElsewhere, ...] = ()

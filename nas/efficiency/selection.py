@@ -101,6 +101,8 @@ def _reason(record: TrialRecord, plan: Plan) -> str:
     study = record.trial.study
     if study.space not in (plan.single, *plan.searched, *plan.defaults):
         return f"space {study.space} is not in the plan"
+    if study.kind == "transfer" and not (study.source and study.by):
+        return "a transfer trial that does not say from which task, or how, its design was carried"
     if record.status == "failed":
         return ""
     if not record.curve:
@@ -110,8 +112,8 @@ def _reason(record: TrialRecord, plan: Plan) -> str:
         return "errors or validation rows are missing"
     if study.kind == "finalist" and record.test is None:
         return "a finalist without its look at the test split"
-    if study.kind == "long" and record.status == "stopped":
-        return "a long trial that was stopped early"
+    if study.kind in ("long", "transfer") and record.status == "stopped":
+        return f"a {study.kind} trial that was stopped early"
     return ""
 
 
