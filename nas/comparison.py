@@ -10,6 +10,7 @@ from pathlib import Path
 from nas.efficiency import Comparison, Plan, SpaceComparison, compare_records
 from nas.efficiency.sentences import rejected, untuned
 from nas.figures import all_figures
+from nas.figures_across import across_figures
 from nas.limits import DRAWS
 from nas.report import ReportContext, render_html, render_markdown
 from nas.run_directory import RunDirectory, RunTask, open_run
@@ -56,6 +57,7 @@ def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple
     comparison = _noted(comparison, first)
     context = _context(first, list(records.values()), unreadable)
     figures = all_figures(comparison)
+    figures |= {name: svg for name, (_, _, svg) in across_figures(comparison).items()}
     for name, svg in figures.items():
         first.put(f"figures/{name}.svg", svg)
     first.put("report.md", render_markdown(comparison, context))

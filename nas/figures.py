@@ -57,7 +57,7 @@ def edf_figure(task: TaskComparison) -> str:
                 axes.axvline(100 * level.error, color=colour, linestyle=dash, label=_name(level))
         axes.set(xlabel="validation error (%)", ylabel="share of designs", ylim=(0, 1), xlim=(left, right))
 
-    return _svg(draw, f"edf {task.task}")
+    return svg(draw, f"edf {task.task}")
 
 
 def best_of_figure(task: TaskComparison) -> str:
@@ -95,7 +95,7 @@ def best_of_figure(task: TaskComparison) -> str:
         axes.set(xlabel="designs trained, n", ylabel="report error (%)")
         axes.locator_params(axis="x", integer=True)
 
-    return _svg(draw, f"best {task.task}")
+    return svg(draw, f"best {task.task}")
 
 
 def _searched(position: int) -> tuple[str, str]:
@@ -146,7 +146,7 @@ def anytime_figure(task: TaskComparison) -> str:
         axes.set(xlabel="device-seconds spent", ylabel="best select error so far (%)")
         _logarithmic(axes)
 
-    return _svg(draw, f"anytime {task.task}")
+    return svg(draw, f"anytime {task.task}")
 
 
 def kernel_sizes_figure(task: TaskComparison) -> str:
@@ -172,7 +172,7 @@ def kernel_sizes_figure(task: TaskComparison) -> str:
         axes.set_ylim(0, 1.15 * max(axes.dataLim.y1, 1.0))
         axes.locator_params(axis="x", integer=True)
 
-    return _svg(draw, f"kernels {task.task}")
+    return svg(draw, f"kernels {task.task}")
 
 
 def pareto_figure(task: TaskComparison) -> str:
@@ -189,7 +189,7 @@ def pareto_figure(task: TaskComparison) -> str:
                 linewidths=0,
                 label=_population(space),
             )
-        for (level, colour, _), marker in zip(_fixed(task), "DsPX"):
+        for (level, colour, _), marker in zip(_fixed(task), "DsPX^vph*"):
             if level.report_error is not None:
                 axes.plot(
                     level.multiply_adds,
@@ -203,7 +203,7 @@ def pareto_figure(task: TaskComparison) -> str:
         axes.set(xlabel="multiply-adds of one forward pass", ylabel="report error (%)")
         _logarithmic(axes)
 
-    return _svg(draw, f"pareto {task.task}")
+    return svg(draw, f"pareto {task.task}")
 
 
 def all_figures(comparison: Comparison) -> dict[str, str]:
@@ -257,7 +257,8 @@ def _logarithmic(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _svg(draw: Callable[[Axes], None], salt: str) -> str:
+def svg(draw: Callable[[Axes], None], salt: str, size: tuple[float, float] = (5.6, 3.9)) -> str:
+    """What `draw` draws, as SVG text; `size` in inches."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -283,7 +284,7 @@ def _svg(draw: Callable[[Axes], None], salt: str) -> str:
         "text.parse_math": False,  # names are shown as they are
     }
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(5.6, 3.9), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
         if axes.get_legend_handles_labels()[1]:
@@ -293,6 +294,6 @@ def _svg(draw: Callable[[Axes], None], salt: str) -> str:
         text = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(text, format="svg", transparent=True, metadata=nothing)
-    svg = text.getvalue()
+    drawn = text.getvalue()
     # Names of groups are never referred to, and would be ambiguous between the figures of one page.
-    return re.sub(r' id="[a-z0-9.]+_\d+"', "", svg[svg.index("<svg") :])
+    return re.sub(r' id="[a-z0-9.]+_\d+"', "", drawn[drawn.index("<svg") :])

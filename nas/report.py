@@ -13,6 +13,8 @@ from nas import figures
 from nas.efficiency.results import Comparison, TaskComparison
 from nas.efficiency.sentences import UNCHANGED, loses_to_default, verdict_text
 from nas.efficiency.words import label, plural
+from nas.figures_across import across_figures
+from nas.report_across import across_tables
 from nas.report_budgets import budget_table
 from nas.report_page import DARK, PAGE
 from nas.report_tables import (
@@ -97,6 +99,9 @@ class ReportContext:
 def render_markdown(comparison: Comparison, context: ReportContext) -> str:
     """The report as Markdown: sentences and tables, for a pull request."""
     blocks = [f"# {_md(_title(context))}", _md(_meta(comparison, context)), f"**{_md(comparison.overall)}**"]
+    if comparison.across:
+        blocks += ["## Across tasks", *map(_md, comparison.across)]
+        blocks += [_md_table(table) for table in across_tables(comparison)]
     for task in comparison.tasks:
         blocks.append(f"## {_md(task.task)}: {'; '.join(text for text, _ in _marks(task))}")
         blocks += [_md(sentence) for sentence in task.sentences]
@@ -115,6 +120,7 @@ def render_html(comparison: Comparison, context: ReportContext) -> str:
     cards = "".join(_card(i, task) for i, task in enumerate(comparison.tasks, start=1))
     body = [f'<p class="overall">{escape(comparison.overall)}</p>']
     body += [f'<div class="verdicts">{cards}</div>'] if cards else []
+    body += [_across(comparison)] if comparison.across else []
     body += [_section(i, task) for i, task in enumerate(comparison.tasks, start=1)]
     body += ["<h2>What this does and does not show</h2>", _list(caveats(comparison))]
     body += ["<h2>How it was made</h2>", *(_html_table(t, words=True) for t in _made(comparison, context))]
@@ -266,13 +272,24 @@ def _section(position: int, task: TaskComparison) -> str:
     return "\n".join(parts) + "</section>"
 
 
+def _across(comparison: Comparison) -> str:
+    parts = ["<section><h2>Across tasks</h2>", *(f"<p>{escape(each)}</p>" for each in comparison.across)]
+    drawn = "".join(_drawing(*figure) for figure in across_figures(comparison).values())
+    parts += [f'<div class="figures">{drawn}</div>'] if drawn else []
+    parts += [_html_table(table) for table in across_tables(comparison)]
+    return "\n".join(parts) + "</section>"
+
+
 def _figure(name: str, svg: str, task: TaskComparison) -> str:
     title, text = CAPTIONS[name]
     sizes = [plural(len(task.searches), "search")] if name == "anytime" else []
     sizes += [f"N = {space.designs} {label(space.space)}" for space in task.spaces if name != "anytime"]
     sizes += [f"{plural(task.single.seeds, 'seed')} of {label(task.single.space)}"] if task.single else []
     text += f" {UNCHANGED}" if name == "kernel_sizes" and any(k.unchanged for k in task.kernel_sizes) else ""
-    caption = f"{text} ({', '.join(sizes)})"
+    return _drawing(title, f"{text} ({', '.join(sizes)})", svg)
+
+
+def _drawing(title: str, caption: str, svg: str) -> str:
     for role, colour in figures.COLOURS.items():
         svg = svg.replace(colour, f"var(--{role}-mark)")
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(f"{title} {caption}")}" ', 1)

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nas.efficiency import sentences
+from nas.efficiency.across import across
+from nas.efficiency.aggregates import aggregate_of
 from nas.efficiency.budgets import budgets_of
 from nas.efficiency.elsewhere import ChosenElsewhere, chosen_elsewhere, trials_of
 from nas.efficiency.level import against, level_of, level_over
@@ -56,6 +58,7 @@ def compare_records(
         (r.trial.study.task, r.trial.study.space, r.trial.recipe.learning_rate, r.trial.recipe.weight_decay)
         for r in kept
     }
+    matrices, aggregate = transfers_of(kept, plan), aggregate_of(kept, plan, chosen)
     return Comparison(
         plan=plan,
         overall=overall(tasks),
@@ -73,8 +76,10 @@ def compare_records(
         devices=tuple(sorted({record.device for record in kept if record.device})),
         commits=tuple(sorted({record.commit for record in kept if record.commit})),
         left_out=tuple(left_out),
-        transfer=transfers_of(kept, plan),
+        transfer=matrices,
         chosen=chosen,
+        aggregate=aggregate,
+        across=across(matrices, chosen, aggregate, plan) if kept else (),
     )
 
 

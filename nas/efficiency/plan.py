@@ -17,6 +17,7 @@ class Plan:
         budget: designs whose expected best is compared, capped at a fifth of the population (a census is
             not capped). "no search needed" is concluded at the whole budget only.
         development: tasks on which rules were tuned; shown, not judged.
+        references: (task, reference error) beside the committed table.
         seed: of bootstraps and draws.
     """
 
@@ -27,6 +28,7 @@ class Plan:
     margin_share: float = 0.1
     budget: int = 40
     development: tuple[str, ...] = ()
+    references: tuple[tuple[str, float], ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:

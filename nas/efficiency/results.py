@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nas.efficiency.aggregates import Aggregate
 from nas.efficiency.budgets import Budgets
 from nas.efficiency.elsewhere import ChosenElsewhere
 from nas.efficiency.estimate import Estimate
@@ -169,6 +170,8 @@ class Comparison:
         censored: searches that did not reach the single design's error.
         transfer: one matrix per searched space that has such trials.
         chosen: per task and space the default that was chosen on the other tasks.
+        aggregate: normalised errors over tasks; None before the single design was trained.
+        across: what is said across tasks.
     """
 
     plan: Plan
@@ -184,3 +187,5 @@ class Comparison:
     left_out: tuple[LeftOut, ...]
     transfer: tuple[TransferMatrix, ...] = ()
     chosen: tuple[ChosenElsewhere, ...] = ()
+    aggregate: Aggregate | None = None
+    across: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -84,10 +85,14 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransferMatrix:
-    """One searched space: where a design was chosen (rows) against where it was trained (`tasks`)."""
+    """One searched space: where a design was chosen (rows) against where it was trained (`tasks`).
+
+    `losses` are over the evaluation tasks among them, or over development tasks (`of`) if there is no other.
+    """
 
     space: str
     tasks: tuple[str, ...]
+    of: Literal["evaluation", "development"]
     rows: tuple[Row, ...]
     losses: tuple[Loss, ...]
 
@@ -101,6 +106,7 @@ def transfers_of(records: Sequence[TrialRecord], plan: Plan) -> tuple[TransferMa
     Satterthwaite. Tasks without own best, or without two trainings that ended in a cell, are left out.
     """
     tasks = sorted({record.trial.study.task for record in records})
+    of, judged = judged_tasks(tasks, plan)
     datasets = datasets_of(records)
     fixed = {
         (space, task): _errors(
@@ -117,8 +123,18 @@ def transfers_of(records: Sequence[TrialRecord], plan: Plan) -> tuple[TransferMa
         cells = transfer_cells(records, space)
         if cells:
             errors = {key: _errors(trials) for key, trials in cells.items()}
-            found.append(_matrix(space, tasks, errors, fixed, datasets, plan))
+            matrix = _matrix(space, tasks, errors, fixed, datasets, plan, of, judged)
+            found.append(matrix)
     return tuple(found)
+
+
+def judged_tasks(
+    tasks: Iterable[str], plan: Plan
+) -> tuple[Literal["evaluation", "development"], tuple[str, ...]]:
+    """The tasks that statements over tasks rest on: evaluation tasks, or if there are none, the others."""
+    names = sorted(set(tasks))
+    evaluation = tuple(name for name in names if name not in plan.development)
+    return ("evaluation", evaluation) if evaluation else ("development", tuple(names))
 
 
 def transfer_cells(
@@ -160,6 +176,8 @@ def _matrix(
     fixed: Mapping[tuple[str, str], Floats],
     datasets: Mapping[str, str],
     plan: Plan,
+    of: Literal["evaluation", "development"],
+    judged: Sequence[str],
 ) -> TransferMatrix:
     nothing = np.array([])
     own = {task: cells.get((task, "taps", task), nothing) for task in tasks}
@@ -190,14 +208,18 @@ def _matrix(
                 for source in sorted({key[0] for key in cells})
                 if datasets[source] != datasets[task] and (way := stand_in(cells, source, by, task))
             ]
-            for task in tasks
+            for task in judged
         }
         losses.append(_loss(f"{space} designs by {by}", by, columns, own, datasets))
     for name in fixed_names:
-        columns = {task: [fixed[name, task]] for task in tasks if len(fixed[name, task])}
+        columns = {task: [fixed[name, task]] for task in judged if len(fixed[name, task])}
         losses.append(_loss(name, "", columns, own, datasets))
     return TransferMatrix(
-        space=space, tasks=tuple(tasks), rows=tuple(rows), losses=tuple(each for each in losses if each)
+        space=space,
+        tasks=tuple(tasks),
+        of=of,
+        rows=tuple(rows),
+        losses=tuple(each for each in losses if each),
     )
 
 

@@ -204,7 +204,7 @@ def test_the_default_of_a_task_is_that_of_an_enumeration(seed: int) -> None:
 
 
 def test_a_default_of_the_other_tasks_judges_the_single_design() -> None:
-    """On c: the design of b is ties with that of d on a, is first on b, second on d; on c it is better than FlexConv too."""
+    """For c: b's design ties with d's on a, is first on b, second on d. There it beats FlexConv."""
     records = [r for task in "abcd" for r in carried(around(0.10), task, task)]
     for source, level in (("a", 0.13), ("b", 0.11), ("d", 0.11)):
         records += [r for task in "abcd" if task != source for r in carried(around(level), task, source)]
