@@ -84,7 +84,7 @@ def _aggregate(aggregate: Aggregate, plan: Plan) -> list[str]:
                 f"The chance that a run of {single} has a lower error than another's, over the same "
                 f"{plural(aggregate.datasets, 'dataset')}: {', '.join(chances)}."
             )
-    said += [_signs(count, single) for count in aggregate.signs]
+    said += [_signs(aggregate.signs, single)] if aggregate.signs else []
     if aggregate.tests is not None:
         said.append(_tests(aggregate.tests, single))
     elif aggregate.signs:
@@ -100,12 +100,17 @@ def _aggregate(aggregate: Aggregate, plan: Plan) -> list[str]:
 
 
 def score(estimate: Estimate) -> str:
-    """A normalised error with its interval: ``0.21 [0.18, 0.24]``; infinite where too many runs failed."""
+    """A normalised error with its interval: ``0.213 [0.184, 0.242]``; infinite where too many runs failed."""
     if estimate.value is None:
         return "∞"
-    low = "-∞" if estimate.low is None else f"{estimate.low:.2f}"
-    high = "∞" if estimate.high is None else f"{estimate.high:.2f}"
-    return f"{estimate.value + 0.0:.2f} [{low}, {high}]"
+    low = "-∞" if estimate.low is None else _three(estimate.low)
+    high = "∞" if estimate.high is None else _three(estimate.high)
+    return f"{_three(estimate.value)} [{low}, {high}]"
+
+
+def _three(value: float) -> str:
+    """Three decimals, no negative zero."""
+    return f"{round(value, 3) + 0.0:.3f}"
 
 
 def _chance(estimate: Estimate) -> str:
@@ -119,10 +124,14 @@ def _runs(standing: Standing) -> str:
     return f"{plural(standing.runs, 'run')}{searches}{failed}"
 
 
-def _signs(count: SignCount, single: str) -> str:
+def _signs(counts: Sequence[SignCount], single: str) -> str:
+    datasets = plural(len(counts[0].effects), "dataset")
+    each = (
+        f"{count.wins} / {count.losses} / {count.unclear} against {label(count.other)}" for count in counts
+    )
     return (
-        f"Against {label(count.other)}, by intervals of report errors: {single} is better on {count.wins}, "
-        f"worse on {count.losses}, cannot say on {count.unclear} of {plural(len(count.effects), 'dataset')}."
+        f"By intervals of report errors on each of {datasets}, {single} is better / worse / cannot say: "
+        f"{', '.join(each)}."
     )
 
 
