@@ -1,42 +1,23 @@
-"""Figures of a comparison as SVG text. Every number comes from the frozen results; nothing is computed here.
-
-Colours are those of Okabe and Ito (2008), told apart with any colour vision; the page replaces them, and the
-ink, by its own for dark screens (`COLOURS`). Same results, same bytes.
-"""
+"""Figures of a comparison as SVG text, from the frozen results: nothing is computed here."""
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nas.efficiency.level import Level
-from nas.efficiency.results import BestOf, Comparison, SpaceComparison, TaskComparison
-from nas.efficiency.words import label, number
+from nas.drawing import BANDED, INK, SINGLE, fixed, level_name, logarithmic, population, searched, svg_of
+from nas.efficiency.results import BestOf, Comparison, TaskComparison
+from nas.efficiency.words import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-INK = "#1b1f24"
-SINGLE = "#0072b2"
-SEARCHED = ("#d55e00", "#009e73", "#cc79a7", "#e69f00")
-DEFAULTS = ("#6e7781", "#8c6d31", "#56b4e9")
-COLOURS = {
-    "ink": INK,
-    "single": SINGLE,
-    **{f"searched{i}": colour for i, colour in enumerate(SEARCHED)},
-    **{f"default{i}": colour for i, colour in enumerate(DEFAULTS)},
-}
-DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1, 1, 1)))
-BANDED = len(SEARCHED)
-"""Spaces up to which bands are drawn: more of them hide the curves."""
 
 
 def edf_figure(task: TaskComparison) -> str:
     """Share of designs at or below each validation error, with DKW band; fixed designs as vertical lines."""
     shown = [100 * error for space in task.spaces for error in space.errors]
-    shown += [100 * level.error for level, _, _ in _fixed(task) if level.error is not None]
+    shown += [100 * level.error for level, _, _ in fixed(task) if level.error is not None]
     room = 0.04 * (max(shown) - min(shown)) or 0.5
     left, right = min(shown) - room, max(shown) + room
 
@@ -47,17 +28,17 @@ def edf_figure(task: TaskComparison) -> str:
             x = [left, *(100 * error for error in space.errors), right]
             shares = [j / space.designs for j in range(len(space.errors) + 1)]
             shares.append(shares[-1])
-            colour, line = _searched(i)
+            colour, line = searched(i)
             if space.band is not None and len(task.spaces) <= BANDED:
                 low, high = ([min(1.0, max(0.0, s + sign * space.band)) for s in shares] for sign in (-1, 1))
                 axes.fill_between(x, low, high, step="post", color=colour, alpha=0.18, linewidth=0)
-            axes.step(x, shares, where="post", color=colour, linestyle=line, label=_population(space))
-        for level, colour, dash in _fixed(task):
+            axes.step(x, shares, where="post", color=colour, linestyle=line, label=population(space))
+        for level, colour, dash in fixed(task):
             if level.error is not None:
-                axes.axvline(100 * level.error, color=colour, linestyle=dash, label=_name(level))
+                axes.axvline(100 * level.error, color=colour, linestyle=dash, label=level_name(level))
         axes.set(xlabel="validation error (%)", ylabel="share of designs", ylim=(0, 1), xlim=(left, right))
 
-    return svg(draw, f"edf {task.task}")
+    return svg_of(draw, f"edf {task.task}")
 
 
 def best_of_figure(task: TaskComparison) -> str:
@@ -65,7 +46,7 @@ def best_of_figure(task: TaskComparison) -> str:
 
     def draw(axes: Axes) -> None:
         for i, space in enumerate(task.spaces):
-            colour, line = _searched(i)
+            colour, line = searched(i)
             known = [best for best in space.best_of if best.error.value is not None]
             solid = [best for best in known if best.solid]
             banded = [b for b in solid if b.error.low is not None and b.error.high is not None]
@@ -77,7 +58,7 @@ def best_of_figure(task: TaskComparison) -> str:
                 linestyle=line,
                 marker="o" if len(solid) < 3 else None,
                 markersize=4,
-                label=f"best of n {_population(space)}" if known else None,
+                label=f"best of n {population(space)}" if known else None,
             )
             axes.fill_between(
                 [b.n for b in banded],
@@ -89,19 +70,13 @@ def best_of_figure(task: TaskComparison) -> str:
             )
             if space.n is not None:
                 axes.axvline(space.n, color=INK, linewidth=0.8, linestyle=(0, (1, 3)))
-        for level, colour, dash in _fixed(task):
+        for level, colour, dash in fixed(task):
             if level.report_error is not None:
-                axes.axhline(100 * level.report_error, color=colour, linestyle=dash, label=_name(level))
+                axes.axhline(100 * level.report_error, color=colour, linestyle=dash, label=level_name(level))
         axes.set(xlabel="designs trained, n", ylabel="report error (%)")
         axes.locator_params(axis="x", integer=True)
 
-    return svg(draw, f"best {task.task}")
-
-
-def _searched(position: int) -> tuple[str, str]:
-    """Colour and line of a searched space; lines change when the colours are used up."""
-    lines = ("solid", "dashed", "dashdot", "dotted")
-    return SEARCHED[position % len(SEARCHED)], lines[position // len(SEARCHED) % len(lines)]
+    return svg_of(draw, f"best {task.task}")
 
 
 def _line(best: Sequence[BestOf]) -> tuple[list[int], list[float]]:
@@ -125,13 +100,13 @@ def anytime_figure(task: TaskComparison) -> str:
                 [*seconds, search.seconds],
                 [100 * e for e in (*errors, errors[-1])],
                 where="post",
-                color=_searched(position)[0],
-                linestyle=_searched(position)[1],
+                color=searched(position)[0],
+                linestyle=searched(position)[1],
                 alpha=0.8,
                 label=None if text in named else text,
             )
             named.add(text)
-        for level, colour, dash in _fixed(task):
+        for level, colour, dash in fixed(task):
             if level.select_error is not None:
                 axes.axhline(100 * level.select_error, color=colour, linestyle=dash, linewidth=0.9)
                 axes.plot(
@@ -141,12 +116,12 @@ def anytime_figure(task: TaskComparison) -> str:
                     marker="D",
                     markersize=5,
                     linestyle="none",
-                    label=_name(level),
+                    label=level_name(level),
                 )
         axes.set(xlabel="device-seconds spent", ylabel="best select error so far (%)")
-        _logarithmic(axes)
+        logarithmic(axes)
 
-    return svg(draw, f"anytime {task.task}")
+    return svg_of(draw, f"anytime {task.task}")
 
 
 def kernel_sizes_figure(task: TaskComparison) -> str:
@@ -155,16 +130,16 @@ def kernel_sizes_figure(task: TaskComparison) -> str:
     def draw(axes: Axes) -> None:
         spaces = [space.space for space in task.spaces]
         for sizes in task.kernel_sizes:
-            searched = sizes.space in spaces
-            colour, line = _searched(spaces.index(sizes.space)) if searched else (SINGLE, "solid")
+            is_searched = sizes.space in spaces
+            colour, line = searched(spaces.index(sizes.space)) if is_searched else (SINGLE, "solid")
             means = [sum(layer) / max(len(layer), 1) for layer in sizes.layers]
-            of = "best design" if searched else sizes.of
+            of = "best design" if is_searched else sizes.of
             axes.plot(
                 range(1, len(means) + 1),
                 means,
                 color=colour,
                 linestyle=line,
-                marker="s" if searched else "o",
+                marker="s" if is_searched else "o",
                 markersize=5,
                 label=f"{label(sizes.space)} ({of})",
             )
@@ -172,7 +147,7 @@ def kernel_sizes_figure(task: TaskComparison) -> str:
         axes.set_ylim(0, 1.15 * max(axes.dataLim.y1, 1.0))
         axes.locator_params(axis="x", integer=True)
 
-    return svg(draw, f"kernels {task.task}")
+    return svg_of(draw, f"kernels {task.task}")
 
 
 def pareto_figure(task: TaskComparison) -> str:
@@ -183,13 +158,13 @@ def pareto_figure(task: TaskComparison) -> str:
             axes.scatter(
                 [point.multiply_adds for point in space.points],
                 [100 * p.report_error for p in space.points],
-                color=_searched(i)[0],
+                color=searched(i)[0],
                 s=14,
                 alpha=0.55,
                 linewidths=0,
-                label=_population(space),
+                label=population(space),
             )
-        for (level, colour, _), marker in zip(_fixed(task), "DsPX^vph*"):
+        for (level, colour, _), marker in zip(fixed(task), "DsPX^vph*"):
             if level.report_error is not None:
                 axes.plot(
                     level.multiply_adds,
@@ -198,12 +173,12 @@ def pareto_figure(task: TaskComparison) -> str:
                     marker=marker,
                     markersize=8,
                     linestyle="none",
-                    label=_name(level),
+                    label=level_name(level),
                 )
         axes.set(xlabel="multiply-adds of one forward pass", ylabel="report error (%)")
-        _logarithmic(axes)
+        logarithmic(axes)
 
-    return svg(draw, f"pareto {task.task}")
+    return svg_of(draw, f"pareto {task.task}")
 
 
 def all_figures(comparison: Comparison) -> dict[str, str]:
@@ -225,75 +200,3 @@ def figures_of(task: TaskComparison) -> dict[str, Callable[[TaskComparison], str
         "kernel_sizes": (bool(task.kernel_sizes), kernel_sizes_figure),
     }
     return {name: draw for name, (shown, draw) in known.items() if shown}
-
-
-def _fixed(task: TaskComparison) -> list[tuple[Level, str, object]]:
-    """The single design and the defaults, each with its colour and dash."""
-    single: list[tuple[Level, str, object]] = [(task.single, SINGLE, "-")] if task.single else []
-    return single + [
-        (default, DEFAULTS[i % len(DEFAULTS)], DASHES[i % len(DASHES)])
-        for i, default in enumerate(task.defaults)
-    ]
-
-
-def _population(space: SpaceComparison) -> str:
-    failed = f", {space.failed} failed" if space.failed else ""
-    return f"{label(space.space)} (N = {space.designs}{failed})"
-
-
-def _name(level: Level) -> str:
-    return f"{label(level.space)} ({level.seeds} seed{'s' * (level.seeds != 1)})"
-
-
-def _logarithmic(axes: Axes) -> None:
-    """A logarithmic x axis with labels such as 20k."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    steps = (1.0, 2.0, 5.0) if high / low < 300 else (1.0,)
-    axes.xaxis.set_major_locator(LogLocator(subs=steps))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def svg(draw: Callable[[Axes], None], salt: str, size: tuple[float, float] = (5.6, 3.9)) -> str:
-    """What `draw` draws, as SVG text; `size` in inches."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    style: dict[Any, Any] = {
-        "svg.hashsalt": salt,  # ids are the same each time, and differ between figures of one page
-        "svg.fonttype": "none",
-        "font.family": "sans-serif",
-        "font.size": 9.5,
-        "text.color": INK,
-        "axes.edgecolor": INK,
-        "axes.labelcolor": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.linewidth": 0.8,
-        "axes.grid": True,
-        "grid.color": INK,
-        "grid.alpha": 0.12,
-        "grid.linewidth": 0.7,
-        "lines.linewidth": 1.8,
-        "legend.frameon": False,
-        "text.parse_math": False,  # names are shown as they are
-    }
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.add_subplot()
-        draw(axes)
-        if axes.get_legend_handles_labels()[1]:
-            figure.legend(
-                loc="outside upper left", ncols=2, fontsize=8.5, handlelength=1.8, columnspacing=1.4
-            )
-        text = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(text, format="svg", transparent=True, metadata=nothing)
-    drawn = text.getvalue()
-    # Names of groups are never referred to, and would be ambiguous between the figures of one page.
-    return re.sub(r' id="[a-z0-9.]+_\d+"', "", drawn[drawn.index("<svg") :])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from nas.drawing import DASHES, DEFAULTS, INK, SEARCHED, SINGLE, svg_of
 from nas.efficiency.aggregates import Aggregate
 from nas.efficiency.results import Comparison
 from nas.efficiency.transfer import TransferMatrix
 from nas.efficiency.words import label, points
-from nas.figures import DASHES, DEFAULTS, INK, SEARCHED, SINGLE, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ def transfer_figure(matrix: TransferMatrix) -> str:
         axes.grid(False)
 
     width, height = 3.0 + 0.75 * len(matrix.tasks), 1.2 + 0.42 * len(matrix.rows)
-    return svg(draw, f"transfer {matrix.space}", (max(5.6, width), max(2.4, height)))
+    return svg_of(draw, f"transfer {matrix.space}", (max(5.6, width), max(2.4, height)))
 
 
 def profile_figure(aggregate: Aggregate, single: str) -> str:
@@ -85,7 +85,7 @@ def profile_figure(aggregate: Aggregate, single: str) -> str:
         axes.set(xlabel="normalised report error", ylabel="share of tasks x runs", ylim=(0, 1.02))
         axes.set_xlim(left, right)
 
-    return svg(draw, "profiles")
+    return svg_of(draw, "profiles")
 
 
 def across_figures(comparison: Comparison) -> dict[str, tuple[str, str, str]]:

@@ -10,6 +10,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from nas import figures
+from nas.drawing import COLOURS
 from nas.efficiency.results import Comparison, TaskComparison
 from nas.efficiency.sentences import UNCHANGED, loses_to_default, verdict_text
 from nas.efficiency.words import label, plural
@@ -17,16 +18,8 @@ from nas.figures_across import across_figures
 from nas.report_across import across_tables
 from nas.report_budgets import budget_table
 from nas.report_page import DARK, PAGE
-from nas.report_tables import (
-    Table,
-    caveats,
-    count_table,
-    efficiency_table,
-    kernel_table,
-    plan_table,
-    search_table,
-    test_table,
-)
+from nas.report_plan import caveats, count_table, plan_table
+from nas.report_tables import Table, efficiency_table, kernel_table, search_table, test_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -128,7 +121,7 @@ def render_html(comparison: Comparison, context: ReportContext) -> str:
         title=escape(_title(context)),
         meta=escape(_meta(comparison, context)),
         body="\n".join(body),
-        light=_variables(figures.COLOURS),
+        light=_variables(COLOURS),
         dark=_variables(DARK),
     )
 
@@ -290,7 +283,7 @@ def _figure(name: str, svg: str, task: TaskComparison) -> str:
 
 
 def _drawing(title: str, caption: str, svg: str) -> str:
-    for role, colour in figures.COLOURS.items():
+    for role, colour in COLOURS.items():
         svg = svg.replace(colour, f"var(--{role}-mark)")
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(f"{title} {caption}")}" ', 1)
     return f"<figure>{svg}<figcaption><b>{title}</b> {escape(caption)}</figcaption></figure>"

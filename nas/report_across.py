@@ -33,8 +33,8 @@ def transfer_table(matrix: TransferMatrix, development: tuple[str, ...]) -> Tabl
     caption = (
         f"Transfer of {label(matrix.space)} designs: report error, mean ± sd over fresh seeds; below it the "
         "points that this is above own best, the design chosen on the column's own task and retrained, with "
-        f"Welch's 95 % interval. Fewer than {ENOUGH_SEEDS} seeds: descriptive. =: no trials of its own, those "
-        "by taps of the same design stand here. –: not trained, or not possible."
+        f"Welch's 95 % interval. Fewer than {ENOUGH_SEEDS} seeds: descriptive. =: no trials of its own, but "
+        "those by taps of the same design. –: not trained, or not possible."
     )
     return Table(caption, head, rows)
 

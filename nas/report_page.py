@@ -86,4 +86,4 @@ DARK = {
     "default1": "#d0b070",
     "default2": "#8fd3ff",
 }
-"""Colours of the figures on dark screens, by the names of `figures.COLOURS`."""
+"""Colours of the figures on dark screens, by the names of `drawing.COLOURS`."""

@@ -87,10 +87,10 @@ def improvement(
     """P(error of a run of ours < that of theirs), ties (two failures too) one half, averaged over tasks.
 
     Mann-Whitney on every task (Agarwal et al. 2021: there of scores, so the other way round); percentiles of
-    the bootstrap of `interquartile_mean`, both sides drawn. On tasks where all or no pairs improve, resampling
-    sees no spread. They may move by their share times Clopper-Pearson's bound for as many pairs of units as
-    the smaller side has, summed over these tasks; that and the percentiles' distance are added as squares
-    (Zou and Donner 2008, Statistics in Medicine 27, 1693-1702).
+    the bootstrap of `interquartile_mean`, both sides drawn. On tasks where all or no pairs improve,
+    resampling sees no spread. They may move by their share times Clopper-Pearson's bound for as many pairs of
+    units as the smaller side has, summed over these tasks; that and the percentiles' distance are added as
+    squares (Zou and Donner 2008, Statistics in Medicine 27, 1693-1702).
     """
     drawn, value = np.zeros(draws), 0.0
     sure = {0.0: [0.0, 0], 1.0: [0.0, 0]}  # share and pairs of the tasks without a spread

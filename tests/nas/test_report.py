@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from nas.drawing import COLOURS
 from nas.efficiency import Comparison, Plan, compare_records
 from nas.efficiency.words import probability
-from nas.figures import COLOURS, all_figures
+from nas.figures import all_figures
 from nas.report import ReportContext, render_html, render_markdown, terminal_table
 from nas.report_page import DARK
 from nas.report_tables import efficiency_table

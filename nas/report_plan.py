@@ -1,0 +1,79 @@
+"""What the report says of the whole run: the plan, the trials counted, what it does and does not show."""
+
+from __future__ import annotations
+
+from nas.efficiency.plan import Plan
+from nas.efficiency.results import Comparison
+from nas.efficiency.words import label, plural
+from nas.report_tables import Table
+
+COVERAGE = (
+    "The chance to match shrinks the noise between repeated trainings out of the population. Coverage of its "
+    "95 % intervals, simulated with 5 seeds and 8 repeats: where validation rows are drawn and shared by all "
+    "designs (N = 100, 288 rows) 91 to 97 % at p of 0.055 and 0.16; with independent noise (N = 24, 100, "
+    "200) 93 to 99 % for p of 0.1 and more, 86 to 99 % at p = 0.02. Without repeats it was not measured."
+)
+"""What was simulated of `chance.match`: docs/method.md and docs/decisions/0004-noise-of-an-error.md."""
+
+
+def plan_table(plan: Plan) -> Table:
+    """The plan that was fixed before the run."""
+    rows = (
+        ("single design", label(plan.single)),
+        ("searched", ", ".join(map(label, plan.searched)) or "none"),
+        ("defaults", ", ".join(map(label, plan.defaults)) or "none"),
+        ("margin", f"max({plan.margin_points:g} points, {100 * plan.margin_share:g} % of f)"),
+        (
+            "budget n",
+            f"{plan.budget}, at most a fifth of the designs trained; no search needed at {plan.budget} only",
+        ),
+        ("development tasks", ", ".join(plan.development) or "none"),
+        ("seed of the statistics", str(plan.seed)),
+    )
+    return Table("", ("plan", "fixed before the run"), rows)
+
+
+def count_table(comparison: Comparison) -> Table:
+    """Trials by kind and status: what failed or was stopped is counted, never missing."""
+    kinds = sorted({count.kind for count in comparison.counts})
+    found = {(count.kind, count.status): count.trials for count in comparison.counts}
+    head = ("completed", "stopped", "failed")
+    rows = tuple((kind, *(str(found.get((kind, status), 0)) for status in head)) for kind in kinds)
+    return Table("", ("trials", *head), rows)
+
+
+def caveats(comparison: Comparison) -> list[str]:
+    """What this does and does not show, from what is known of the run."""
+    stopped = sum(count.trials for count in comparison.counts if count.status == "stopped")
+    failed = sum(count.trials for count in comparison.counts if count.status == "failed")
+    small = sum(s.descriptive for task in comparison.tasks for s in task.spaces)
+    tuned = [task.task for task in comparison.tasks if task.development]
+    lines = [
+        f"It rests on {plural(comparison.records, 'trial')}: {failed} failed (error +infinity, at their "
+        f"cost, kept in N), {stopped} stopped by a search, {len(comparison.left_out)} left out (listed "
+        "below).",
+        f"{plural(comparison.censored, 'search')} did not reach the single design's select error (censored, "
+        "listed).",
+    ]
+    if small:
+        lines.append(
+            f"{plural(small, 'population')} of fewer than 100 designs: descriptive, without a verdict."
+        )
+    if tuned:
+        lines.append(f"Rules were tuned on {', '.join(tuned)}: shown, not judged.")
+    return lines + [
+        "Designs are picked on the select half of the validation rows and shown on the report half; the "
+        "chance to match uses both halves; test rows are touched once, by finalists.",
+        "Intervals cover the draw of designs and of seeds for this one split. Another split would move all "
+        "designs, most of it together: that part is in no interval.",
+        "The interval of what a search buys joins the seeds of the single design (report error) and the "
+        "jackknife over designs by Welch and Satterthwaite. Known coverage of the jackknife: 92 to 96 % "
+        "for n up to N/5.",
+        COVERAGE,
+        "On test, n counts searches where there are two or more. Finalists of one search share its design: "
+        "their interval is that of fresh seeds, not of fresh searches.",
+        "Weight decay acts on discrete taps and on heads, never on the generators or masks of kernels: the "
+        "spaces do not share this regulariser in full.",
+        "Nothing is shown about other recipes, budgets of epochs, spaces or tasks than those listed, nor "
+        "that a better search would not find more.",
+    ]
