@@ -71,19 +71,33 @@ def plan_of(directory: RunDirectory) -> Plan:
     """What the run's configuration says is compared, with the names that spaces have in records."""
     config, info = directory.config(), directory.info()
     names = {space.reference: space.name for space in info.spaces} if info else {}
-    single = names.get(config.single, config.single)
-    defaults = tuple(names.get(each, each) for each in config.defaults)
-    spaces = tuple(names.get(each, each) for each in config.spaces)
+
+    def named(references: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(names.get(each, each) for each in references)
+
+    tasks = tuple(each.task for each in info.tasks) if info else config.the_tasks()
+    development = tuple(task.name for task in tasks if task.source in DEVELOPMENT or config.tuned_on(task))
+    (single,) = named((config.single,))
     return Plan(
         single=single,
-        searched=tuple(each for each in spaces if each != single),
-        defaults=defaults,
+        searched=tuple(each for each in named(config.spaces) if each != single),
+        defaults=named(config.defaults),
+        controls=named(config.controls),
         margin_points=config.margin_points,
         margin_share=config.margin_share,
         budget=config.judged_budget,
-        development=tuple(t.name for t in info.tasks if t.task.source in DEVELOPMENT)
-        if info
-        else DEVELOPMENT,
+        development=development,
+        evaluation=tuple(task.name for task in tasks if task.name not in development),
+        references=config.references,
+        population=config.population,
+        repeats=config.repeats,
+        seeds=config.seeds,
+        long=config.long,
+        transfer=config.transfer,
+        search_trials=config.search_trials,
+        search_seeds=config.searches,
+        finalist_seeds=config.finalist_seeds,
+        epochs=(info.recipe if info else config.the_recipe()).epochs,
         seed=config.seed,
     )
 

@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from search_spaces.constraints import Constraint
+from search_spaces.controls import AFTER_ALL, AFTER_EACH
 from search_spaces.lookup import lookup
 from trials.recipe import RECIPES, Recipe
 from trials.reference import Task, as_task
@@ -28,6 +29,12 @@ class SearchConfig:
         spaces: what is compared: registered names, ``module:attribute`` or ``file.py:name``.
         single: the single-design space that is judged against the others.
         defaults: single-design spaces that stand for what a practitioner does without search.
+        controls: spaces that isolate the claim: a population of each, like those of the searched spaces, or
+            `seeds` trainings if it has one design; never searched, no finalists. ``twin_matched`` and
+            ``twin_learned`` are made from what the single design learned (`search_spaces.controls`).
+        development: tasks that rules were tuned on, beside those that ship as such: shown, not judged. By
+            their names, with or without sizes.
+        references: (task, reference error) for normalised errors, beside the committed table.
         recipe: how every design is trained: a registered name or your own.
         epochs: overrides the recipe's, None to keep it.
         population: designs drawn at random from each space, all trained for the whole recipe.
@@ -35,6 +42,8 @@ class SearchConfig:
         seeds: trainings of each single design.
         long: designs of each population, its first and so drawn at random, that are trained once more with
             4 times the epochs, and trainings of each single design (at most `seeds`): does B predict 4B?
+        transfer: fresh seeds with which the best design of every searched space on every task is trained on
+            every task, by taps and by fraction of the extent; 0 for none.
         search_trials: designs a search proposes, per search.
         search_seeds: searches per task and space.
         sampler: what proposes designs in a search.
@@ -58,12 +67,16 @@ class SearchConfig:
     spaces: tuple[str, ...] = ("flexconv", "twin")
     single: str = "flexconv"
     defaults: tuple[str, ...] = ("twin_3x3", "twin_7x7")
+    controls: tuple[str, ...] = ()
+    development: tuple[str, ...] = ()
+    references: tuple[tuple[str, float], ...] = ()
     recipe: str = "standard"
     epochs: int | None = None
     population: int = 100
     repeats: int = 8
     seeds: int = 5
     long: int = 0
+    transfer: int = 0
     search_trials: int = 40
     search_seeds: int = 3
     sampler: Literal["tpe", "random"] = "tpe"
@@ -80,17 +93,20 @@ class SearchConfig:
     def __post_init__(self) -> None:
         sound = re.fullmatch(r"[A-Za-z0-9_@-][A-Za-z0-9._@-]*", self.name) is not None
         _require(sound, "name must be letters, digits and . _ @ -", self.name)
-        for name in ("tasks", "spaces", "defaults", "constraints"):
+        for name in ("tasks", "spaces", "defaults", "controls", "development", "references", "constraints"):
             _require(isinstance(getattr(self, name), tuple), f"{name} must be a tuple", getattr(self, name))
         _require(bool(self.tasks), "tasks must name at least one task", self.tasks)
         names = [task.name for task in self.the_tasks()]
         _require(len(set(names)) == len(names), "tasks must differ in their names", ", ".join(names))
         _require(bool(self.spaces), "spaces must name at least one space", self.spaces)
         spaces = self.all_spaces
-        _require(len(set(spaces)) == len(spaces), "spaces and defaults must differ", spaces)
+        _require(
+            len(set(spaces)) == len(spaces), "spaces, defaults and controls must differ", ", ".join(spaces)
+        )
         for name in ("splits", "population", "seeds", "grace_epochs", "cpus_per_trial"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
-        for name in ("repeats", "long", "search_trials", "search_seeds", "finalist_seeds", "seed"):
+        counts = ("repeats", "long", "transfer", "search_trials", "search_seeds", "finalist_seeds", "seed")
+        for name in counts:
             _require(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
         _require(self.long <= self.population, "long must be at most the population", self.long)
         most = max(1, self.population // 5)
@@ -101,14 +117,37 @@ class SearchConfig:
         _require(self.epochs is None or self.epochs >= 1, "epochs must be at least 1, or none", self.epochs)
         for text in self.constraints:
             Constraint.parse(text)
+        for name in self.development:
+            known = {known for task in self.the_tasks() for known in (task.name, task.dataset)}
+            _require(as_task(name).name in known, f"development must name some of {', '.join(names)}", name)
+        for each in self.references:
+            sound = len(each) == 2 and isinstance(each[0], str) and 0 <= each[1] < 1
+            _require(sound, "references must be pairs of a task and an error in [0, 1)", each)
+        referred = [name for name, _ in self.references]
+        _require(len(set(referred)) == len(referred), "references must name each task once", referred)
         for name in ("margin_points", "margin_share"):
             value = getattr(self, name)
             _require(0 <= value < math.inf, f"{name} must be finite and not negative", value)
 
     @property
     def all_spaces(self) -> tuple[str, ...]:
-        """Every space trials are drawn from: those compared, then the defaults."""
-        return self.spaces + self.defaults
+        """Every space trials are drawn from: those compared, then the defaults, then the controls."""
+        return self.spaces + self.defaults + self.controls
+
+    @property
+    def following(self) -> tuple[str, ...]:
+        """Controls made from what the single design learned, so once its trainings have ended."""
+        return tuple(name for name in self.controls if name in AFTER_ALL or name in AFTER_EACH)
+
+    @property
+    def searches(self) -> int:
+        """Searches per task and searched space."""
+        return self.search_seeds if self.search_trials else 0
+
+    def tuned_on(self, task: Task) -> bool:
+        """Whether a task is one of `development`."""
+        names = {as_task(name).name for name in self.development}
+        return bool(names & {task.name, task.dataset})
 
     @property
     def judged_budget(self) -> int:
@@ -145,7 +184,7 @@ def override(config: SearchConfig, assignments: Sequence[str]) -> SearchConfig:
     """The configuration with ``field=value`` texts put in, as typed after ``--set``.
 
     Tuples are written with commas, an absent value as ``none``. Commas within a task's sizes belong to it:
-    ``tasks=digits@rows=200,resolution=4,mnist5k`` are two.
+    ``tasks=digits@rows=200,resolution=4,mnist5k`` are two. References are ``task:error``.
 
     Raises:
         ValueError: an assignment has no ``=``, names no field, or its value does not fit the field.
@@ -168,10 +207,12 @@ def _parse(name: str, hint: Any, text: str) -> object:
     if type(None) in options and text.lower() == "none":
         return None
     hint = options[0]
+    if name == "references":
+        return _references(text)
     try:
         if get_origin(hint) is tuple:
             parts = [part.strip() for part in text.split(",") if part.strip()]
-            return _tasks(parts) if name == "tasks" else tuple(parts)
+            return _tasks(parts) if name in ("tasks", "development") else tuple(parts)
         if get_origin(hint) is Literal:
             if text not in get_args(hint):
                 raise ValueError
@@ -180,6 +221,14 @@ def _parse(name: str, hint: Any, text: str) -> object:
     except ValueError:
         expected = " or ".join(get_args(hint)) if get_origin(hint) is Literal else hint.__name__
         raise ValueError(f"--set {name}: expected {expected}, got {text!r}") from None
+
+
+def _references(text: str) -> tuple[tuple[str, float], ...]:
+    parts = _tasks([part.strip() for part in text.split(",") if part.strip()])
+    try:
+        return tuple((task, float(error)) for task, _, error in (part.rpartition(":") for part in parts))
+    except ValueError:
+        raise ValueError(f"--set references: expected task:error,task:error, got {text!r}") from None
 
 
 def _tasks(parts: list[str]) -> tuple[str, ...]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from nas.config import SearchConfig
 from search_spaces import SPACES
+from search_spaces.controls import AFTER_ALL, AFTER_EACH, unlearned
 from search_spaces.lookup import absolute, lookup
 from search_spaces.space import Space, TaskShape
 
@@ -40,3 +44,25 @@ def open_space(reference: str, shape: TaskShape) -> Space:
             f"got a {type(space).__name__}"
         )
     return space
+
+
+def open_spaces(config: SearchConfig, shape: TaskShape) -> dict[str, Space]:
+    """Every space of a run on inputs of this shape, by its name in the configuration.
+
+    Controls made from what the single design learned are given as if it had learned nothing: with the choices
+    and as many designs as in the run.
+
+    Raises:
+        ValueError: as `open_space`; or the single design is none that a control can be made from.
+    """
+    spaces = {name: open_space(name, shape) for name in config.all_spaces if name not in config.following}
+    for name in config.following:
+        single = open_space(config.single, shape)
+        found = unlearned(single.decode(single.sample(np.random.default_rng(0))), shape)
+        try:
+            spaces[name] = (
+                AFTER_EACH[name](shape, found) if name in AFTER_EACH else AFTER_ALL[name](shape, (found,))
+            )
+        except ValueError as error:
+            raise ValueError(f"the control {name} cannot be made on inputs of {shape}: {error}") from error
+    return {name: spaces[name] for name in config.all_spaces}

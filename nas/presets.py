@@ -14,10 +14,12 @@ def smoke() -> SearchConfig:
     return SearchConfig(
         name="smoke",
         tasks=("digits", "digits_sequence"),
+        controls=("twin_learned",),
         epochs=10,
         population=100,
         repeats=8,
         seeds=5,
+        transfer=3,
         search_trials=20,
         search_seeds=1,
         reduction_factor=2,
@@ -27,7 +29,13 @@ def smoke() -> SearchConfig:
 
 def mnist5k() -> SearchConfig:
     """Hours on two processor cores: 5,000 MNIST digits as images and as 784-step series, at two budgets."""
-    return SearchConfig(name="mnist5k", tasks=("mnist5k", "mnist5k_sequence"), long=20)
+    return SearchConfig(
+        name="mnist5k",
+        tasks=("mnist5k", "mnist5k_sequence"),
+        controls=("twin_matched", "flexconv_fixed", "twin_learned"),
+        long=20,
+        transfer=3,
+    )
 
 
 def controls() -> SearchConfig:

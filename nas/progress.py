@@ -113,7 +113,7 @@ class Progress:
     def _note(self, record: TrialRecord) -> None:
         self._records.append(record)
         key = (record.trial.study.task, record.trial.study.space)
-        if record.status == "completed" and record.trial.study.kind != "long":
+        if record.status == "completed" and record.trial.study.kind not in ("long", "transfer"):
             self._best[key] = min(self._best.get(key, 1.0), record.select_error)
 
     def _left(self) -> str:

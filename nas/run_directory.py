@@ -25,7 +25,7 @@ from nas.config import SearchConfig, first_difference
 from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
-from trials.record import SCHEMA, Trial, TrialRecord
+from trials.record import READABLE, Trial, TrialRecord, current
 from trials.reference import Task
 
 
@@ -223,11 +223,13 @@ class RunDirectory:
         for path in self._glob("record.json"):
             try:
                 data = self._load(path)
-                if isinstance(data, dict) and data.get("schema") != SCHEMA:
-                    schema, commit = data.get("schema"), data.get("commit")
-                    raise ValueError(
-                        f"{path} has schema {schema}, this version reads {SCHEMA}; {self._way_out(commit)}"
-                    )
+                if isinstance(data, dict):
+                    if (schema := data.get("schema")) not in READABLE:
+                        raise ValueError(
+                            f"{path} has schema {schema}, this version reads "
+                            f"{' and '.join(map(str, READABLE))}; {self._way_out(data.get('commit'))}"
+                        )
+                    data = current(data)
                 records.append(from_plain(TrialRecord, data, str(path)))
             except ValueError as error:
                 unreadable.append(str(error))

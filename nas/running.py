@@ -18,7 +18,7 @@ from nas.comparison import write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
 from nas.limits import weigh
-from nas.open_space import open_space
+from nas.open_space import open_spaces
 from nas.progress import Progress, decoding
 from nas.run_directory import (
     RunDirectory,
@@ -229,14 +229,14 @@ def _shown(data: TaskData, console: Console) -> RunTask:
 def _open_spaces(config: SearchConfig, tasks: tuple[RunTask, ...]) -> tuple[RunSpace, ...]:
     found = []
     for task in tasks:
-        for reference in config.all_spaces:
-            space = open_space(reference, task.shape)
+        for reference, space in open_spaces(config, task.shape).items():
             if reference in (config.single, *config.defaults) and not space.single:
                 raise ValueError(
                     f"{reference} has {space.size} designs on {task.name}; "
                     "single and defaults name spaces that have one"
                 )
-            designs, rejected = weigh(space, task.shape, config.constraints)
+            limits = () if reference in config.following else config.constraints
+            designs, rejected = weigh(space, task.shape, limits)
             found.append(
                 RunSpace(
                     task=task.name, reference=reference, name=space.name, designs=designs, rejected=rejected

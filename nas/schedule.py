@@ -7,41 +7,21 @@ directory goes on where the last one ended.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from nas.config import SearchConfig
-from nas.limits import Admits, admission
+from nas.following import control, transfers
 from nas.run_directory import RunDirectory
-from nas.sampler import Sampler
-from nas.seeds import derived_seed
-from search_spaces.architecture import Architecture
-from search_spaces.constraints import ENUMERATED
-from search_spaces.space import Space, TaskShape, Values
+from nas.studies import PHASES, Planned, Wait, makers_of, searched, single_design
+from search_spaces.space import Space, TaskShape
 from trials.plain import from_plain, to_plain
-from trials.recipe import LONG
-from trials.record import EpochMetrics, Kind, Study, Trial, TrialRecord
+from trials.record import EpochMetrics, Study, Trial, TrialRecord
 from trials.reference import Task
 
-Wait = Literal["wait"]
 Verdict = Literal["continue", "stop", "pause"]
 MAX_ATTEMPTS = 3
-
-
-@dataclass(slots=True)
-class _Plan:
-    """A study's trials: how many in all, how many handed out, and what the next one is."""
-
-    study: Study
-    total: int
-    propose: Callable[[int], Trial | None]  # None: not yet
-    issued: int = 0
-    ended: int = 0
-    sampler: Sampler | None = None
 
 
 class Schedule:
@@ -68,12 +48,17 @@ class Schedule:
         self.records: dict[str, TrialRecord] = {}
         self._running: dict[int, Trial] = {}  # by slot
         self._attempts: dict[str, int] = {}
-        self._recipe = config.the_recipe()
-        self._plans: dict[Study, _Plan] = {}
+        makers = makers_of(config, tasks, spaces, shapes)
+        self._plans: dict[Study, Planned] = {}
         for task in tasks:
             for name in config.all_spaces:
-                for plan in self._studies(task, spaces[task.name, name], shapes[task.name]):
-                    self._plans[plan.study] = plan
+                maker = makers[task.name, name]
+                if name in config.controls:
+                    single = makers[task.name, config.single].study("population")
+                    self._add(control(name, maker, single, self._ended))
+                else:
+                    self._add(*(single_design(maker) if maker.space.single else searched(maker, self._ended)))
+        self._add(*(transfers(makers, self._ended) if config.transfer else ()))
         self._orphans = self._restore()
 
     # ------------------------------------------------------------------ what the slots call
@@ -90,10 +75,14 @@ class Schedule:
                 return self._hand_out(slot, trial)
             folder = self.directory.folder(trial.id)
             self.finish(None, failed_record(trial, f"its worker died {MAX_ATTEMPTS} times", folder))
-        waiting = [plan for plan in self._plans.values() if plan.issued < plan.total]
-        for plan in sorted(waiting, key=_urgency):
-            if (proposed := plan.propose(plan.issued)) is not None:
-                plan.issued += 1
+        waiting = [plan for plan in self._plans.values() if len(plan.issued) < plan.total]
+        for plan in sorted(waiting, key=urgency):
+            number = next(number for number in range(plan.total) if number not in plan.issued)
+            proposed = plan.propose(number)
+            if proposed is None:
+                plan.total = len(plan.issued)
+            elif proposed != "wait":
+                plan.issued.add(number)
                 self.directory.put_trial(proposed)
                 return self._hand_out(slot, proposed)
         return "wait" if self.ended < self.total else None
@@ -123,97 +112,16 @@ class Schedule:
     @property
     def ended(self) -> int:
         """Planned trials that have a record."""
-        return sum(plan.ended for plan in self._plans.values())
-
-    # ------------------------------------------------------------------ what a run consists of
-
-    def _studies(self, task: Task, space: Space, shape: TaskShape) -> list[_Plan]:
-        config = self.config
-        admits = admission(space, shape, config.constraints)
-
-        def study(kind: Kind, seed: int = 0) -> Study:
-            return Study(task=task.name, space=space.name, kind=kind, seed=seed)
-
-        if space.single:
-            values = space.sample(np.random.default_rng(0))
-            plans = []
-            for each, total in (
-                (study("population"), config.seeds),
-                (study("finalist"), config.finalist_seeds),
-                (study("long"), min(config.long, config.seeds)),
-            ):
-                plans.append(_Plan(each, total, self._drawn(each, task, space, [values] * total)))
-            return plans
-        seed_drawn = derived_seed(config.seed, task.name, space.name)
-        designs = population(space, config.population, seed_drawn, admits)
-        plans = []
-        for each, drawn in (
-            (study("population"), designs + designs[: config.repeats]),
-            (study("long"), designs[: config.long]),
-        ):
-            plans.append(_Plan(each, len(drawn), self._drawn(each, task, space, drawn)))
-        for seed in range(config.search_seeds if config.search_trials else 0):
-            sampler = Sampler(
-                space,
-                admits=admits,
-                method=config.sampler,
-                seed=derived_seed(config.seed, study("search", seed).name),
-                grace_epochs=config.grace_epochs,
-                reduction_factor=config.reduction_factor,
-            )
-            searched, finalists = study("search", seed), study("finalist", seed)
-            propose = self._proposed(searched, task, space, sampler)
-            plans += [
-                _Plan(searched, config.search_trials, propose, sampler=sampler),
-                _Plan(finalists, config.finalist_seeds, self._finalist(finalists, searched)),
-            ]
-        return plans
-
-    def _trial(self, study: Study, number: int, task: Task, space: Space, values: Values) -> Trial:
-        recipe = self._recipe.for_space(space.name)
-        return Trial(
-            study=study,
-            number=number,
-            task=task,
-            architecture=space.decode(values),
-            values=values,
-            recipe=recipe.lengthened(LONG) if study.kind == "long" else recipe,
-            seed=derived_seed(self.config.seed, study.name, number),
-        )
-
-    def _drawn(self, study: Study, task: Task, space: Space, designs: list[Values]) -> Callable[[int], Trial]:
-        return lambda number: self._trial(study, number, task, space, designs[number])
-
-    def _proposed(self, study: Study, task: Task, space: Space, sampler: Sampler) -> Callable[[int], Trial]:
-        def propose(number: int) -> Trial:
-            values = sampler.ask()
-            try:
-                return self._trial(study, number, task, space, values)
-            except Exception as error:  # the user's own space; the trial fails with this as its reason
-                broken = Architecture.of("undecodable", error=f"{type(error).__name__}: {error}")
-                sound = replace(space, assemble=lambda values: broken)
-                return self._trial(study, number, task, sound, values)
-
-        return propose
-
-    def _finalist(self, study: Study, searched: Study) -> Callable[[int], Trial | None]:
-        """Retrainings of the search's best design on `select`, once the search has ended."""
-
-        def propose(number: int) -> Trial | None:
-            if self._plans[searched].ended < self._plans[searched].total:
-                return None
-            ended = [r for r in self.records.values() if r.trial.study == searched]
-            completed = [r for r in ended if r.status == "completed"]
-            if not completed:
-                self._plans[study].total = self._plans[study].issued  # nothing to retrain
-                return None
-            best = min(completed, key=lambda r: (r.select_error, r.trial.number)).trial
-            seed = derived_seed(self.config.seed, study.name, number)
-            return replace(best, study=study, number=number, seed=seed, selected_from=best.id)
-
-        return propose
+        return sum(len(plan.records) for plan in self._plans.values())
 
     # ------------------------------------------------------------------ bookkeeping
+
+    def _add(self, *plans: Planned) -> None:
+        self._plans |= {plan.study: plan for plan in plans}
+
+    def _ended(self, study: Study) -> list[TrialRecord] | None:
+        plan = self._plans[study]
+        return sorted(plan.records, key=lambda record: record.trial.number) if plan.ended else None
 
     def _hand_out(self, slot: int, trial: Trial) -> Trial:
         self._running[slot] = trial
@@ -223,7 +131,7 @@ class Schedule:
     def _end(self, record: TrialRecord) -> None:
         self.records[record.trial.id] = record
         plan = self._plans[record.trial.study]
-        plan.ended += 1
+        plan.records.append(record)
         if plan.sampler is not None:
             plan.sampler.tell(record.trial.number, record.status, record.select_error)
 
@@ -242,17 +150,12 @@ class Schedule:
             plan = self._plans.get(trial.study)
             if plan is None or trial.number >= plan.total:
                 continue  # trained elsewhere and added by hand: compared, not scheduled
-            if trial.number != plan.issued and plan.sampler is not None:
+            if trial.number != len(plan.issued) and plan.sampler is not None:
                 raise ValueError(
-                    f"trial {plan.issued} of {trial.study.name} is missing, and a search cannot go on "
+                    f"trial {len(plan.issued)} of {trial.study.name} is missing, and a search cannot go on "
                     "without its history; put the folder back, or remove all folders of that search"
                 )
-            while plan.issued < trial.number:  # a folder was removed: that trial is run again
-                if (missing := plan.propose(plan.issued)) is not None:
-                    self.directory.put_trial(missing)
-                    orphans.append(missing)
-                plan.issued += 1
-            plan.issued += 1
+            plan.issued.add(trial.number)
             if plan.sampler is not None:
                 plan.sampler.restore(dict(trial.values))
             if trial.id not in ended:
@@ -266,40 +169,14 @@ class Schedule:
         return orphans
 
 
-def _urgency(plan: _Plan) -> tuple[bool, float]:
-    """The study furthest behind goes first; searches a little ahead, since finalists wait for them.
+def urgency(plan: Planned) -> tuple[int, float]:
+    """What goes first: by phase (see `PHASES`), then the study furthest behind.
 
-    Long trials go last: a report of everything else is there before them.
+    Searches go a little ahead, since finalists wait for them. A study that waits for others lets later ones
+    by, so that no slot is idle; it is asked again each time.
     """
     ahead = 0.6 if plan.study.kind == "search" else 1.0
-    return plan.study.kind == "long", plan.issued / plan.total * ahead
-
-
-def population(space: Space, count: int, seed: int, admits: Admits = lambda values: True) -> list[Values]:
-    """`count` different admitted designs by the space's law; all of them, in random order, if it has no more.
-
-    Raises:
-        ValueError: values that the space offers cannot be assembled to a design, or none was admitted.
-    """
-    rng = np.random.default_rng(seed)
-    few = space.size <= max(count, ENUMERATED)
-    everything = [values for values in space.enumerate() if admits(values)] if few else []
-    if few and (space.size <= count or len(everything) <= count):
-        drawn = (everything[i] for i in rng.permutation(len(everything)))
-    else:  # bounded, since a space may give the same design for different values, or admit few
-        drawn = (values for _ in range(1000 * count) if admits(values := space.sample(rng)))
-    designs: dict[str, Values] = {}
-    for values in drawn:
-        try:
-            designs.setdefault(space.decode(values).id, values)
-        except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise ValueError(f"the space {space.name} cannot assemble {values}: {what}") from error
-        if len(designs) == count:
-            break
-    if not designs:
-        raise ValueError(f"no design of {space.name} was found that keeps within the limits")
-    return list(designs.values())
+    return PHASES.index(plan.phase), len(plan.issued) / plan.total * ahead
 
 
 def failed_record(trial: Trial, reason: str, folder: Path) -> TrialRecord:

@@ -40,9 +40,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas.config import SearchConfig
 from nas.interrupt import asked_to_stop
-from nas.open_space import open_space
+from nas.open_space import open_spaces
 from nas.run_directory import RunDirectory
-from nas.schedule import Schedule, Verdict, Wait, failed_record
+from nas.schedule import Schedule, Verdict, failed_record
+from nas.studies import Wait
 from search_spaces.space import TaskShape
 from trials.record import EpochMetrics, Trial, TrialRecord
 from trials.reference import Task
@@ -70,9 +71,9 @@ class Board:
             the records that were there before.
         """
         spaces = {
-            (task.name, name): open_space(name, shapes[task.name])
+            (task.name, name): space
             for task in tasks
-            for name in config.all_spaces
+            for name, space in open_spaces(config, shapes[task.name]).items()
         }
         self._schedule = Schedule(config, tasks, spaces, shapes, RunDirectory(path))
         return list(self._schedule.records.values())

@@ -57,7 +57,8 @@ def state_of(path: Path) -> RenderableType:
     for study in sorted(issued, key=lambda study: study.name):
         counts = [ended[status][study] for status in STATUSES]
         row = [issued[study], *counts, issued[study] - sum(counts)]
-        table.add_row(study.task, study.space, study.kind, str(study.seed), *map(str, row))
+        kind = f"{study.kind} of {study.source} by {study.by}" if study.source else study.kind
+        table.add_row(study.task, study.space, kind, str(study.seed), *map(str, row))
     failures = [
         Text(f"failed: {r.trial.id}: {r.reason.splitlines()[0]}") for r in records if r.status == "failed"
     ]

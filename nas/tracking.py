@@ -146,12 +146,13 @@ class Store:
 
 
 def _tags(study: Study) -> dict[str, str]:
-    return {
+    tags = {
         "nas.task": study.task,
         "nas.space": study.space,
         "nas.kind": study.kind,
         "nas.study": study.name,
     }
+    return {**tags, "nas.source": study.source, "nas.by": study.by} if study.source else tags
 
 
 def _recipe(trial: Trial) -> dict[str, object]:

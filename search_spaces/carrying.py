@@ -69,6 +69,15 @@ def carried(
     return Architecture.of(architecture.family, **{**settings, **changed})
 
 
+def alike(one: Architecture, other: Architecture) -> bool:
+    """Whether two designs are one network: equal but for the extent that their kernels were chosen on."""
+
+    def bare(design: Architecture) -> dict[str, Setting]:
+        return {name: value for name, value in design.settings if name != "reference"}
+
+    return one.family == other.family and bare(one) == bare(other)
+
+
 def _scaled(kernel: Setting, scale: float, shape: TaskShape, even: bool) -> Setting:
     if isinstance(kernel, tuple):
         if len(kernel) == shape.dimensions:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 from search_spaces.architecture import Architecture, Option, Setting
-from search_spaces.complexity import KernelSizes, complexity
+from search_spaces.complexity import KernelSizes, complexity, initial_taps, parts
 from search_spaces.constraints import Measure
 from search_spaces.discrete import kernel_options
 from search_spaces.families.flexible import FLEX
 from search_spaces.families.flexnet import CONVOLUTIONS, FlexNet, design, kernel_choices
 from search_spaces.layers.grid import ROOT, odd_cover, step
+from search_spaces.parts import Convolution
 from search_spaces.space import Choice, Space, TaskShape, Values
 
 
@@ -22,7 +25,8 @@ def twin_matched(shape: TaskShape, target: float | None = None, measure: Measure
 
     See `matched`: within 5 % unless wide kernels leave so few channels that one more is a large step. On
     3x32x32 widths are 1 to 24, and 93 of 100 random designs are within 5 %, the worst 12 % off. It is matched
-    to FlexConv before training, whose kernels are small: against larger, learned ones give `target`.
+    to FlexConv before training, whose kernels are small: against larger, learned ones give `target`, as a run
+    does that has it among its controls.
 
     Args:
         shape: of the task.
@@ -133,7 +137,8 @@ def twin_learned(
 ) -> Space:
     """One design: discrete kernels of the sizes that a FlexConv network learned.
 
-    It is in no list of spaces, since it needs the sizes; a function of your own that gives it is one:
+    It is in no list of spaces, since it needs the sizes; a run that has it among its controls gives it those
+    of each training of the single design. A function of your own that gives it is a space:
     ``def learned(shape): return twin_learned(shape, ((5, 7), (9, 9), (3, 3), (5, 5), (13, 9)))``.
 
     Args:
@@ -159,6 +164,50 @@ def twin_learned(
         assemble=lambda values: architecture,
         summary=f"one design: the FlexConv skeleton with the learned kernels {', '.join(sizes)}",
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learned:
+    """What a training of the single design ended with.
+
+    Attributes:
+        architecture: the single design.
+        kernel_sizes: taps per axis of each convolution.
+        multiply_adds: of one forward pass on one row at these sizes.
+    """
+
+    architecture: Architecture
+    kernel_sizes: KernelSizes
+    multiply_adds: int
+
+
+def unlearned(architecture: Architecture, shape: TaskShape) -> Learned:
+    """What a network of the single design holds before it is trained: to try a control out on."""
+    return Learned(
+        architecture=architecture,
+        kernel_sizes=tuple(
+            initial_taps(part) for part in parts(architecture, shape) if isinstance(part, Convolution)
+        ),
+        multiply_adds=complexity(architecture, shape).multiply_adds,
+    )
+
+
+def _matched_to(shape: TaskShape, learned: Sequence[Learned]) -> Space:
+    return twin_matched(shape, target=sum(each.multiply_adds for each in learned) / len(learned))
+
+
+def _at_sizes(shape: TaskShape, learned: Learned) -> Space:
+    family = learned.architecture.family
+    if family != "flexnet":
+        raise ValueError(f"twin_learned takes its sizes from a flexnet design, got one of {family}")
+    net = FlexNet.read(learned.architecture)
+    return twin_learned(shape, learned.kernel_sizes, net.width, net.factors)
+
+
+AFTER_ALL: dict[str, Callable[[TaskShape, Sequence[Learned]], Space]] = {"twin_matched": _matched_to}
+"""Controls of a run that are made from what all trainings of the single design on a task learned."""
+AFTER_EACH: dict[str, Callable[[TaskShape, Learned], Space]] = {"twin_learned": _at_sizes}
+"""Controls of a run that are one design for each training of the single design."""
 
 
 def _flexible() -> Architecture:

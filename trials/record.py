@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from search_spaces.architecture import Architecture
 from trials.recipe import Recipe
 from trials.reference import Task
 
-SCHEMA = 2
+SCHEMA = 3
+READABLE = (2, 3)
+"""Schemas that `current` brings up to date. 3 added the kind ``transfer``, `Study.source`, `Study.by` and
+`Trial.weight`, with defaults."""
 Kind = Literal["population", "search", "finalist", "long", "transfer"]
 Status = Literal["completed", "stopped", "failed"]
 Verdict = Literal["continue", "stop", "pause"]
@@ -65,7 +68,11 @@ class Trial:
         values: the choices of its space that gave it.
         recipe: with the learning rate and weight decay of the space put in.
         seed: of weights, shuffling and whatever else is random.
-        selected_from: for finalists, the id of the trial whose design this is, if one was searched.
+        selected_from: the id of the trial whose design this is: of finalists, if one was searched, and of
+            transfer; of a control made from what one training learned, that training.
+        weight: of a population's trial, the probability of its design under the uniform law over designs over
+            that under the population's law (`Space.weight`, so without the run's limits: under limits it is
+            right up to a factor). 1 of all other trials, and of those written under schema 2.
     """
 
     study: Study
@@ -76,6 +83,7 @@ class Trial:
     recipe: Recipe
     seed: int
     selected_from: str | None = None
+    weight: float = 1.0
 
     @property
     def id(self) -> str:
@@ -107,6 +115,11 @@ class EpochMetrics:
     seconds_evaluation: float
     seconds_data: float = 0.0
     kernel_sizes: tuple[tuple[int, ...], ...] = ()
+
+
+def current(data: dict[str, Any]) -> dict[str, Any]:
+    """The content of a record of any schema of `READABLE`, as of `SCHEMA`."""
+    return {**data, "schema": SCHEMA}
 
 
 def keep_going(metrics: EpochMetrics) -> Verdict:

@@ -8,8 +8,9 @@ For a design whose kernel values are k_1 .. k_n (the integers among the trial's 
     loss(t)     = 2 error(t)
 
 z is drawn from the trial's seed, the design and t, once for `select` and once for `report`. The best design
-has 5 everywhere and ends near 0.05. Every cost is a formula of d and t as well, so records repeat exactly,
-their times of day and process excepted.
+has 5 everywhere and ends near 0.05. A kernel that learns its size has an odd number of taps drawn from seed
+and design, on each axis as far as there is room. Every cost is a formula of d and t as well, so records
+repeat exactly, their times of day and process excepted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
+from search_spaces.complexity import KernelSizes, initial_taps, parts
+from search_spaces.parts import Convolution
 from trials import surroundings
 from trials.plain import dumps, from_plain, to_plain
 from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going
@@ -54,8 +57,9 @@ def run_trial(
     for metrics in curve:
         if report(metrics) == "pause":
             return None
+    sizes = _kernel_sizes(trial, task)
     for epoch in range(len(curve) + 1, trial.recipe.epochs + 1):
-        curve.append(_metrics(trial, task, epoch))
+        curve.append(_metrics(trial, task, epoch, sizes))
         verdict = report(curve[-1])
         if path is not None and (verdict == "pause" or time.time() - saved >= checkpoint_seconds):
             _save(path, trial, curve)
@@ -102,7 +106,7 @@ def distance(trial: Trial) -> float:
     return sum(abs(math.log2(kernel / OPTIMUM)) for kernel in kernels) / len(kernels)
 
 
-def _metrics(trial: Trial, task: TaskData, epoch: int) -> EpochMetrics:
+def _metrics(trial: Trial, task: TaskData, epoch: int, sizes: KernelSizes) -> EpochMetrics:
     final = min(0.05 + 0.1 * distance(trial), task.majority_error)
     level = final + (task.majority_error - final) * math.exp(-5 * epoch / trial.recipe.epochs)
     rng = np.random.default_rng((trial.seed, int(trial.architecture.id, 16), epoch))
@@ -117,7 +121,19 @@ def _metrics(trial: Trial, task: TaskData, epoch: int) -> EpochMetrics:
         report_loss=2 * report,
         seconds_training=seconds,
         seconds_evaluation=seconds / 10,
+        kernel_sizes=sizes,
     )
+
+
+def _kernel_sizes(trial: Trial, task: TaskData) -> KernelSizes:
+    rng = np.random.default_rng((trial.seed, int(trial.architecture.id, 16)))
+    sizes = []
+    for part in parts(trial.architecture, task.shape):
+        if isinstance(part, Convolution):
+            drawn = 3 + 2 * int(rng.integers(max(part.size) // 2))
+            fits = tuple(min(drawn, n) for n in part.size)
+            sizes.append(initial_taps(part) if part.function is None else fits)
+    return tuple(sizes)
 
 
 def _save(path: Path, trial: Trial, curve: list[EpochMetrics]) -> None:

@@ -1,4 +1,4 @@
-"""What a comparison says: the plan that was fixed before it and the frozen results, JSON-able, no NaN.
+"""What a comparison says: frozen results, JSON-able, no NaN.
 
 Errors are shares in [0, 1], costs device-seconds or multiply-adds. None means "cannot be given"; as a bound
 of an interval it means that there is none on that side.

@@ -99,7 +99,7 @@ def usable(records: Sequence[TrialRecord], plan: Plan) -> tuple[list[TrialRecord
 
 def _reason(record: TrialRecord, plan: Plan) -> str:
     study = record.trial.study
-    if study.space not in (plan.single, *plan.searched, *plan.defaults):
+    if study.space not in (plan.single, *plan.searched, *plan.defaults, *plan.controls):
         return f"space {study.space} is not in the plan"
     if study.kind == "transfer" and not (study.source and study.by):
         return "a transfer trial that does not say from which task, or how, its design was carried"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from nas.config import SearchConfig
+from nas.open_space import open_spaces
 from nas.run_directory import RunDirectory
 from nas.schedule import Schedule
-from search_spaces import SPACES
 from trials.record import EpochMetrics, Trial, Verdict
 from trials.synthetic import run_trial
 from trials.task import open_task
@@ -28,6 +29,17 @@ SMALL = SearchConfig(
 )
 """A run of 20 trials that takes seconds."""
 
+WHOLE = replace(
+    SMALL,
+    tasks=("digits", "digits_sequence"),
+    controls=("twin_matched", "flexconv_fixed", "twin_learned"),
+    population=3,
+    search_trials=3,
+    long=1,
+    transfer=2,
+)
+"""A run of two tasks with trials of every kind."""
+
 TRIALS = 4 + 1 + 5 + 1 + 3 * (2 + 1)
 """Trials of SMALL: population and repeats, search, its finalist, three single designs."""
 
@@ -42,7 +54,7 @@ def schedule_of(config: SearchConfig, path: Path, resume: bool = False) -> Sched
         task = open_task(each)
         tasks.append(each)
         shapes[task.name] = task.shape
-        spaces |= {(task.name, name): SPACES[name](task.shape) for name in config.all_spaces}
+        spaces |= {(task.name, name): space for name, space in open_spaces(config, task.shape).items()}
     return Schedule(config, tuple(tasks), spaces, shapes, directory)
 
 
@@ -51,6 +63,7 @@ def drive(
     until: Callable[[Trial], bool] = lambda trial: False,
     checkpoints: Path | None = None,
     pause: tuple[str, int] = ("", 0),
+    fails: Callable[[Trial], bool] = lambda trial: False,
 ) -> list[Trial]:
     """Run trials with closed-form learning curves on one slot.
 
@@ -58,6 +71,7 @@ def drive(
         until: leave, like a killed driver, when this trial was handed out.
         checkpoints: where trials keep theirs.
         pause: leave after this epoch of this trial, whatever the schedule said.
+        fails: trials that end as failed.
     """
     handed_out = []
     while (trial := schedule.next(0)) is not None:
@@ -74,5 +88,5 @@ def drive(
         record = run_trial(trial, open_task(trial.task), report=report, folder=folder)
         if record is None:
             break
-        schedule.finish(0, record)
+        schedule.finish(0, replace(record, status="failed") if fails(trial) else record)
     return handed_out

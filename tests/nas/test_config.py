@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from nas.comparison import plan_of
 from nas.config import SearchConfig, first_difference, override
 from nas.presets import PRESETS, load
+from nas.run_directory import RunDirectory
 from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
 
@@ -59,6 +61,14 @@ def test_commas_within_the_sizes_of_a_task_belong_to_it(text: str, tasks: tuple[
         ("tasks=", "at least one task"),
         ("tasks=digits,digits", "tasks must differ"),
         ("defaults=twin", "must differ"),
+        ("controls=twin_matched,flexconv", "spaces, defaults and controls must differ, got flexconv, twin"),
+        ("transfer=-1", "transfer must not be negative, got -1"),
+        ("development=mnist5k", "development must name some of digits, digits_sequence, got mnist5k"),
+        ("references=digits", "references: expected task:error,task:error, got 'digits'"),
+        ("references=digits:low", "references: expected task:error,task:error, got 'digits:low'"),
+        ("references=digits:1.5", "references must be pairs of a task and an error in [0, 1)"),
+        ("references=digits:nan", "references must be pairs of a task and an error in [0, 1)"),
+        ("references=digits:0.1,digits:0.2", "references must name each task once"),
         ("rows=3", "rows must be at least 20"),
         ("constraints=size <= 3", "a constraint is parameters or multiply_adds"),
     ],
@@ -66,6 +76,49 @@ def test_commas_within_the_sizes_of_a_task_belong_to_it(text: str, tasks: tuple[
 def test_wrong_settings_say_the_rule_and_the_value(assignment: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         override(load("smoke"), [assignment])
+
+
+def test_references_and_development_tasks_are_named_as_tasks_are() -> None:
+    config = override(
+        load("smoke"),
+        [
+            "tasks=digits@rows=200,resolution=4,digits_sequence",
+            "references=digits@rows=200,resolution=4:0.01, digits_sequence:0",
+            "development=digits@rows=200,resolution=4",
+        ],
+    )
+    assert config.references == (("digits@rows=200,resolution=4", 0.01), ("digits_sequence", 0.0))
+    assert [config.tuned_on(task) for task in config.the_tasks()] == [True, False]
+    whole = override(config, ["development=digits", "rows=100"])
+    assert [whole.tuned_on(task) for task in whole.the_tasks()] == [True, False]
+
+
+def test_the_plan_of_a_run_says_who_judges_and_at_what_budgets(tmp_path: Path) -> None:
+    config = override(
+        load("mnist5k"),
+        [
+            "tasks=mnist5k,data/birds,data/frogs@rows=500",
+            "development=data/frogs",
+            "references=birds:0.02",
+            "search_trials=0",
+        ],
+    )
+    directory = RunDirectory(tmp_path)
+    with directory.claimed(config, resume=False):
+        plan = plan_of(directory)
+    assert (plan.development, plan.evaluation) == (("mnist5k", "frogs@rows=500"), ("birds",))
+    assert plan.controls == ("twin_matched", "flexconv_fixed", "twin_learned")
+    assert plan.references == (("birds", 0.02),)
+    assert (plan.population, plan.repeats, plan.seeds, plan.long, plan.transfer) == (100, 8, 5, 20, 3)
+    assert (plan.search_trials, plan.search_seeds, plan.finalist_seeds, plan.epochs) == (0, 0, 3, 20)
+
+
+def test_controls_made_from_what_is_learned_are_told_from_those_that_are_not() -> None:
+    config = load("mnist5k")
+    assert config.controls == ("twin_matched", "flexconv_fixed", "twin_learned")
+    assert config.following == ("twin_matched", "twin_learned")
+    assert config.all_spaces == ("flexconv", "twin", "twin_3x3", "twin_7x7", *config.controls)
+    assert override(config, ["controls="]).all_spaces == config.all_spaces[:4]
 
 
 def test_a_configuration_of_ones_own(tmp_path: Path) -> None:

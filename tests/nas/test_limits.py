@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from nas.limits import DRAWS, admission, weigh
+from nas.population import population
 from nas.running import run
 from nas.sampler import PROPOSALS, Sampler
-from nas.schedule import population
 from search_spaces import SPACES, Architecture, TaskShape, complexity
 from search_spaces.space import Choice, Space, Values
 from tests.nas.runs import SMALL, TRIALS, drive, schedule_of

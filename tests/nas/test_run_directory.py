@@ -71,13 +71,29 @@ def test_a_run_of_another_version_names_it_and_the_way_out(tmp_path: Path) -> No
     old = {"id": "0", "created": 0.0, "version": "0.0.9", "tasks": [{"name": "digits", "rows": 3}]}
     directory.put("run.json", json.dumps(old))
     (said,) = directory.read_records()[1]
-    assert f"has schema 1, this version reads {SCHEMA}; it was written by nas-flexconv 0.0.9" in said
+    assert f"has schema 1, this version reads 2 and {SCHEMA}; it was written by nas-flexconv 0.0.9" in said
     assert said.endswith(way_out)
     with pytest.raises(ValueError, match=r"run\.json.*; it was written by nas-flexconv 0\.0\.9.*") as error:
         directory.info()
     assert str(error.value).endswith(way_out)
     with pytest.raises(ValueError, match=r"0\.0\.9"):
         compare(tmp_path)
+
+
+def test_records_of_schema_2_are_read_as_what_they_meant(tmp_path: Path) -> None:
+    directory, whole = claim(tmp_path), record(number=1)
+    directory.put_record(whole)
+    (path,) = tmp_path.glob("trials/*/record.json")
+    old = json.loads(path.read_text())
+    old["schema"] = 2
+    for name in ("source", "by"):
+        del old["trial"]["study"][name]
+    del old["trial"]["weight"]
+    path.write_text(json.dumps(old))
+    assert directory.read_records() == ([whole], [])
+    design = path.with_name("design.json")
+    design.write_text(json.dumps(old["trial"]))
+    assert directory.read_trials() == ([whole.trial], [])
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:

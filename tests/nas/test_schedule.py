@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas.population import population
 from nas.run_directory import RunDirectory
-from nas.schedule import MAX_ATTEMPTS, population
+from nas.schedule import MAX_ATTEMPTS
 from search_spaces import SPACES, Architecture, Choice, Space, TaskShape
 from search_spaces.space import Values
 from tests.nas.runs import SMALL, TRIALS, drive, schedule_of

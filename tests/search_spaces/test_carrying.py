@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search_spaces import SPACES, Architecture, TaskShape, complexity
-from search_spaces.carrying import carried
+from search_spaces.carrying import alike, carried
 from tests.search_spaces.test_contract import SHAPES
 
 IMAGE = TaskShape(extent=(28, 28), channels=1, classes=10)
@@ -28,6 +28,13 @@ def test_fractions_are_scaled_to_the_nearest_odd_size():
     assert carried(design, large, "fraction") == of(1, 7, 11, 19, 57, "flex", None, reference=56, width=4)
     small = TaskShape(extent=(8,), channels=1, classes=2)
     assert carried(design, small, "fraction")["kernels"] == (1, 3, 3, 3, 9, "flex", None)
+
+
+def test_designs_that_differ_in_their_reference_alone_are_one_network():
+    design = of(3, 9, reference=28)
+    assert alike(carried(design, TaskShape(extent=(29, 28), channels=1, classes=2), "fraction"), design)
+    assert not alike(design, of(3, 11, reference=28)) and not alike(design, of(3, 9, width=4))
+    assert not alike(design, Architecture.of("other", kernels=(3, 9), reference=28))
 
 
 def test_kernels_of_several_axes_are_scaled_axis_by_axis():

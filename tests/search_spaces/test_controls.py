@@ -5,7 +5,16 @@ import pytest
 import torch
 
 from search_spaces import SPACES, Architecture, TaskShape, build, complexity
-from search_spaces.controls import matched, sigma_for, twin_learned, twin_matched
+from search_spaces.controls import (
+    AFTER_ALL,
+    AFTER_EACH,
+    Learned,
+    matched,
+    sigma_for,
+    twin_learned,
+    twin_matched,
+    unlearned,
+)
 from search_spaces.families.flexnet import FlexNet
 from search_spaces.layers.grid import kernel_size
 from search_spaces.network import kernel_sizes
@@ -107,6 +116,28 @@ def test_learned_sizes_become_discrete_kernels_axis_by_axis():
 def test_sizes_that_no_network_of_the_task_learned_are_refused(sizes, message):
     with pytest.raises(ValueError, match=message):
         twin_learned(SHAPE, sizes)
+
+
+def test_controls_of_a_run_follow_what_its_trainings_learned():
+    small, large = (
+        Learned(architecture=FLEXIBLE, kernel_sizes=((taps, taps),) * 5, multiply_adds=cost)
+        for taps, cost in ((3, 1_000_000), (7, 5_000_000))
+    )
+    mean = twin_matched(SHAPE, target=3_000_000)
+    assert designs(AFTER_ALL["twin_matched"](SHAPE, (small, large)), 10) == designs(mean, 10)
+    wide = Architecture.of("flexnet", **{**dict(FLEXIBLE.settings), "width": 8, "factors": (2.0, 1.0)})
+    learned = Learned(architecture=wide, kernel_sizes=((3, 5),) * 5, multiply_adds=1)
+    (design,) = designs(AFTER_EACH["twin_learned"](SHAPE, learned), 1)
+    assert (design["width"], design["factors"], design["kernels"]) == (8, (2.0, 1.0), ((3, 5),) * 5)
+    other = unlearned(designs(SPACES["ccnn"](SHAPE), 1)[0], SHAPE)
+    with pytest.raises(ValueError, match="sizes from a flexnet design, got one of ccnn"):
+        AFTER_EACH["twin_learned"](SHAPE, other)
+
+
+def test_before_training_a_network_holds_the_sizes_and_the_cost_it_is_built_with():
+    found = unlearned(FLEXIBLE, SHAPE)
+    assert found.kernel_sizes == kernel_sizes(build(FLEXIBLE, SHAPE))
+    assert found.multiply_adds == complexity(FLEXIBLE, SHAPE).multiply_adds
 
 
 def test_the_first_option_everywhere_but_width_and_depth_is_flexconv_itself():

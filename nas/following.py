@@ -1,0 +1,169 @@
+"""Studies that rest on what others ended with, beside finalists: controls, and transfer between tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Literal
+
+from nas.studies import Ended, Maker, Planned, Wait, best_of, single_design
+from search_spaces.architecture import Architecture
+from search_spaces.carrying import alike, carried
+from search_spaces.complexity import complexity
+from search_spaces.controls import AFTER_ALL, AFTER_EACH, Learned
+from search_spaces.space import TaskShape, Values
+from trials.record import Study, Trial, TrialRecord
+
+
+def control(name: str, maker: Maker, single: Study, ended: Ended) -> Planned:
+    """A space that isolates the claim: a population with repeats, or seeds of its one design; not searched.
+
+    Args:
+        name: of the space in the configuration.
+        maker: of its trials; where the space rests on what was learned, of one that could be made before.
+        single: the trainings of the single design on this task.
+        ended: see `nas.studies.Ended`.
+    """
+    if name in AFTER_EACH:
+        return _after_each(name, maker, single, ended)
+    if name in AFTER_ALL:
+        return _after_all(name, maker, single, ended)
+    if maker.space.single:
+        return replace(single_design(maker)[0], phase="controls")
+    designs = maker.designs(maker.config.constraints)
+    return maker.drawn(maker.study("population"), designs + designs[: maker.config.repeats], "controls")
+
+
+def _after_each(name: str, maker: Maker, single: Study, ended: Ended) -> Planned:
+    """Trial i has the design made from completed training i of the single design, modulo their number."""
+    study = maker.study("population")
+
+    def propose(number: int) -> Trial | Wait | None:
+        if (records := ended(single)) is None:
+            return "wait"
+        if not (completed := _completed(records)):
+            return None
+        training = completed[number % len(completed)]
+        space = AFTER_EACH[name](maker.shape, _learned(training))
+        (values,) = space.enumerate()
+        trial = replace(maker, space=space).trial(study, number, values)
+        return replace(trial, selected_from=training.trial.id)
+
+    return Planned(study, maker.config.seeds, propose, phase="controls")
+
+
+def _after_all(name: str, maker: Maker, single: Study, ended: Ended) -> Planned:
+    """A population with repeats of the space that is made from all completed trainings of the single design.
+
+    The run's limits do not hold here: its designs cost what the single design does.
+    """
+    config, study = maker.config, maker.study("population")
+    most = min(config.population, maker.space.size)
+
+    @cache
+    def draw() -> tuple[Maker, list[Values]]:
+        learned = tuple(_learned(record) for record in _completed(ended(single) or []))
+        if not learned:
+            return maker, []
+        follower = replace(maker, space=AFTER_ALL[name](maker.shape, learned))
+        designs = follower.designs(())
+        return follower, designs + designs[: config.repeats]
+
+    def propose(number: int) -> Trial | Wait | None:
+        if ended(single) is None:
+            return "wait"
+        follower, designs = draw()
+        return follower.trial(study, number, designs[number]) if number < len(designs) else None
+
+    return Planned(study, most + min(config.repeats, most), propose, phase="controls")
+
+
+def _completed(records: list[TrialRecord]) -> list[TrialRecord]:
+    return [record for record in records if record.status == "completed"]
+
+
+def _learned(record: TrialRecord) -> Learned:
+    return Learned(
+        architecture=record.trial.architecture,
+        kernel_sizes=record.kernel_sizes,
+        multiply_adds=record.multiply_adds,
+    )
+
+
+def transfers(makers: Mapping[tuple[str, str], Maker], ended: Ended) -> list[Planned]:
+    """The best design of every searched space on every task, with fresh seeds on every task.
+
+    Tasks that differ in the seed of their split alone do not exchange designs: one's `select` rows may be the
+    other's test rows.
+    """
+    cells = []
+    for (_, name), target in makers.items():
+        if name not in target.config.spaces or target.space.single:
+            continue
+        others = [source for (_, theirs), source in makers.items() if theirs == name]
+        apart = [source for source in others if _unsplit(source) != _unsplit(target)]
+        for source in (target, *apart) if apart else ():
+            cells.append(_cell(source, target, "taps", ended))
+            if source is not target:
+                cells.append(_cell(source, target, "fraction", ended))
+    return cells
+
+
+def _unsplit(maker: Maker) -> object:
+    return replace(maker.task, split=0)
+
+
+def _cell(source: Maker, target: Maker, by: Literal["taps", "fraction"], ended: Ended) -> Planned:
+    study = replace(target.study("transfer"), source=source.task.name, by=by)
+    chosen_from = [source.study("population")]
+    chosen_from += [source.study("search", seed) for seed in range(source.config.searches)]
+
+    @cache
+    def chosen() -> tuple[Trial, Architecture] | None:
+        best = best_of([record for each in chosen_from for record in ended(each) or []])
+        if best is None:
+            return None
+        design = best.architecture
+        if source is not target:
+            taps, fraction = (
+                _carried(design, source.shape, target.shape, way) for way in ("taps", "fraction")
+            )
+            if by == "fraction" and taps and fraction and alike(taps, fraction):
+                return None  # one network, which the cell by taps trains
+            if (found := taps if by == "taps" else fraction) is None:
+                return None
+            design = found
+        return best, design
+
+    def propose(number: int) -> Trial | Wait | None:
+        if any(ended(each) is None for each in chosen_from):
+            return "wait"
+        if (found := chosen()) is None:
+            return None
+        best, design = found
+        return replace(
+            best,
+            study=study,
+            number=number,
+            task=target.task,
+            architecture=design,
+            recipe=target.recipe,
+            seed=target.seed(study, number),
+            selected_from=best.id,
+            weight=1.0,
+        )
+
+    return Planned(study, target.config.transfer, propose, phase="transfer")
+
+
+def _carried(
+    design: Architecture, source: TaskShape, target: TaskShape, by: Literal["taps", "fraction"]
+) -> Architecture | None:
+    """The design on the other task, None if it cannot be carried this way."""
+    try:
+        found = carried(design, target, by, source)
+        complexity(found, target)
+    except ValueError:
+        return None
+    return found
