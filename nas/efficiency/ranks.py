@@ -141,10 +141,10 @@ def rank_tests(
             for each in known
         ]
     )
-    return tests_of(table, names)
+    return ranked(table, names)
 
 
-def tests_of(table: Floats, names: Sequence[str]) -> RankTests:
+def ranked(table: Floats, names: Sequence[str]) -> RankTests:
     """The tests on errors (datasets, names), the single design's in the first column.
 
     Friedman (1937): chi-square on ranks within datasets, ties share the mean rank. Wilcoxon (1945) of the
@@ -153,10 +153,11 @@ def tests_of(table: Floats, names: Sequence[str]) -> RankTests:
     """
     count, others = len(table), len(names) - 1
     ranks = stats.rankdata(table, axis=1)
-    friedman = float(stats.friedmanchisquare(*table.T).pvalue) if others > 1 else None
-    if friedman is not None and math.isnan(friedman):  # every error the same
-        friedman = 1.0
-    raw = [_signed_rank(table[:, i] - table[:, 0]) for i in range(1, len(names))]
+    friedman = None
+    if others > 1:
+        same = bool((ranks == ranks[0, 0]).all())  # every error the same: scipy would divide 0 by 0
+        friedman = 1.0 if same else float(stats.friedmanchisquare(*table.T).pvalue)
+    raw = [_signed_rank(table[:, 0], table[:, i]) for i in range(1, len(names))]
     order = np.argsort(raw, kind="stable")
     adjusted = np.empty(others)
     adjusted[order] = np.minimum(
@@ -182,10 +183,10 @@ def tests_of(table: Floats, names: Sequence[str]) -> RankTests:
     )
 
 
-def _signed_rank(differences: Floats) -> float:
+def _signed_rank(ours: Floats, theirs: Floats) -> float:
     """Two-sided p of Wilcoxon's signed-rank test; 1 where nothing differs."""
-    with np.errstate(invalid="ignore"):
-        known = np.nan_to_num(differences, nan=0.0)  # two failures differ by nothing
+    known = np.zeros(len(ours))  # two failures differ by nothing
+    np.subtract(theirs, ours, out=known, where=theirs != ours)
     finite = np.abs(known[np.isfinite(known)])
     most = 2 * float(finite.max(initial=0.0)) + 1.0
     known = np.clip(known, -most, most)

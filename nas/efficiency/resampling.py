@@ -103,6 +103,7 @@ def improvement(
         if (certain := float(round(of_task[0], 12))) in sure:
             sure[certain][0] += share
             sure[certain][1] += min(len(mine), len(other))
+    value = round(value, 12)
     low, high = (abs(bound - value) for bound in quantiles(drawn))
     fall, rise = (share * _unseen(int(pairs)) for share, pairs in (sure[1.0], sure[0.0]))
     return Interval(value, max(0.0, value - math.hypot(low, fall)), min(1.0, value + math.hypot(high, rise)))
