@@ -20,9 +20,14 @@ def across(
     chosen: Sequence[ChosenElsewhere],
     aggregate: Aggregate | None,
     plan: Plan,
+    tasks: int,
 ) -> tuple[str, ...]:
     """Sentences in the order of the tables; of what cannot be said, that, with the n that is there."""
-    said = [_carried(matrix, plan) for matrix in matrices] or [
+    if tasks < 2:
+        return (
+            f"{plural(tasks, 'task')}: no transfer, no default of the other tasks, nothing to aggregate.",
+        )
+    said = [_carried(matrix) for matrix in matrices] or [
         "No transfer trial has ended (n = 0): cannot say whether a design of one task is of use on another."
     ]
     if plan.searched and not chosen:
@@ -37,7 +42,7 @@ def across(
     return tuple(said)
 
 
-def _carried(matrix: TransferMatrix, plan: Plan) -> str:
+def _carried(matrix: TransferMatrix) -> str:
     """Designed once, used everywhere? Losses against a task's own best design, retrained."""
     name = label(matrix.space)
     by_way = {loss.carried: loss for loss in matrix.losses if loss.carried}

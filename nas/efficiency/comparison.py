@@ -79,7 +79,7 @@ def compare_records(
         transfer=matrices,
         chosen=chosen,
         aggregate=aggregate,
-        across=across(matrices, chosen, aggregate, plan) if kept else (),
+        across=across(matrices, chosen, aggregate, plan, len(tasks)) if kept else (),
     )
 
 

@@ -104,9 +104,10 @@ def improvement(
             sure[certain][0] += share
             sure[certain][1] += min(len(mine), len(other))
     value = round(value, 12)
-    low, high = (abs(bound - value) for bound in quantiles(drawn))
+    low, high = quantiles(drawn)
     fall, rise = (share * _unseen(int(pairs)) for share, pairs in (sure[1.0], sure[0.0]))
-    return Interval(value, max(0.0, value - math.hypot(low, fall)), min(1.0, value + math.hypot(high, rise)))
+    below, above = math.hypot(max(0.0, value - low), fall), math.hypot(max(0.0, high - value), rise)
+    return Interval(value, max(0.0, value - below), min(1.0, value + above))
 
 
 def _unseen(pairs: int) -> float:

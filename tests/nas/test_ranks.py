@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from nas.efficiency import compare_records
-from nas.efficiency.ranks import rank_tests, sign_counts, ranked
+from nas.efficiency.ranks import rank_tests, ranked, sign_counts
 from tests.nas.builders import PLAN, around, seeds
 from tests.nas.coverage_across import false_positives
 from tests.nas.test_transfer import on
