@@ -6,7 +6,7 @@ from nas.efficiency.across import score
 from nas.efficiency.aggregates import Aggregate, Standing
 from nas.efficiency.elsewhere import ChosenElsewhere
 from nas.efficiency.estimate import Estimate
-from nas.efficiency.ranks import Effect
+from nas.efficiency.ranks import Effect, Pair
 from nas.efficiency.results import Comparison
 from nas.efficiency.transfer import ENOUGH_SEEDS, Cell, TransferMatrix
 from nas.efficiency.words import label, number, percent, points, probability, span
@@ -108,11 +108,13 @@ def _share(standing: Standing, tau: float) -> float:
 
 def _effect_table(aggregate: Aggregate) -> Table:
     datasets = [effect.dataset for count in aggregate.signs[:1] for effect in count.effects]
+    tests = {pair.other: pair for pair in aggregate.tests.pairs} if aggregate.tests else {}
     rows = tuple(
         (
             label(count.other),
             *map(_effect, count.effects),
             f"{count.wins} / {count.losses} / {count.unclear}",
+            *([_tested(tests[count.other])] if tests else []),
         )
         for count in aggregate.signs
     )
@@ -121,7 +123,12 @@ def _effect_table(aggregate: Aggregate) -> Table:
         "worse), mean over the dataset's tasks, 95 % interval over runs. The last column counts the datasets "
         "on which the interval says better, worse, or neither."
     )
-    return Table(caption, ("single design against", *datasets, "better / worse / cannot say"), rows)
+    head = ("single design against", *datasets, "better / worse / cannot say")
+    return Table(caption, (*head, *(["Wilcoxon p (Holm)"] if tests else [])), rows)
+
+
+def _tested(pair: Pair) -> str:
+    return f"{probability(pair.p)} ({probability(pair.holm)})"
 
 
 def _effect(effect: Effect) -> str:

@@ -142,13 +142,15 @@ def _signs(counts: Sequence[SignCount], single: str) -> str:
 
 def _tests(tests: RankTests, single: str) -> str:
     friedman = "" if tests.friedman is None else f"Friedman p = {probability(tests.friedman)}; "
-    pairs = [
-        f"{label(pair.other)} p = {probability(pair.holm)} ({single} better on {pair.better}, worse on "
-        f"{pair.worse})"
+    clear = [
+        f"{'better' if pair.better > pair.worse else 'worse'} than {label(pair.other)}, p = "
+        f"{probability(pair.holm)}"
         for pair in tests.pairs
+        if pair.holm <= 0.05
     ]
+    found = "; ".join(clear) if clear else "no clear difference"
     return (
-        f"Rank tests over n = {tests.datasets} datasets: {friedman}Wilcoxon, {single} against each, Holm: "
-        f"{', '.join(pairs)}. Attainable at this n: {probability(tests.attainable)}, with Holm "
+        f"Rank tests over n = {tests.datasets} datasets: {friedman}Wilcoxon, {single} against each of "
+        f"{len(tests.pairs)}, Holm: {found}. Attainable at this n: {probability(tests.attainable)}, with Holm "
         f"{probability(tests.attainable_holm)}."
     )
