@@ -91,13 +91,17 @@ def run(
 def compare(run_dirs: tuple[Path, ...]) -> None:
     """Measure and report again from the records.
 
-    Also of an unfinished run. The first directory's plan decides, and it gets the report; further ones add
-    records.
+    Also of a run that is still going. The first directory's plan decides, and it gets the report; further
+    ones add records.
     """
-    from nas.comparison import compare as compare_runs
+    from nas.comparison import write_report
     from nas.report import terminal_table
+    from nas.run_directory import open_run
 
-    _console().print(terminal_table(compare_runs(*run_dirs)))
+    written = write_report([open_run(path) for path in run_dirs])
+    _console().print(terminal_table(written.comparison))
+    if written.unfinished:
+        click.echo(written.unfinished)
     click.echo(f"report: {run_dirs[0] / 'report.html'}")
 
 

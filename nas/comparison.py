@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from nas.efficiency import Comparison, Plan, SpaceComparison, compare_records
 from nas.efficiency.sentences import rejected, untuned
 from nas.figures import all_figures
-from nas.figures_across import across_figures
+from nas.inputs import compare_command, inputs_hash
 from nas.limits import DRAWS
-from nas.report import ReportContext, render_html, render_markdown
+from nas.report import ReportContext, render_markdown, unfinished
+from nas.report_csv import csv_text
+from nas.report_html import render_html
 from nas.run_directory import RunDirectory, RunTask, open_run
 from trials.finding import CONTROLS, EMBEDDED
 from trials.plain import dumps, to_plain
@@ -20,6 +23,10 @@ from trials.record import TrialRecord
 
 DEVELOPMENT = (*EMBEDDED, *CONTROLS)
 """Tasks on which rules and learning rates are chosen, and those built to show what they show: no evidence."""
+
+
+REPORT_SCHEMA = 1
+"""Of report.json (docs/report.md)."""
 
 
 def compare(*run_dirs: Path | str) -> Comparison:
@@ -35,12 +42,22 @@ def compare(*run_dirs: Path | str) -> Comparison:
     directories = [open_run(path) for path in run_dirs]
     if not directories:
         raise ValueError("compare needs at least one run directory")
-    comparison, _ = write_report(directories)
-    return comparison
+    return write_report(directories).comparison
 
 
-def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple[Path, ...]]:
-    """The comparison, and the files that show it: report.html, .md, .json and figures/*.svg."""
+class Written(NamedTuple):
+    """The comparison, the files that show it, and how far an unfinished run is ("" if it is finished)."""
+
+    comparison: Comparison
+    files: tuple[Path, ...]
+    unfinished: str
+
+
+def write_report(directories: Sequence[RunDirectory]) -> Written:
+    """Write report.html, .md, .json, figures/*.svg and figures/*.csv into the first directory.
+
+    The run may still be going: it is read as it is at this moment, and its own files are left alone.
+    """
     first = directories[0]
     records: dict[str, TrialRecord] = {}
     unreadable: list[str] = []
@@ -53,18 +70,29 @@ def write_report(directories: Sequence[RunDirectory]) -> tuple[Comparison, tuple
                     f"{directory.path}; compare them apart, or rename that trial"
                 )
         unreadable += broken
-    comparison = compare_records(list(records.values()), plan_of(first), _sizes(first))
-    comparison = _noted(comparison, first)
-    context = _context(first, list(records.values()), unreadable)
+    plan, sizes, found = plan_of(first), _sizes(first), list(records.values())
+    comparison = _noted(compare_records(found, plan, sizes), first)
+    context = replace(
+        _context(first, found, unreadable),
+        inputs=inputs_hash(found, plan, sizes),
+        command=compare_command([directory.path for directory in directories]),
+    )
     figures = all_figures(comparison)
-    figures |= {name: svg for name, (_, _, svg) in across_figures(comparison).items()}
-    for name, svg in figures.items():
-        first.put(f"figures/{name}.svg", svg)
-    first.put("report.md", render_markdown(comparison, context))
-    first.put("report.html", render_html(comparison, context))
-    first.put("report.json", dumps(comparison))
-    files = [first.path / f"report.{kind}" for kind in ("html", "md", "json")]
-    return comparison, (*files, *(first.path / "figures" / f"{name}.svg" for name in figures))
+    files = {
+        "report.html": render_html(comparison, context, figures),
+        "report.md": render_markdown(comparison, context),
+        "report.json": dumps({"schema": REPORT_SCHEMA, "run": context} | _fields(comparison)),
+    }
+    for name, figure in figures.items():
+        files[f"figures/{name}.svg"] = figure.svg
+        files[f"figures/{name}.csv"] = csv_text(figure.head, figure.rows)
+    for name, text in files.items():
+        first.put(name, text)
+    return Written(comparison, tuple(first.path / name for name in files), unfinished(context))
+
+
+def _fields(comparison: Comparison) -> dict[str, object]:
+    return {field.name: getattr(comparison, field.name) for field in fields(comparison)}
 
 
 def plan_of(directory: RunDirectory) -> Plan:
@@ -143,14 +171,18 @@ def _data_notes(task: RunTask) -> tuple[str, ...]:
 
 def _context(directory: RunDirectory, records: Sequence[TrialRecord], unreadable: list[str]) -> ReportContext:
     info, config = directory.info(), directory.config()
+    planned = directory.planned()
+    ended = sum(r.trial.number < planned.get(r.trial.study.name, 0) for r in records) if planned else None
     software = sorted({each for record in records for each in record.software.split(", ") if each})
     return ReportContext(
         run=config.name,
         directory=directory.path.resolve().name,
         created=datetime.fromtimestamp(info.created, tz=UTC).isoformat(timespec="seconds") if info else "",
         version=info.version if info else "",
-        software=dict(each.split(" ", 1) for each in software),
+        software={name: number for name, _, number in (each.partition(" ") for each in software)},
         seed=config.seed,
         config=to_plain(config),
         unreadable=tuple(unreadable),
+        planned=sum(planned.values()) if planned else None,
+        ended=ended,
     )

@@ -1,202 +1,310 @@
-"""Figures of a comparison as SVG text, from the frozen results: nothing is computed here."""
+"""Figures of a comparison, from the frozen results: nothing is computed here.
+
+A figure is drawn from its series, and its CSV has the points of the same series.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
 
-from nas.drawing import BANDED, INK, SINGLE, fixed, level_name, logarithmic, population, searched, svg_of
+from nas.drawing import (
+    BANDED,
+    INK,
+    SINGLE,
+    Figure,
+    Series,
+    drawn,
+    fixed,
+    level_name,
+    of_level,
+    population,
+    searched,
+)
 from nas.efficiency.results import BestOf, Comparison, TaskComparison
-from nas.efficiency.words import label
+from nas.efficiency.sentences import UNCHANGED
+from nas.efficiency.words import label, number, percent, plural, points
+from nas.figures_across import across_figures
+from nas.figures_normalised import normalised_figure
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
-
-def edf_figure(task: TaskComparison) -> str:
+def edf_figure(task: TaskComparison) -> Figure:
     """Share of designs at or below each validation error, with DKW band; fixed designs as vertical lines."""
     shown = [100 * error for space in task.spaces for error in space.errors]
     shown += [100 * level.error for level, _, _ in fixed(task) if level.error is not None]
     room = 0.04 * (max(shown) - min(shown)) or 0.5
     left, right = min(shown) - room, max(shown) + room
+    series, words = [], []
+    for i, space in enumerate(task.spaces):
+        if not space.errors or space.designs == 1:  # a step says nothing
+            continue
+        errors = [left, *(100 * error for error in space.errors), right]
+        shares = [j / space.designs for j in range(len(space.errors) + 1)]
+        shares.append(shares[-1])
+        band = space.band if len(task.spaces) <= BANDED else None
+        steps = tuple(
+            (error, share) if band is None else (error, share, max(0.0, share - band), min(1.0, share + band))
+            for error, share in zip(errors, shares)
+        )
+        colour, line = searched(i)
+        name = population(space)
+        series.append(Series(name, space.space, steps, colour, line, style="step", legend=name))
+        best, worst = space.errors[0], space.errors[-1]
+        median = space.errors[(space.designs - 1) // 2 :][:1]  # none where half of them failed
+        text = f"{name}: lowest {percent(best)}, "
+        text += f"median {percent(median[0])}, " if median else ""
+        text += f"highest {percent(worst)}"
+        if task.single is not None and task.single.error is not None:
+            below = sum(error <= task.single.error for error in space.errors)
+            text += f", {below} of {space.designs} at or below {label(task.single.space)}"
+        words.append(text)
+    for level, colour, dash in fixed(task):
+        if level.error is not None:
+            series.append(of_level(level, colour, dash, 100 * level.error, None))
+            words.append(f"{level_name(level)}: {percent(level.error)}")
+    return drawn(
+        series,
+        words,
+        "Distribution of validation error.",
+        "Share of random designs at or below each error, with the 95 % DKW band (none where "
+        "every design of the space was trained); steep and left is good. "
+        "Vertical lines are fixed designs, means over seeds: where one crosses the curve is the share of "
+        f"designs observed at or below it, before noise is shrunk. {_sizes(task)}",
+        "validation error (%)",
+        "share of designs",
+        f"edf {task.task}",
+        limits=((left, right), (0, 1)),
+    )
 
-    def draw(axes: Axes) -> None:
-        for i, space in enumerate(task.spaces):
-            if not space.errors or space.designs == 1:  # a step says nothing
-                continue
-            x = [left, *(100 * error for error in space.errors), right]
-            shares = [j / space.designs for j in range(len(space.errors) + 1)]
-            shares.append(shares[-1])
-            colour, line = searched(i)
-            if space.band is not None and len(task.spaces) <= BANDED:
-                low, high = ([min(1.0, max(0.0, s + sign * space.band)) for s in shares] for sign in (-1, 1))
-                axes.fill_between(x, low, high, step="post", color=colour, alpha=0.18, linewidth=0)
-            axes.step(x, shares, where="post", color=colour, linestyle=line, label=population(space))
-        for level, colour, dash in fixed(task):
-            if level.error is not None:
-                axes.axvline(100 * level.error, color=colour, linestyle=dash, label=level_name(level))
-        axes.set(xlabel="validation error (%)", ylabel="share of designs", ylim=(0, 1), xlim=(left, right))
 
-    return svg_of(draw, f"edf {task.task}")
-
-
-def best_of_figure(task: TaskComparison) -> str:
+def best_of_figure(task: TaskComparison) -> Figure:
     """Expected report error of the best of n designs; solid with interval to N/5, faint to N/2."""
-
-    def draw(axes: Axes) -> None:
-        for i, space in enumerate(task.spaces):
-            colour, line = searched(i)
-            known = [best for best in space.best_of if best.error.value is not None]
-            solid = [best for best in known if best.solid]
-            banded = [b for b in solid if b.error.low is not None and b.error.high is not None]
-            banded = banded if len(task.spaces) <= BANDED else []
-            axes.plot(*_line(known), color=colour, alpha=0.35)
-            axes.plot(
-                *_line(solid),
-                color=colour,
-                linestyle=line,
-                marker="o" if len(solid) < 3 else None,
-                markersize=4,
-                label=f"best of n {population(space)}" if known else None,
+    series, words = [], []
+    for i, space in enumerate(task.spaces):
+        colour, line = searched(i)
+        known = [best for best in space.best_of if best.error.value is not None]
+        solid = [best for best in known if best.solid]
+        name = population(space)
+        banded = len(task.spaces) <= BANDED
+        if solid:
+            series.append(
+                Series(
+                    name,
+                    space.space,
+                    tuple(_expected(best, banded) for best in solid),
+                    colour,
+                    line,
+                    marker="o" if len(solid) < 3 else "",
+                    legend=name,
+                )
             )
-            axes.fill_between(
-                [b.n for b in banded],
-                [100 * (b.error.low or 0.0) for b in banded],
-                [100 * (b.error.high or 0.0) for b in banded],
-                color=colour,
-                alpha=0.18,
-                linewidth=0,
+        if len(known) > len(solid):
+            series.append(
+                Series(
+                    f"{name}, above N/5",
+                    space.space,
+                    tuple(_expected(best, False) for best in known[max(0, len(solid) - 1) :]),
+                    colour,
+                    strength=0.35,
+                    legend="" if solid else name,
+                )
             )
-            if space.n is not None:
-                axes.axvline(space.n, color=INK, linewidth=0.8, linestyle=(0, (1, 3)))
-        for level, colour, dash in fixed(task):
-            if level.report_error is not None:
-                axes.axhline(100 * level.report_error, color=colour, linestyle=dash, label=level_name(level))
-        axes.set(xlabel="designs trained, n", ylabel="report error (%)")
-        axes.locator_params(axis="x", integer=True)
+        if space.n is not None:
+            series.append(
+                Series(
+                    f"judged n of {label(space.space)}",
+                    space.space,
+                    ((float(space.n), None),),
+                    INK,
+                    (0, (1, 3)),
+                    width=0.8,
+                )
+            )
+        for best in known:
+            if best.n in {1, space.n, known[-1].n}:
+                low, high = (points(b) if b is not None else "∞" for b in (best.error.low, best.error.high))
+                interval = f" [{low}, {high}]" if best.error.low is not None else ""
+                words.append(f"{name}: {percent(best.error.value)}{interval} at n = {best.n}")
+    for level, colour, dash in fixed(task):
+        if level.report_error is not None:
+            series.append(of_level(level, colour, dash, None, 100 * level.report_error))
+            words.append(f"{level_name(level)}: {percent(level.report_error)}")
+    return drawn(
+        series,
+        words,
+        "What a search of n designs buys.",
+        "Expected report error of the design with the best select error among n; jackknife 95 % band to n "
+        "= N/5, faint to N/2, nothing beyond (where every design of the space was trained: to N, with the "
+        "noise of seeds only). The dotted vertical line is the judged n. Horizontal lines "
+        f"are fixed designs: they cost one training. {_sizes(task)}",
+        "designs trained, n",
+        "report error (%)",
+        f"best {task.task}",
+        whole=True,
+    )
 
-    return svg_of(draw, f"best {task.task}")
 
-
-def _line(best: Sequence[BestOf]) -> tuple[list[int], list[float]]:
-    return [b.n for b in best], [100 * (b.error.value or 0.0) for b in best]
-
-
-def anytime_figure(task: TaskComparison) -> str:
+def anytime_figure(task: TaskComparison) -> Figure:
     """Best select error of a completed trial so far, for every search; fixed designs at their own cost."""
-
-    def draw(axes: Axes) -> None:
-        spaces = [space.space for space in task.spaces]
-        named: set[str] = set()
-        for search in task.searches:
-            if not search.curve:
-                continue
-            position = spaces.index(search.space) if search.space in spaces else 0
-            count = sum(other.space == search.space for other in task.searches)
-            text = f"{label(search.space)} search ({count} seed{'s' * (count > 1)})"
-            seconds, errors = zip(*search.curve)
-            axes.step(
-                [*seconds, search.seconds],
-                [100 * e for e in (*errors, errors[-1])],
-                where="post",
-                color=searched(position)[0],
-                linestyle=searched(position)[1],
-                alpha=0.8,
-                label=None if text in named else text,
+    series, words = [], []
+    spaces = [space.space for space in task.spaces]
+    named: set[str] = set()
+    for search in task.searches:
+        if not search.curve:
+            continue
+        colour, line = searched(spaces.index(search.space) if search.space in spaces else 0)
+        count = sum(other.space == search.space for other in task.searches)
+        legend = f"{label(search.space)} search ({plural(count, 'seed')})"
+        last = search.curve[-1][1]
+        series.append(
+            Series(
+                f"{label(search.space)} search, seed {search.seed}",
+                search.space,
+                (*((s, 100 * e) for s, e in search.curve), (search.seconds, 100 * last)),
+                colour,
+                line,
+                style="step",
+                strength=0.8,
+                legend="" if legend in named else legend,
             )
-            named.add(text)
-        for level, colour, dash in fixed(task):
-            if level.select_error is not None:
-                axes.axhline(100 * level.select_error, color=colour, linestyle=dash, linewidth=0.9)
-                axes.plot(
-                    level.seconds,
-                    100 * level.select_error,
-                    color=colour,
-                    marker="D",
-                    markersize=5,
-                    linestyle="none",
-                    label=level_name(level),
-                )
-        axes.set(xlabel="device-seconds spent", ylabel="best select error so far (%)")
-        logarithmic(axes)
-
-    return svg_of(draw, f"anytime {task.task}")
-
-
-def kernel_sizes_figure(task: TaskComparison) -> str:
-    """Taps of every convolution wider than 1, mean over its axes: learned beside the best discrete."""
-
-    def draw(axes: Axes) -> None:
-        spaces = [space.space for space in task.spaces]
-        for sizes in task.kernel_sizes:
-            is_searched = sizes.space in spaces
-            colour, line = searched(spaces.index(sizes.space)) if is_searched else (SINGLE, "solid")
-            means = [sum(layer) / max(len(layer), 1) for layer in sizes.layers]
-            of = "best design" if is_searched else sizes.of
-            axes.plot(
-                range(1, len(means) + 1),
-                means,
-                color=colour,
-                linestyle=line,
-                marker="s" if is_searched else "o",
-                markersize=5,
-                label=f"{label(sizes.space)} ({of})",
-            )
-        axes.set(xlabel="layer", ylabel="kernel size (taps)")
-        axes.set_ylim(0, 1.15 * max(axes.dataLim.y1, 1.0))
-        axes.locator_params(axis="x", integer=True)
-
-    return svg_of(draw, f"kernels {task.task}")
+        )
+        named.add(legend)
+        words.append(f"{series[-1].name}: {percent(last)} after {number(search.seconds)} device-seconds")
+    for level, colour, dash in fixed(task):
+        if level.select_error is not None:
+            error = 100 * level.select_error
+            across = of_level(level, colour, dash, None, error)
+            mark = of_level(level, colour, "none", level.seconds, error)
+            series += [replace(across, width=0.9, legend=""), replace(mark, marker="D")]
+            cost = f"at {number(level.seconds)} device-seconds"
+            words.append(f"{level_name(level)}: {percent(level.select_error)} {cost}")
+    return drawn(
+        series,
+        words,
+        "Searches over time.",
+        "Best select error so far of every search, over completed trials only, since only they can be "
+        "selected; stopped and failed ones cost. A diamond is a fixed design at the cost of one training. "
+        f"({plural(len(task.searches), 'search')}{_seeds(task)})",
+        "device-seconds spent",
+        "best select error so far (%)",
+        f"anytime {task.task}",
+        logarithmic=True,
+    )
 
 
-def pareto_figure(task: TaskComparison) -> str:
+def pareto_figure(task: TaskComparison) -> Figure:
     """Report error against multiply-adds of one forward pass: every random design, fixed designs on top."""
+    series, words = [], []
+    for i, space in enumerate(task.spaces):
+        if not space.points:
+            continue
+        name = population(space)
+        dots = tuple((float(p.multiply_adds), 100 * p.report_error) for p in space.points)
+        series.append(
+            Series(name, space.space, dots, searched(i)[0], style="dots", strength=0.55, legend=name)
+        )
+        best = min(space.points, key=lambda point: point.report_error)
+        least = min(space.points, key=lambda point: point.multiply_adds)
+        words.append(
+            f"{name}: lowest error {percent(best.report_error)} at {number(best.multiply_adds)} "
+            f"multiply-adds, fewest multiply-adds {number(least.multiply_adds)} at "
+            f"{percent(least.report_error)}"
+        )
+    for (level, colour, _), marker in zip(fixed(task), "DsPX"):
+        if level.report_error is not None:
+            mark = of_level(level, colour, "none", level.multiply_adds, 100 * level.report_error)
+            series.append(replace(mark, marker=marker))
+            cost = f"at {number(level.multiply_adds)} multiply-adds"
+            words.append(f"{level_name(level)}: {percent(level.report_error)} {cost}")
+    return drawn(
+        series,
+        words,
+        "Error against cost of use.",
+        "Each dot is a random design trained once; large marks are fixed designs, means over seeds. Lower "
+        f"left is better. {_sizes(task)}",
+        "multiply-adds of one forward pass",
+        "report error (%)",
+        f"pareto {task.task}",
+        logarithmic=True,
+    )
 
-    def draw(axes: Axes) -> None:
-        for i, space in enumerate(task.spaces):
-            axes.scatter(
-                [point.multiply_adds for point in space.points],
-                [100 * p.report_error for p in space.points],
-                color=searched(i)[0],
-                s=14,
-                alpha=0.55,
-                linewidths=0,
-                label=population(space),
+
+def kernel_sizes_figure(task: TaskComparison) -> Figure:
+    """Taps of every convolution wider than 1, mean over its axes: learned beside the best discrete."""
+    series, words = [], []
+    spaces = [space.space for space in task.spaces]
+    for sizes in task.kernel_sizes:
+        of_search = sizes.space in spaces
+        colour, line = searched(spaces.index(sizes.space)) if of_search else (SINGLE, "solid")
+        name = f"{label(sizes.space)} ({'best design' if of_search else sizes.of})"
+        means = [sum(layer) / max(len(layer), 1) for layer in sizes.layers]
+        series.append(
+            Series(
+                name,
+                sizes.space,
+                tuple((float(i), taps) for i, taps in enumerate(means, start=1)),
+                colour,
+                line,
+                marker="s" if of_search else "o",
+                legend=name,
             )
-        for (level, colour, _), marker in zip(fixed(task), "DsPX^vph*"):
-            if level.report_error is not None:
-                axes.plot(
-                    level.multiply_adds,
-                    100 * level.report_error,
-                    color=colour,
-                    marker=marker,
-                    markersize=8,
-                    linestyle="none",
-                    label=level_name(level),
-                )
-        axes.set(xlabel="multiply-adds of one forward pass", ylabel="report error (%)")
-        logarithmic(axes)
-
-    return svg_of(draw, f"pareto {task.task}")
-
-
-def all_figures(comparison: Comparison) -> dict[str, str]:
-    """File-safe name -> SVG text, for every task and figure that has something to show."""
-    return {
-        f"{i:02d}.{re.sub(r'[^A-Za-z0-9_@-]+', '-', task.task)}.{name}": draw(task)
-        for i, task in enumerate(comparison.tasks, start=1)
-        for name, draw in figures_of(task).items()
-    }
+        )
+        words.append(f"{name}, layer by layer: {', '.join(f'{taps:.3g}' for taps in means)} taps")
+    unchanged = f" {UNCHANGED}" if any(sizes.unchanged for sizes in task.kernel_sizes) else ""
+    most = max((taps for each in series for _, taps in each.points if taps is not None), default=1.0)
+    return drawn(
+        series,
+        words,
+        "Kernel sizes.",
+        "Learned taps per layer, mean over seeds and axes, beside those of the best discrete design by "
+        f"select error.{unchanged} {_sizes(task)}",
+        "layer",
+        "kernel size (taps)",
+        f"kernels {task.task}",
+        whole=True,
+        limits=(None, (0, 1.15 * max(most, 1.0))),
+    )
 
 
-def figures_of(task: TaskComparison) -> dict[str, Callable[[TaskComparison], str]]:
-    """The figures that have something to show, by name, in the order of the report."""
-    known: dict[str, tuple[bool, Callable[[TaskComparison], str]]] = {
-        "edf": (any(space.errors for space in task.spaces), edf_figure),
-        "best_of": (any(space.best_of for space in task.spaces), best_of_figure),
-        "anytime": (any(search.curve for search in task.searches), anytime_figure),
-        "pareto": (any(space.points for space in task.spaces), pareto_figure),
-        "kernel_sizes": (bool(task.kernel_sizes), kernel_sizes_figure),
-    }
-    return {name: draw for name, (shown, draw) in known.items() if shown}
+def all_figures(comparison: Comparison) -> dict[str, Figure]:
+    """File-safe name -> figure, over tasks and for every task, of what has something to show."""
+    each = (figures_of(task, position).items() for position, task in enumerate(comparison.tasks, start=1))
+    return across_figures(comparison) | dict(chain.from_iterable(each))
+
+
+def figures_of(task: TaskComparison, position: int) -> dict[str, Figure]:
+    """The figures of the `position`-th task that have something to show, in the order of the report."""
+    known: tuple[tuple[str, object, Callable[[TaskComparison], Figure]], ...] = (
+        ("edf", any(space.errors for space in task.spaces), edf_figure),
+        ("best_of", any(space.best_of for space in task.spaces), best_of_figure),
+        ("anytime", any(search.curve for search in task.searches), anytime_figure),
+        ("pareto", any(space.points for space in task.spaces), pareto_figure),
+        ("kernel_sizes", task.kernel_sizes, kernel_sizes_figure),
+        ("normalised", any(found.spaces for found in task.normalised), normalised_figure),
+    )
+    return {file_name(task, position, name): draw(task) for name, shown, draw in known if shown}
+
+
+def file_name(task: TaskComparison, position: int, name: str) -> str:
+    """``01.digits.edf``: of letters that every file system and browser takes."""
+    return f"{position:02d}.{re.sub(r'[^A-Za-z0-9_@-]+', '-', task.task)[:80]}.{name}"
+
+
+def _expected(best: BestOf, banded: bool) -> tuple[float | None, ...]:
+    value = 100 * (best.error.value or 0.0)
+    if not banded:
+        return float(best.n), value
+    return float(best.n), value, *(None if b is None else 100 * b for b in (best.error.low, best.error.high))
+
+
+def _seeds(task: TaskComparison) -> str:
+    return f", {plural(task.single.seeds, 'seed')} of {label(task.single.space)}" if task.single else ""
+
+
+def _sizes(task: TaskComparison) -> str:
+    """What the numbers of a caption rest on."""
+    sizes = ", ".join(f"N = {space.designs} {label(space.space)}" for space in task.spaces)
+    text = f"{sizes}{_seeds(task)}".removeprefix(", ")
+    return f"({text})" if text else ""

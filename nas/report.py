@@ -1,23 +1,19 @@
-"""A comparison as a page, as Markdown and as a table in the terminal. It adds nothing to the results."""
+"""A comparison as Markdown and as a table in the terminal, and the parts that the page shares."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
-from string import Template
 from typing import TYPE_CHECKING
 
-from nas import figures
-from nas.drawing import COLOURS
 from nas.efficiency.results import Comparison, TaskComparison
-from nas.efficiency.sentences import UNCHANGED, loses_to_default, verdict_text
+from nas.efficiency.sentences import loses_to_default, verdict_text
 from nas.efficiency.words import label, plural
-from nas.figures_across import across_figures
 from nas.report_across import across_tables
 from nas.report_budgets import budget_table
-from nas.report_page import DARK, PAGE
+from nas.report_laws import equal_cost_table, importance_table, law_table, normalised_table
 from nas.report_plan import caveats, count_table, plan_table
 from nas.report_tables import Table, efficiency_table, kernel_table, search_table, test_table
 
@@ -25,38 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 BADGE = {"no search needed": "yes", "search": "no", "cannot say": "open", "descriptive": "plain"}
-CAPTIONS = {
-    "edf": (
-        "Distribution of validation error.",
-        "Share of random designs at or below each error, with the 95 % DKW band (none where "
-        "every design of the space was trained); steep and left is good. "
-        "Vertical lines are fixed designs, means over seeds: where one crosses the curve is the share of "
-        "designs observed at or below it, before noise is shrunk.",
-    ),
-    "best_of": (
-        "What a search of n designs buys.",
-        "Expected report error of the design with the best select error among n; jackknife 95 % band to n "
-        "= N/5, faint to N/2, nothing beyond (where every design of the space was trained: to N, with the "
-        "noise of seeds only). The dotted vertical line is the judged n. Horizontal lines "
-        "are fixed designs: they cost one training.",
-    ),
-    "anytime": (
-        "Searches over time.",
-        "Best select error so far of every search, over completed trials only, since only they can be "
-        "selected; stopped and failed ones cost. A diamond is a fixed "
-        "design at the cost of one training.",
-    ),
-    "pareto": (
-        "Error against cost of use.",
-        "Each dot is a random design trained once; large marks are fixed designs, means over seeds. Lower "
-        "left is better.",
-    ),
-    "kernel_sizes": (
-        "Kernel sizes.",
-        "Learned taps per layer, mean over seeds and axes, beside those of the best discrete design by "
-        "select error.",
-    ),
-}
+MORE = "The populations in parts"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +38,9 @@ class ReportContext:
         seed: of the run.
         config: the run's configuration as plain values.
         unreadable: records that could not be read, and why.
-        planned: trials of the whole run, None if unknown.
+        planned, ended: trials that the run planned, and how many of them have ended; None if unknown.
+        inputs: hash of plan and records (`nas.inputs`).
+        command: that makes the report again, in the folder that holds the run directories.
     """
 
     run: str
@@ -87,43 +54,34 @@ class ReportContext:
     config: Mapping[str, object] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
     planned: int | None = None
+    ended: int | None = None
+    inputs: str = ""
+    command: str = ""
 
 
 def render_markdown(comparison: Comparison, context: ReportContext) -> str:
     """The report as Markdown: sentences and tables, for a pull request."""
-    blocks = [f"# {_md(_title(context))}", _md(_meta(comparison, context)), f"**{_md(comparison.overall)}**"]
+    blocks = [f"# {_md(title(context))}", _md(meta(comparison, context))]
+    blocks += [f"**{_md(unfinished(context))}**"] if unfinished(context) else []
+    blocks.append(f"**{_md(comparison.overall)}**")
     if comparison.across:
         blocks += ["## Across tasks", *map(_md, comparison.across)]
-        blocks += [_md_table(table) for table in across_tables(comparison)]
+        blocks += map(_md_table, across_tables(comparison).values())
     for task in comparison.tasks:
-        blocks.append(f"## {_md(task.task)}: {'; '.join(text for text, _ in _marks(task))}")
+        blocks.append(f"## {_md(task.task)}: {'; '.join(text for text, _ in marks(task))}")
         blocks += [_md(sentence) for sentence in task.sentences]
-        blocks += [_md_table(table) for table in _tables(task)]
-        blocks += ["\n".join(f"- {_md(note)}" for note in _notes(task))] if _notes(task) else []
+        blocks += [_md_table(table) for table in tables(task).values()]
+        if more := more_tables(task):
+            blocks += [f"### {MORE}", *(_md_table(table) for table in more.values())]
+        blocks += ["\n".join(f"- {_md(note)}" for note in notes(task))] if notes(task) else []
     blocks += [
         "## What this does and does not show",
         "\n".join(f"- {_md(line)}" for line in caveats(comparison)),
     ]
-    blocks += ["## How it was made", *(_md_table(table) for table in _made(comparison, context))]
+    blocks.append("<details><summary>How it was made</summary>")
+    blocks += [*(_md_table(table) for table in made_tables(comparison, context).values()), "</details>"]
+    blocks += [f"{_md(words)} <code>{_md(text)}</code>" for words, text in foot(context)]
     return "\n\n".join(blocks) + "\n"
-
-
-def render_html(comparison: Comparison, context: ReportContext) -> str:
-    """The report as one self-contained page: verdicts first, then each task, then how it was made."""
-    cards = "".join(_card(i, task) for i, task in enumerate(comparison.tasks, start=1))
-    body = [f'<p class="overall">{escape(comparison.overall)}</p>']
-    body += [f'<div class="verdicts">{cards}</div>'] if cards else []
-    body += [_across(comparison)] if comparison.across else []
-    body += [_section(i, task) for i, task in enumerate(comparison.tasks, start=1)]
-    body += ["<h2>What this does and does not show</h2>", _list(caveats(comparison))]
-    body += ["<h2>How it was made</h2>", *(_html_table(t, words=True) for t in _made(comparison, context))]
-    return Template(PAGE).substitute(
-        title=escape(_title(context)),
-        meta=escape(_meta(comparison, context)),
-        body="\n".join(body),
-        light=_variables(COLOURS),
-        dark=_variables(DARK),
-    )
 
 
 def terminal_table(comparison: Comparison) -> RenderableType:
@@ -143,22 +101,21 @@ def terminal_table(comparison: Comparison) -> RenderableType:
                 if i == 0
                 else (Text(), Text())
             )
-            table.add_row(*first, *(Text(row[column]) for column in (0, 1, 6, 8, 2)))
+            table.add_row(*first, *(Text(row[column]) for column in (0, 1, 6, 9, 2)))
         table.add_section()
     sentences = [Text(f"{task.task}: {task.sentences[0]}") for task in comparison.tasks if task.sentences]
     overall = Text(comparison.overall, style="bold")
     return Group(table, *sentences, overall) if comparison.tasks else Group(overall)
 
 
-def _title(context: ReportContext) -> str:
+def title(context: ReportContext) -> str:
+    """The question and the run's name."""
     return f"Must I search for an architecture? {context.run}"
 
 
-def _meta(comparison: Comparison, context: ReportContext) -> str:
+def meta(comparison: Comparison, context: ReportContext) -> str:
+    """Trials, devices, commits and time on one line."""
     trials = plural(comparison.records, "trial")
-    if context.planned is not None:
-        unfinished = comparison.records < context.planned
-        trials += f" of {context.planned} planned" + (" (unfinished run)" if unfinished else "")
     hardware = ", ".join(context.hardware or comparison.devices)
     commits = ", ".join(context.commits or comparison.commits)
     return " · ".join(
@@ -166,7 +123,7 @@ def _meta(comparison: Comparison, context: ReportContext) -> str:
     )
 
 
-def _marks(task: TaskComparison) -> list[tuple[str, str]]:
+def marks(task: TaskComparison) -> list[tuple[str, str]]:
     """What stands beside a task's name, each with its style: the verdict, a lost default, development."""
     verdict = verdict_text(task)
     marks = [("descriptive: N below 100" if verdict == "descriptive" else verdict, BADGE[verdict])]
@@ -177,22 +134,54 @@ def _marks(task: TaskComparison) -> list[tuple[str, str]]:
     return marks
 
 
-def _notes(task: TaskComparison) -> list[str]:
+def unfinished(context: ReportContext) -> str:
+    """That trials are still missing, and how many; empty where none is, or where it is not known."""
+    if context.planned is None or context.ended is None or context.ended >= context.planned:
+        return ""
+    return (
+        f"Unfinished run: {context.ended} of {context.planned} planned trials have ended. The report is "
+        "of those, and may change."
+    )
+
+
+def notes(task: TaskComparison) -> list[str]:
+    """What a reader should know before trusting the numbers of a task."""
     return [*task.notes, *(f"{label(space.space)}: {note}" for space in task.spaces for note in space.notes)]
 
 
-def _tables(task: TaskComparison) -> list[Table]:
-    tables = (
-        efficiency_table(task),
-        search_table(task),
-        test_table(task),
-        budget_table(task),
-        kernel_table(task),
-    )
-    return [table for table in tables if table is not None and table.rows]
+def tables(task: TaskComparison) -> dict[str, Table]:
+    """The tables of a task that have rows, by name, the main one first."""
+    known = {
+        "spaces": efficiency_table(task),
+        "searches": search_table(task),
+        "tests": test_table(task),
+        "budgets": budget_table(task),
+        "kernels": kernel_table(task),
+    }
+    return {name: table for name, table in known.items() if table is not None and table.rows}
 
 
-def _made(comparison: Comparison, context: ReportContext) -> list[Table]:
+def more_tables(task: TaskComparison) -> dict[str, Table]:
+    """What stands below `MORE`: the populations of the searched spaces in parts."""
+    known = {
+        "laws": law_table(task),
+        "normalised": normalised_table(task),
+        "equal-cost": equal_cost_table(task),
+        "importance": importance_table(task),
+    }
+    return {name: table for name, table in known.items() if table.rows}
+
+
+def foot(context: ReportContext) -> list[tuple[str, str]]:
+    """What was read and how to make the report again: words, then what is to be copied."""
+    lines = [
+        ("SHA-256 of the inputs, plan and records:", context.inputs),
+        ("Made again by:", context.command),
+    ]
+    return [(words, text) for words, text in lines if text]
+
+
+def made_tables(comparison: Comparison, context: ReportContext) -> dict[str, Table]:
     """Plan, counts, splits, recipe, provenance, configuration, records left out."""
     splits = [
         (task.task, f"{task.rows_train} train, {task.rows_select} select, {task.rows_report} report")
@@ -220,20 +209,17 @@ def _made(comparison: Comparison, context: ReportContext) -> list[Table]:
     config = [(name, _plain(value)) for name, value in context.config.items()]
     left = [(left.trial, left.reason) for left in comparison.left_out]
     left += [("unreadable", reason) for reason in context.unreadable]
-    tables = (
-        plan_table(comparison.plan),
-        count_table(comparison),
-        Table("", ("task", "rows of its split"), tuple(splits)),
-        Table(
-            "",
-            ("recipe", "fields that are the same in all records, then what differs by space"),
-            tuple(recipe),
-        ),
-        Table("", ("made", "with what"), tuple((name, value) for name, value in made if value)),
-        Table("", ("configuration", "written before the first trial"), tuple(config)),
-        Table("", ("left out", "why"), tuple(left)),
-    )
-    return [table for table in tables if table.rows]
+    same = "fields that are the same in all records, then what differs by space"
+    known = {
+        "plan": plan_table(comparison.plan),
+        "trials": count_table(comparison),
+        "splits": Table("", ("task", "rows of its split"), tuple(splits)),
+        "recipe": Table("", ("recipe", same), tuple(recipe)),
+        "made": Table("", ("made", "with what"), tuple((name, value) for name, value in made if value)),
+        "configuration": Table("", ("configuration", "written before the first trial"), tuple(config)),
+        "left-out": Table("", ("left out", "why"), tuple(left)),
+    }
+    return {name: table for name, table in known.items() if table.rows}
 
 
 def _plain(value: object) -> str:
@@ -242,85 +228,20 @@ def _plain(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def _card(position: int, task: TaskComparison) -> str:
-    name = f'<a href="#task-{position}">{escape(task.task)}</a>'
-    return f'<div class="verdict">{name}{_badges(task)}<p>{escape(task.sentences[0])}</p></div>'
-
-
-def _badges(task: TaskComparison) -> str:
-    return "".join(f'<span class="badge {style}">{text}</span>' for text, style in _marks(task))
-
-
-def _section(position: int, task: TaskComparison) -> str:
-    parts = [f'<section id="task-{position}"><h2>{escape(task.task)}</h2><p>{_badges(task)}</p>']
-    parts += [f"<p>{escape(sentence)}</p>" for sentence in task.sentences]
-    tables = _tables(task)
-    parts += [_html_table(table) for table in tables[:1]]
-    drawn = figures.figures_of(task)
-    if drawn:
-        cards = (_figure(name, draw(task), task) for name, draw in drawn.items())
-        parts.append(f'<div class="figures">{"".join(cards)}</div>')
-    parts += [_html_table(table) for table in tables[1:]]
-    parts += [_list(_notes(task), "note")] if _notes(task) else []
-    return "\n".join(parts) + "</section>"
-
-
-def _across(comparison: Comparison) -> str:
-    parts = ["<section><h2>Across tasks</h2>", *(f"<p>{escape(each)}</p>" for each in comparison.across)]
-    drawn = "".join(_drawing(*figure) for figure in across_figures(comparison).values())
-    parts += [f'<div class="figures">{drawn}</div>'] if drawn else []
-    parts += [_html_table(table) for table in across_tables(comparison)]
-    return "\n".join(parts) + "</section>"
-
-
-def _figure(name: str, svg: str, task: TaskComparison) -> str:
-    title, text = CAPTIONS[name]
-    sizes = [plural(len(task.searches), "search")] if name == "anytime" else []
-    sizes += [f"N = {space.designs} {label(space.space)}" for space in task.spaces if name != "anytime"]
-    sizes += [f"{plural(task.single.seeds, 'seed')} of {label(task.single.space)}"] if task.single else []
-    text += f" {UNCHANGED}" if name == "kernel_sizes" and any(k.unchanged for k in task.kernel_sizes) else ""
-    return _drawing(title, f"{text} ({', '.join(sizes)})", svg)
-
-
-def _drawing(title: str, caption: str, svg: str) -> str:
-    for role, colour in COLOURS.items():
-        svg = svg.replace(colour, f"var(--{role}-mark)")
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(f"{title} {caption}")}" ', 1)
-    return f"<figure>{svg}<figcaption><b>{title}</b> {escape(caption)}</figcaption></figure>"
-
-
-def _variables(colours: Mapping[str, str]) -> str:
-    return " ".join(f"--{role}-mark: {colour};" for role, colour in colours.items())
-
-
-def _list(lines: Sequence[str], css: str = "") -> str:
-    return f'<ul class="{css}">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
-
-
-def _html_table(table: Table, words: bool = False) -> str:
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
-    cell = escape if words else _two_lines
-    rows = "".join("<tr>" + "".join(f"<td>{cell(text)}</td>" for text in row) + "</tr>" for row in table.rows)
-    body = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    caption = f'<p class="small">{escape(table.caption)}</p>' if table.caption else ""
-    return f'<div class="scroll"><table{" class=words" if words else ""}>{body}</table></div>{caption}'
-
-
-def _two_lines(cell: str) -> str:
-    """A cell with its interval and n on a second, fainter line: the table stays narrow."""
-    value, *below = re.split(r",? (?=[\[(]|p [\d≤])", escape(cell), maxsplit=1)
-    return value + "".join(f'<span class="below">{text}</span>' for text in below)
-
-
 def _md_table(table: Table) -> str:
-    lines = [table.head, tuple("---" for _ in table.head), *(tuple(map(_md, row)) for row in table.rows)]
+    rows = [tuple(map(_md, row)) for row in (table.head, *table.rows)]
+    lines = [rows[0], tuple("---" for _ in table.head), *rows[1:]]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{text}\n\n{_md(table.caption)}" if table.caption else text
 
 
 def _md(text: str) -> str:
-    """Text that Markdown shows as it is: no tags, table borders, code or links from names."""
+    """Text that Markdown shows as it is: no tags, cells, code, links, mentions or lists from names."""
     text = escape(" ".join(text.split()), quote=False)
-    for character in "|`*":
-        text = text.replace(character, "\\" + character)
-    return text.replace("](", "]\\(")
+    return _SPECIAL.sub(lambda found: "".join(f"&#{ord(each)};" for each in found[0]), text)
+
+
+_SPECIAL = re.compile(
+    r"[|`*\\~$]|\](?=[(\[:])|(?<!\w)[@_]|(?<!&)(?<!\w)#|_(?!\w)|(?<=:)//|(?<=www)\."
+    r"|^[-+](?=[\s-]|$)|^=|^\d+[.)](?=\s|$)"
+)

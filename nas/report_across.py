@@ -10,20 +10,22 @@ from nas.efficiency.ranks import Effect, Pair
 from nas.efficiency.results import Comparison
 from nas.efficiency.transfer import ENOUGH_SEEDS, Cell, TransferMatrix
 from nas.efficiency.words import label, number, percent, points, probability, span
+from nas.figures_across import across_name
 from nas.report_tables import Table
 
 PROFILE_AT = (0.0, 0.25, 0.5, 1.0)
 
 
-def across_tables(comparison: Comparison) -> list[Table]:
-    """All tables over tasks that have rows."""
+def across_tables(comparison: Comparison) -> dict[str, Table]:
+    """File-safe name -> table, of all tables over tasks that have rows."""
     development = comparison.plan.development
-    tables = [transfer_table(matrix, development) for matrix in comparison.transfer]
-    tables.append(_chosen_table(comparison.chosen))
+    tables = {across_name("transfer", m.space): transfer_table(m, development) for m in comparison.transfer}
+    tables[across_name("defaults")] = _chosen_table(comparison.chosen)
     if comparison.aggregate is not None:
-        tables += [_standing_table(comparison.aggregate), _effect_table(comparison.aggregate)]
-        tables.append(_scale_table(comparison.aggregate))
-    return [table for table in tables if table.rows]
+        tables[across_name("aggregate")] = _standing_table(comparison.aggregate)
+        tables[across_name("effects")] = _effect_table(comparison.aggregate)
+        tables[across_name("references")] = _scale_table(comparison.aggregate)
+    return {name: table for name, table in tables.items() if table.rows}
 
 
 def transfer_table(matrix: TransferMatrix, development: tuple[str, ...]) -> Table:
@@ -33,8 +35,8 @@ def transfer_table(matrix: TransferMatrix, development: tuple[str, ...]) -> Tabl
     caption = (
         f"Transfer of {label(matrix.space)} designs: report error, mean ± sd over fresh seeds; below it the "
         "points that this is above own best, the design chosen on the column's own task and retrained, with "
-        f"Welch's 95 % interval. Fewer than {ENOUGH_SEEDS} seeds: descriptive. =: no trials of its own, but "
-        "those by taps of the same design. –: not trained, or not possible."
+        f"Welch's 95 % interval. Fewer than {ENOUGH_SEEDS} seeds: descriptive. As by taps: no trials of its "
+        "own, but those by taps of the same design. –: not trained, or not possible."
     )
     return Table(caption, head, rows)
 
@@ -46,8 +48,9 @@ def _cell(cell: Cell | None) -> str:
     sample = [f"n = {cell.seeds}"]
     sample += [f"{cell.failed} failed"] if cell.failed else []
     sample += ["descriptive"] if cell.descriptive else []
+    sample += ["as by taps"] if cell.as_taps else []
     against = "own best" if cell.own else _above(cell.difference)
-    return f"{'= ' * cell.as_taps}{percent(cell.error)}{spread} ({', '.join(sample)}; {against})"
+    return f"{percent(cell.error)}{spread} ({', '.join(sample)}; {against})"
 
 
 def _above(difference: Estimate | None) -> str:

@@ -1,4 +1,7 @@
-"""The one HTML template of the report: no script, nothing loaded from anywhere, light and dark, print."""
+"""The one HTML template of the report: nothing loaded from anywhere, light and dark, phone and print.
+
+It has one script, which sorts tables and nothing else; the page says the same without it.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +10,37 @@ PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline';
+  script-src 'sha256-$allowed'; base-uri 'none'; form-action 'none'">
 <meta name="color-scheme" content="light dark">
 <title>$title</title>
 <style>
 :root { color-scheme: light dark; --paper: #ffffff; --card: #f6f8fa; --ink: #1b1f24; --faint: #59636e;
   --line: #d1d9e0; --yes: #0a6b3d; --no: #a8320a; --open: #6b5200; --yes-paper: #dff5e7; --no-paper: #ffe6dc;
   --open-paper: #fbf0cf; $light }
-@media (prefers-color-scheme: dark) { :root { --paper: #0d1117; --card: #161b22; --ink: #e6edf3;
+@media screen and (prefers-color-scheme: dark) { :root { --paper: #0d1117; --card: #161b22; --ink: #e6edf3;
   --faint: #9aa5b1; --line: #30363d; --yes: #7ee2a8; --no: #ffa183; --open: #f0cf65; --yes-paper: #12331f;
   --no-paper: #40200f; --open-paper: #362c0c; $dark } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 78rem; padding: 2.5rem 1.5rem 4rem; background: var(--paper);
-  color: var(--ink); overflow-wrap: break-word;
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
+  color: var(--ink); overflow-wrap: anywhere;
+  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
 h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 .3rem; }
 h2 { font-size: 1.35rem; margin: 3rem 0 .7rem; padding-top: .9rem; border-top: 1px solid var(--line); }
 h3 { font-size: 1.02rem; margin: 1.8rem 0 .5rem; }
 p, ul { max-width: 52rem; margin: .5rem 0; }
 a { color: inherit; }
 .meta { color: var(--faint); margin: 0 0 1.4rem; }
+.unfinished { font-weight: 650; color: var(--open); background: var(--open-paper); padding: .6rem .9rem;
+  border-radius: 10px; max-width: 60rem; }
 .overall { font-size: 1.15rem; max-width: 60rem; margin: 1.2rem 0; }
 .verdicts { display: grid; gap: .8rem; margin: 1.2rem 0; }
 .verdict, figure { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 .verdict { padding: .9rem 1.1rem; }
 .verdict p { max-width: 66rem; margin: .35rem 0 0; }
 .verdict a { font-weight: 650; text-decoration: none; margin-right: .5rem; }
-.badge { display: inline-block; border-radius: 1rem; padding: .05rem .7rem; font-size: .85rem;
-  font-weight: 650; margin-right: .35rem; border: 1px solid currentColor; }
+.badge { display: inline-block; border-radius: .8rem; padding: .05rem .7rem; font-size: .85rem;
+  font-weight: 650; margin: .1rem .35rem .1rem 0; border: 1px solid currentColor; }
 .yes { color: var(--yes); background: var(--yes-paper); }
 .no { color: var(--no); background: var(--no-paper); }
 .open { color: var(--open); background: var(--open-paper); }
@@ -44,12 +50,21 @@ table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabu
 th, td { padding: .42rem .65rem; text-align: right; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 td { white-space: nowrap; }
-.below { display: block; font-size: .82rem; color: var(--faint); }
+th, td { overflow-wrap: break-word; }
+.below { display: block; font-size: .93em; color: var(--faint); }
 th { font-weight: 600; color: var(--faint); vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 table.words td, table.words th { text-align: left; white-space: normal; }
-tbody tr:first-child td:first-child { font-weight: 650; }
-table.words tbody tr:first-child td:first-child { font-weight: inherit; }
+tr.lead td:first-child { font-weight: 650; }
+th button { all: unset; box-sizing: border-box; cursor: pointer; font-weight: 600; }
+th button:hover { color: var(--ink); }
+th button:focus-visible, .scroll:focus-visible, a:focus-visible { outline: 2px solid var(--single-mark);
+  outline-offset: 2px; }
+th button::after { content: " \\2195"; opacity: .55; }
+th[aria-sort] button { color: var(--ink); }
+th[aria-sort] button::after { opacity: 1; content: " \\2193"; }
+th[aria-sort="ascending"] button::after { content: " \\2191"; }
+.csv { font-size: .8rem; white-space: nowrap; color: var(--faint); }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1rem;
   margin: 1.2rem 0; }
 figure { margin: 0; padding: .9rem; }
@@ -59,8 +74,17 @@ figcaption { font-size: .86rem; color: var(--faint); margin-top: .5rem; line-hei
 figcaption b { color: var(--ink); }
 .note, .small { font-size: .88rem; color: var(--faint); }
 details { margin: .7rem 0; } summary { cursor: pointer; font-weight: 600; }
+footer { margin-top: 3rem; border-top: 1px solid var(--line); font-size: .88rem; color: var(--faint); }
 code { font: .9em ui-monospace, "Cascadia Mono", Menlo, monospace; }
-@media print { body { max-width: none; padding: 0; } figure, .verdict { break-inside: avoid; } }
+@media (max-width: 34rem) { body { padding: 1.2rem .9rem 2rem; } h1 { font-size: 1.4rem; }
+  figure { padding: .6rem .5rem; } }
+@media print { :root { color-scheme: light; font-size: 9.5pt; } @page { margin: 14mm; }
+  body { max-width: none; padding: 0; } .csv, th button::after { display: none; }
+  figure, .verdict, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  .figures { grid-template-columns: 1fr 1fr; gap: .6rem; } figure { padding: .4rem; }
+  .scroll { overflow: visible; } table { font-size: 6.8pt; width: 100%; } td { white-space: normal; }
+  th, td { padding: .2rem .25rem; overflow-wrap: normal; }
+  .badge, .verdict, figure { print-color-adjust: exact; } }
 </style>
 </head>
 <body>
@@ -71,9 +95,41 @@ code { font: .9em ui-monospace, "Cascadia Mono", Menlo, monospace; }
 <main>
 $body
 </main>
+<footer>$foot</footer>
+<script>$script</script>
 </body>
 </html>
 """
+
+SCRIPT = """
+"use strict";
+const {compare} = new Intl.Collator("en", {numeric: true});
+const key = cell => cell.dataset.value ? Number(cell.dataset.value) : cell.textContent;
+const order = (a, b) => typeof a === "number" && typeof b === "number" ? a - b
+  : typeof a === typeof b ? compare(a, b) : typeof a === "number" ? -1 : 1;
+const next = {none: "ascending", ascending: "descending", descending: "none"};
+for (const table of document.querySelectorAll("table")) {
+  const body = table.tBodies[0], written = [...body.rows], heads = [...table.tHead.rows[0].cells];
+  if (written.length < 2) continue;
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const sort = next[head.ariaSort ?? "none"], sign = sort === "descending" ? -1 : 1;
+      for (const each of heads) each.removeAttribute("aria-sort");
+      if (sort !== "none") head.setAttribute("aria-sort", sort);
+      const cell = row => row.cells[column];
+      const empty = written.filter(row => cell(row).dataset.value === "");
+      const full = written.filter(row => cell(row).dataset.value !== "");
+      if (sort !== "none") full.sort((a, b) => sign * order(key(cell(a)), key(cell(b))));
+      body.append(...(sort === "none" ? written : [...full, ...empty]));
+    });
+  });
+}
+"""
+"""Sorts a table by the column whose head is pressed: ascending, descending, as written. Empty cells last."""
 
 DARK = {
     "ink": "#e6edf3",
@@ -84,6 +140,6 @@ DARK = {
     "searched3": "#f0b83a",
     "default0": "#aab4bf",
     "default1": "#d0b070",
-    "default2": "#8fd3ff",
+    "default2": "#b79be0",
 }
 """Colours of the figures on dark screens, by the names of `drawing.COLOURS`."""

@@ -10,7 +10,7 @@ from nas.efficiency.level import Level
 from nas.efficiency.observed import WinnersCurse
 from nas.efficiency.results import Chance, SpaceComparison, TaskComparison
 from nas.efficiency.sentences import too_wide
-from nas.efficiency.words import bound, label, number, percent, points, probability
+from nas.efficiency.words import bits, bound, label, number, percent, points, probability
 from trials.record import Interval
 
 
@@ -32,8 +32,10 @@ def efficiency_table(task: TaskComparison) -> Table:
         "match f + margin, p",
         "p_run",
         "designs to match",
+        "for an even chance",
         "cost to match",
         "factor",
+        "bits",
         "parameters",
         "multiply-adds",
         "s per trial",
@@ -45,9 +47,9 @@ def efficiency_table(task: TaskComparison) -> Table:
         "Errors: mean ± sd over seeds; of a searched space, the expected best of n with its 95 % "
         "interval; test errors of several searches: mean ± sd over searches. Brackets are 95 % intervals. "
         "Match: designs whose error, noise shrunk, is at most the single design's (f), or that plus the "
-        "margin. Factor: cost to match over the cost of one training of "
+        "margin. For an even chance: designs of which one matches with probability one half. Factor: cost to match over the cost of one training of "
         "the single design; a design at the population's median, at equal cost, has factor 2. Costs are "
-        "device-seconds unless marked MA (multiply-adds)."
+        "device-seconds unless marked MA (multiply-adds). Bits: log2 of the designs in the space."
     )
     if task.majority_error is not None:
         caption += f" Always answering the most frequent class: {percent(task.majority_error)} error."
@@ -64,7 +66,8 @@ def _level_row(task: TaskComparison, level: Level) -> tuple[str, ...]:
         label(level.space),
         report,
         _test(task, level.space),
-        *["–"] * 6,
+        *["–"] * 7,
+        bits(1),
         *sizes,
         number(level.seconds or None),
     )
@@ -77,7 +80,7 @@ def _space_row(task: TaskComparison, space: SpaceComparison) -> tuple[str, ...]:
         low, high = (points(b) if b is not None else "∞" for b in (best.low, best.high))
         report = f"{percent(best.value)} [{low}, {high}] (n = {space.n})"
     chance = space.chance
-    run = designs = cost = factor = "–"
+    run = designs = even = cost = factor = "–"
     if space.chance_run is not None:
         run = _probability(space.chance_run)
     if chance is not None:
@@ -85,7 +88,7 @@ def _space_row(task: TaskComparison, space: SpaceComparison) -> tuple[str, ...]:
         costs = chance.cost_seconds or chance.cost_multiply_adds
         ratio = chance.factor_seconds or chance.factor_multiply_adds
         unit = " s" if seconds else " MA"
-        designs = _bounded(chance.designs_to_match)
+        designs, even = _bounded(chance.designs_to_match), _bounded(chance.designs_even)
         cost = _bounded(costs) + unit
         factor = (
             "cannot say"
@@ -100,8 +103,10 @@ def _space_row(task: TaskComparison, space: SpaceComparison) -> tuple[str, ...]:
         _matches(space.chance_margin),
         run,
         designs,
+        even,
         cost,
         factor,
+        bits(space.size),
         number(space.parameters),
         number(space.multiply_adds),
         number(space.seconds),

@@ -1,11 +1,12 @@
 """The run directory: the only truth. Everything else can be rebuilt from it.
 
 config.json                 the plan, before the first trial
+planned.json                how many trials each study has, once that is known
 trials/<id>/design.json     what a trial is to train, before it starts
 trials/<id>/record.json     how it ended
 trials/<id>/checkpoint.pt   while the trial runs
 trials/<id>/weights.safetensors, predictions.parquet   finalists
-report.md, .html, .json     written from the records
+report.md, .html, .json, figures/   written from the records
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 from nas.config import SearchConfig, first_difference
 from search_spaces.space import TaskShape
@@ -197,6 +199,19 @@ class RunDirectory:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+    def put_planned(self, trials: Mapping[str, int]) -> None:
+        """Write down how many trials each study has, by its name."""
+        self.put("planned.json", json.dumps(trials, indent=1) + "\n")
+
+    def planned(self) -> dict[str, int]:
+        """Trials of each study, by its name; empty if the run never got so far, or cannot say."""
+        try:
+            found = self._load(self.path / "planned.json")
+        except ValueError:
+            return {}
+        sound = isinstance(found, dict) and all(type(count) is int for count in found.values())
+        return cast(dict[str, int], found) if sound else {}
 
     def put_trial(self, trial: Trial) -> None:
         """Write down what is about to be trained."""

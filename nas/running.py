@@ -155,7 +155,7 @@ def _run(
             )
         finally:
             progress.stop()
-        comparison, files = write_report([directory])
+        comparison, files, _ = write_report([directory])
         records = directory.read_records()[0]
         for record in records:  # whatever was not shown yet is shown from the records
             writer.ended(record)

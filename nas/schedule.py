@@ -60,6 +60,7 @@ class Schedule:
                     self._add(*(single_design(maker) if maker.space.single else searched(maker, self._ended)))
         self._add(*(transfers(makers, self._ended) if config.transfer else ()))
         self._orphans = self._restore()
+        self._write_planned()
 
     # ------------------------------------------------------------------ what the slots call
 
@@ -81,6 +82,7 @@ class Schedule:
             proposed = plan.propose(number)
             if proposed is None:
                 plan.total = len(plan.issued)
+                self._write_planned()
             elif proposed != "wait":
                 plan.issued.add(number)
                 self.directory.put_trial(proposed)
@@ -134,6 +136,10 @@ class Schedule:
         plan.records.append(record)
         if plan.sampler is not None:
             plan.sampler.tell(record.trial.number, record.status, record.select_error)
+
+    def _write_planned(self) -> None:
+        """So that a report of the unfinished run can say how much is missing."""
+        self.directory.put_planned({plan.study.name: plan.total for plan in self._plans.values()})
 
     def _restore(self) -> list[Trial]:
         """Put every trial of the directory back; those without a record are to be run again."""

@@ -151,6 +151,6 @@ def _tests(tests: RankTests, single: str) -> str:
     found = "; ".join(clear) if clear else "no clear difference"
     return (
         f"Rank tests over n = {tests.datasets} datasets: {friedman}Wilcoxon, {single} against each of "
-        f"{len(tests.pairs)}, Holm: {found}. Attainable at this n: {probability(tests.attainable)}, with Holm "
-        f"{probability(tests.attainable_holm)}."
+        f"{len(tests.pairs)}, Holm: {found}. Attainable at this n: {probability(tests.attainable)}, with "
+        f"Holm {probability(tests.attainable_holm)}."
     )

@@ -15,11 +15,12 @@ from nas.efficiency.aggregates import aggregate_of
 from nas.efficiency.budgets import budgets_of
 from nas.efficiency.elsewhere import ChosenElsewhere, chosen_elsewhere, trials_of
 from nas.efficiency.level import against, level_of, level_over
+from nas.efficiency.normalised import Complexity, Normalised, normalised_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.overall import overall
 from nas.efficiency.plan import Plan
 from nas.efficiency.results import Comparison, Count, SpaceRecipe, TaskComparison
-from nas.efficiency.selection import common_settings, refuse_differing_recipes, usable
+from nas.efficiency.selection import common_settings, population_of, refuse_differing_recipes, usable
 from nas.efficiency.spaces import compare_space
 from nas.efficiency.transfer import transfers_of
 from nas.efficiency.words import points
@@ -164,8 +165,15 @@ def _compare_task(
         kernel_sizes=kernel_sizes,
         notes=tuple(notes),
         budgets=budgets,
+        normalised=_normalised(random, plan),
     )
     return dataclasses.replace(result, sentences=sentences.of_task(result, plan))
+
+
+def _normalised(random: Sequence[TrialRecord], plan: Plan) -> tuple[Normalised, ...]:
+    populations = {space: population_of(_of(random, space)) for space in plan.searched}
+    both: tuple[Complexity, ...] = ("multiply-adds", "parameters")
+    return tuple(found for by in both if (found := normalised_of(populations, by)))
 
 
 def _of(records: Sequence[TrialRecord], space: str) -> list[TrialRecord]:

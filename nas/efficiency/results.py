@@ -12,10 +12,15 @@ from typing import Literal
 from nas.efficiency.aggregates import Aggregate
 from nas.efficiency.budgets import Budgets
 from nas.efficiency.elsewhere import ChosenElsewhere
+from nas.efficiency.equal_cost import EqualCost
 from nas.efficiency.estimate import Estimate
+from nas.efficiency.importance import Importance
+from nas.efficiency.law import Laws
 from nas.efficiency.level import Level
+from nas.efficiency.normalised import Normalised
 from nas.efficiency.observed import Finalist, KernelSizes, SearchCurve
 from nas.efficiency.plan import Plan
+from nas.efficiency.resolving import Resolving
 from nas.efficiency.selection import LeftOut
 from nas.efficiency.transfer import TransferMatrix
 
@@ -87,6 +92,11 @@ class SpaceComparison:
         reason: why the verdict is "cannot say" whatever the interval says, else empty.
         cost_ratio_seconds, cost_ratio_multiply_adds: n trials over one training of the single design.
         notes: what was approximated.
+        laws: the population under both laws, whole and in parts.
+        equal_cost: regret at the cost of 1, 2 and 4 trainings of the single design.
+        resolving: what would decide where the interval of `gain` holds the margin or N is too small; None
+            where there is a verdict or no whole interval, and for a census, which cannot grow.
+        importance: of each choice of the space.
     """
 
     space: str
@@ -113,6 +123,10 @@ class SpaceComparison:
     reason: str
     points: tuple[Point, ...]
     notes: tuple[str, ...]
+    laws: Laws | None = None
+    equal_cost: tuple[EqualCost, ...] = ()
+    resolving: Resolving | None = None
+    importance: tuple[Importance, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,6 +154,7 @@ class TaskComparison:
     kernel_sizes: tuple[KernelSizes, ...]
     notes: tuple[str, ...]
     budgets: tuple[Budgets, ...] = ()
+    normalised: tuple[Normalised, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -102,7 +102,21 @@ def _verdict_sentence(space: SpaceComparison, task: TaskComparison, single: str)
     rule = f"margin {points(task.margin)} points, {plural(task.rows_report, 'report row')}"
     rule += "; every design of the space was trained" if space.census else ""
     rule += f"; {space.reason}" if space.reason else ""
+    rule += f"; {would}" if (would := _would(space)) else ""
     return f"{start}{subject} is {gain}: {_conclusion(space, single)} ({rule})."
+
+
+def _would(space: SpaceComparison) -> str:
+    """What would decide where it cannot be said."""
+    would = space.resolving
+    if would is None:
+        return ""
+    if would.designs is None or would.seeds is None:
+        return "no number of designs would decide it: the difference seen is too close to the margin"
+    return (
+        f"about {number(would.designs)} designs and {plural(would.seeds, 'seed')} would decide it, if the "
+        "difference stays as seen"
+    )
 
 
 def _gain_only(gain: Estimate) -> str:

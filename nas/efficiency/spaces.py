@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from nas.efficiency.chance import Noise, match, pooled_variance
+from nas.efficiency.equal_cost import equal_cost_of
 from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import (
     Floats,
@@ -23,8 +24,11 @@ from nas.efficiency.estimators import (
     moments,
     welch,
 )
+from nas.efficiency.importance import importance_of
+from nas.efficiency.law import laws_of
 from nas.efficiency.level import Level
 from nas.efficiency.plan import Plan
+from nas.efficiency.resolving import Resolving, resolving
 from nas.efficiency.results import BestOf, Chance, Point, SpaceComparison, Verdict
 from nas.efficiency.selection import Population, population_of
 from trials.record import TrialRecord
@@ -84,12 +88,19 @@ def compare_space(
         ),
         notes=_sample_notes(count, size),
     )
-    if single is None or margin is None or count < 2 or not ended:
-        return result
-    result = _with_verdict(
-        result, population, single_records, single, plan.budget, n, noise, margin, one_device
+    if single is not None and margin is not None and count > 1 and ended:
+        result = _with_verdict(
+            result, population, single_records, single, plan.budget, n, noise, margin, one_device
+        )
+        result = _with_chances(result, population, single_records, margin, one_device, rng)
+    errors_single = _errors(single_records, "error")
+    known = _noise(population, errors_single, "error")[0] if result.chance_run else None
+    return replace(
+        result,
+        laws=laws_of(population, errors_single, single, known, rng, census=census),
+        equal_cost=equal_cost_of(population, single_records, noise, one_device=one_device),
+        importance=importance_of(population, rng),
     )
-    return _with_chances(result, population, single_records, margin, one_device, rng)
 
 
 def _mean(values: Iterable[float]) -> float | None:
@@ -161,6 +172,7 @@ def _with_verdict(
     finished = single_report[np.isfinite(single_report)]
     gain: Estimate | None = None
     claim: Verdict = "cannot say"
+    would: Resolving | None = None
     notes = list(result.notes)
     if math.isfinite(best) and len(finished) > 1:
         of_single, of_best = moments(finished), Moments(float(best), float(deviation), float(freedom))
@@ -168,6 +180,9 @@ def _with_verdict(
         if single.failed:  # an infinite error: the single design may be worse by any amount
             interval = interval._replace(high=math.inf)
         gain, claim = estimate(interval), _verdict(interval, margin)
+        if not (result.census or single.failed):
+            least = max(ENOUGH, 5 * budget if interval.value < margin else 0)
+            would = resolving(of_single, of_best, margin, designs=result.designs, least=least)
         for what, each in (("the single design", of_single), (f"the best of {n}", of_best)):
             if each.standard_error < 1e-12:  # 0 up to rounding
                 notes.append(f"The standard error of {what} is exactly 0: the interval is too narrow.")
@@ -187,6 +202,7 @@ def _with_verdict(
         cost_ratio_seconds=_ratio(n * float(seconds), single.seconds) if one_device else None,
         cost_ratio_multiply_adds=_ratio(n * float(multiply_adds), single.training_multiply_adds),
         notes=tuple(notes),
+        resolving=would if reasons or claim == "cannot say" else None,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from nas.efficiency.estimate import Estimate
 
 PRINTED = {"flexconv": "FlexConv"}
@@ -42,6 +44,21 @@ def probability(share: float) -> str:
     if share in (0.0, 1.0):
         return f"{share:.0f}"
     return f"{share:.2g}" if share < 0.1 else f"{share:.4g}" if share > 0.99 else f"{share:.2f}"
+
+
+def bits(size: int | None) -> str:
+    """log2 of the number of designs, or a dash."""
+    return "–" if size is None or size < 1 else f"{math.log2(size):.1f}"
+
+
+def share_span(estimate: Estimate | None) -> str:
+    """A probability and its interval; of 0 its one-sided bound only."""
+    if estimate is None:
+        return "–"
+    if not estimate.value:
+        return f"≤ {probability(estimate.high or 0.0)}"
+    value, low, high = (probability(p or 0.0) for p in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
 
 
 def plural(count: int, word: str) -> str:

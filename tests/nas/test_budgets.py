@@ -17,7 +17,8 @@ from nas.comparison import compare
 from nas.config import SearchConfig
 from nas.efficiency import compare_records
 from nas.efficiency.estimators import rank_correlation
-from nas.report import ReportContext, render_html, render_markdown
+from nas.report import ReportContext, render_markdown
+from nas.report_html import render_html
 from nas.showing import trials_table
 from tests.nas.builders import PLAN, design, full_run, population, record, seeds
 from tests.nas.runs import SMALL, TRIALS, drive, schedule_of

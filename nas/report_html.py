@@ -1,0 +1,167 @@
+"""A comparison as one self-contained page. It adds nothing to the results."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from string import Template
+
+from nas.drawing import COLOURS, Figure
+from nas.efficiency.results import Comparison, TaskComparison
+from nas.figures import all_figures, file_name
+from nas.figures_across import ACROSS
+from nas.report import (
+    MORE,
+    ReportContext,
+    foot,
+    made_tables,
+    marks,
+    meta,
+    more_tables,
+    notes,
+    tables,
+    title,
+    unfinished,
+)
+from nas.report_across import across_tables
+from nas.report_csv import csv_text, data_uri
+from nas.report_page import DARK, PAGE, SCRIPT
+from nas.report_plan import caveats
+from nas.report_tables import Table
+
+
+def render_html(
+    comparison: Comparison, context: ReportContext, figures: Mapping[str, Figure] | None = None
+) -> str:
+    """The report as one page: verdicts first, then each task, then how it was made.
+
+    Args:
+        comparison, context: what is shown.
+        figures: those of `all_figures`, if they have been drawn.
+    """
+    figures = all_figures(comparison) if figures is None else figures
+    cards = "".join(_card(i, task) for i, task in enumerate(comparison.tasks, start=1))
+    body = [f'<p class="unfinished">{escape(unfinished(context))}</p>'] if unfinished(context) else []
+    body += [f'<p class="overall">{escape(comparison.overall)}</p>']
+    body += [f'<div class="verdicts">{cards}</div>'] if cards else []
+    body += [_across(comparison, figures)] if comparison.across else []
+    body += [_section(i, task, figures) for i, task in enumerate(comparison.tasks, start=1)]
+    body += [
+        "<h2>What this does and does not show</h2>",
+        _list(caveats(comparison)),
+        "<h2>How it was made</h2>",
+    ]
+    body += [table_html(made, name, words=True) for name, made in made_tables(comparison, context).items()]
+    return Template(PAGE).substitute(
+        title=escape(title(context)),
+        meta=escape(meta(comparison, context)),
+        body="\n".join(body),
+        foot="".join(f"<p>{escape(words)} <code>{escape(text)}</code></p>" for words, text in foot(context)),
+        light=_variables(COLOURS),
+        dark=_variables(DARK),
+        script=SCRIPT,
+        allowed=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode(),
+    )
+
+
+def _card(position: int, task: TaskComparison) -> str:
+    name = f'<a href="#task-{position}">{escape(task.task)}</a>'
+    return f'<div class="verdict">{name}{_badges(task)}<p>{escape(task.sentences[0])}</p></div>'
+
+
+def _badges(task: TaskComparison) -> str:
+    return "".join(f'<span class="badge {style}">{escape(text)}</span>' for text, style in marks(task))
+
+
+def _section(position: int, task: TaskComparison, figures: Mapping[str, Figure]) -> str:
+    parts = [f'<section id="task-{position}"><h2>{escape(task.task)}</h2><p>{_badges(task)}</p>']
+    parts += [f"<p>{escape(sentence)}</p>" for sentence in task.sentences]
+    shown = [
+        table_html(table, file_name(task, position, name), lead=name == "spaces" and task.single is not None)
+        for name, table in tables(task).items()
+    ]
+    ours = file_name(task, position, "")
+    drawn = [_figure(name, figure) for name, figure in figures.items() if name.startswith(ours)]
+    parts += shown[:1]
+    parts += [f'<div class="figures">{"".join(drawn)}</div>'] if drawn else []
+    parts += shown[1:]
+    if more := more_tables(task):
+        parts.append(f"<h3>{MORE}</h3>")
+        parts += [table_html(table, file_name(task, position, name)) for name, table in more.items()]
+    parts += [_list(notes(task), "note")] if notes(task) else []
+    return "\n".join(parts) + "</section>"
+
+
+def _across(comparison: Comparison, figures: Mapping[str, Figure]) -> str:
+    parts = ["<section><h2>Across tasks</h2>", *(f"<p>{escape(each)}</p>" for each in comparison.across)]
+    drawn = [_figure(name, figure) for name, figure in figures.items() if name.startswith(ACROSS)]
+    parts += [f'<div class="figures">{"".join(drawn)}</div>'] if drawn else []
+    parts += [table_html(table, name) for name, table in across_tables(comparison).items()]
+    return "\n".join(parts) + "</section>"
+
+
+def _figure(name: str, figure: Figure) -> str:
+    svg = figure.svg
+    for role, colour in COLOURS.items():
+        svg = svg.replace(colour, f"var(--{role}-mark)")
+    spoken = escape(f"{figure.title} {figure.finding}. {figure.caption}")
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{spoken}" ', 1)
+    words = f"<b>{escape(figure.title)}</b> {escape(figure.caption)}"
+    link = _download(name, figure.title, csv_text(figure.head, figure.rows))
+    return f"<figure>{svg}<figcaption>{words} {link}</figcaption></figure>"
+
+
+def _download(name: str, what: str, text: str) -> str:
+    said = escape(f"Numbers as CSV: {what}")
+    return f'<a class="csv" download="{escape(name)}.csv" href="{data_uri(text)}" aria-label="{said}">CSV</a>'
+
+
+def _variables(colours: Mapping[str, str]) -> str:
+    return " ".join(f"--{role}-mark: {colour};" for role, colour in colours.items())
+
+
+def _list(lines: Sequence[str], css: str = "") -> str:
+    return f'<ul class="{css}">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def table_html(table: Table, name: str, words: bool = False, lead: bool = False) -> str:
+    """A table in a box of its own that scrolls; `lead`: its first row stands out wherever sorted to."""
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
+    rows = []
+    for i, row in enumerate(table.rows):
+        cells = (f"<td{_value(cell)}>{escape(cell) if words else _two_lines(cell)}</td>" for cell in row)
+        rows.append(f"<tr{' class=lead' if lead and i == 0 else ''}>{''.join(cells)}</tr>")
+    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    what = f"table {table.head[0]}"
+    box = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(what)}">'
+    link = _download(name, what, csv_text(table.head, table.rows))
+    return (
+        f"{box}<table{' class=words' if words else ''}>{body}</table></div>"
+        f'<p class="small">{escape(table.caption)} {link}</p>'
+    )
+
+
+_VALUE = re.compile(
+    r"[≥≤<>]? ?(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?)([kMGT]?)(?![\w.:-]|,\S)"
+)
+_SIZES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+
+
+def _value(cell: str) -> str:
+    """What a column is sorted by: the number at the start of a cell, or its p; nothing for words."""
+    if cell in ("", "–"):
+        return ' data-value=""'
+    _, p, chance = cell.partition(", p ")
+    found = _VALUE.match(chance if p else cell)
+    if found is None:
+        return ""
+    return f' data-value="{float(found[1].replace(",", "")) * _SIZES[found[2]]:.12g}"'
+
+
+def _two_lines(cell: str) -> str:
+    """A cell with its interval and n on a second, fainter line: the table stays narrow."""
+    value, *below = re.split(r",? (?=[\[(]|p [\d≤])", escape(cell), maxsplit=1)
+    return value + "".join(f'<span class="below">{text}</span>' for text in below)
