@@ -13,16 +13,21 @@ RUN_DIR ?= runs/smoke
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help compare test machine
+.PHONY: help compare test soak machine
 help:
 	@echo "make compare   install into .venv, run 'nas run smoke' (minutes), say where the report is"
 	@echo "make test      install into .venv, run the tests (minutes)"
+	@echo "make soak      install into .venv, measure what intervals cover and write docs/coverage.md (an hour)"
 
 compare: $(VENV)/nas
 	@$(BIN)/nas run smoke --run-dir $(RUN_DIR) --resume
 
 test: $(VENV)/dev
 	@$(BIN)/python -m pytest
+
+# By hand, where an estimator changed; the result is kept in docs/ with its date and commit.
+soak: $(VENV)/dev
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage --replications 1000 --processes 2 --write
 
 machine:
 	@$(PYTHON) .ci/machine.py

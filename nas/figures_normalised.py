@@ -27,10 +27,10 @@ def normalised_figure(task: TaskComparison) -> Figure:
         series,
         words,
         "Error at the same complexity.",
-        f"Share of designs at or below each validation error, weighted so that {found.by} are uniform, on a "
-        f"logarithmic scale, from {number(found.low)} to {number(found.high)}, which all spaces have; 10 bins, "
-        f"{found.empty} dropped since a space has no design there. Designs inside, and how many of equal weight "
-        "they are worth, are in the legend.",
+        f"Share of designs at or below each validation error, weighted so that {found.by} are uniform, on "
+        f"a logarithmic scale, from {number(found.low)} to {number(found.high)}, which all spaces have; 10 "
+        f"bins, {found.empty} dropped since a space has no design there. Designs inside, and how many of "
+        "equal weight they are worth, are in the legend.",
         "validation error (%)",
         "share of the weight",
         f"normalised {task.task}",

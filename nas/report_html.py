@@ -106,7 +106,7 @@ def _across(comparison: Comparison, figures: Mapping[str, Figure]) -> str:
 def _figure(name: str, figure: Figure) -> str:
     svg = figure.svg
     for role, colour in COLOURS.items():
-        svg = svg.replace(colour, f"var(--{role}-mark)")
+        svg = svg.replace(f": {colour}", f": var(--{role}-mark)")
     spoken = escape(f"{figure.title} {figure.finding}. {figure.caption}")
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{spoken}" ', 1)
     words = f"<b>{escape(figure.title)}</b> {escape(figure.caption)}"
@@ -135,7 +135,7 @@ def table_html(table: Table, name: str, words: bool = False, lead: bool = False)
         cells = (f"<td{_value(cell)}>{escape(cell) if words else _two_lines(cell)}</td>" for cell in row)
         rows.append(f"<tr{' class=lead' if lead and i == 0 else ''}>{''.join(cells)}</tr>")
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    what = f"table {table.head[0]}"
+    what = f"table of {name.rsplit('.', 1)[-1].replace('-', ' ')}"
     box = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(what)}">'
     link = _download(name, what, csv_text(table.head, table.rows))
     return (

@@ -36,11 +36,12 @@ def law_table(task: TaskComparison) -> Table:
             )
     unknown = max((p.unknown for s in task.spaces if s.laws for p in s.laws.parts), default=0)
     caption = (
-        "Match f, p under two laws: that of a random sampler, which draws the options of each choice alike, and "
-        "the uniform one over designs, by importance weights; effective designs are those of equal weight that "
-        "are worth as much. Shrunk within each part; a dash: fewer than 10 designs or effective ones, or "
-        "weights that the records do not hold. Without a kernel size: designs that use it in some choice are "
-        f"left out. Quantiles: {', '.join(f'{100 * level:.0f}' for level in LEVELS)} % of validation error."
+        "Match f, p under two laws: that of a random sampler, which draws the options of each choice "
+        "alike, and the uniform one over designs, by importance weights; effective designs are those of "
+        "equal weight that are worth as much. Shrunk within each part; a dash: fewer than 10 designs or "
+        "effective ones, or weights that the records do not hold. Without a kernel size: designs that use "
+        f"it in some choice are left out. Quantiles: {', '.join(f'{100 * level:.0f}' for level in LEVELS)} "
+        "% of validation error."
     )
     if unknown:
         caption += (
@@ -86,9 +87,9 @@ def normalised_table(task: TaskComparison) -> Table:
             )
     caption = (
         "Normalised for complexity (Radosavovic et al. 2019): designs on the range of complexity that all "
-        "spaces have, weighted so that each of 10 equal bins of its logarithm counts the same; bins that are "
-        "empty for one space are dropped for all. Median and quartiles of validation error, beside the median "
-        "of the whole population."
+        "spaces have, weighted so that each of 10 equal bins of its logarithm counts the same; bins that "
+        "are empty for one space are dropped for all. Median and quartiles of validation error, beside "
+        "the median of the whole population."
     )
     head = (
         "space",
@@ -122,9 +123,9 @@ def equal_cost_table(task: TaskComparison) -> Table:
     ]
     units = sorted({each.unit for space in task.spaces for each in space.equal_cost})
     caption = (
-        f"At equal cost in {' and '.join(units)}: expected report error of the best (by select error) of 1, 2 "
-        f"and 4 seeds of {single}, and of the n random designs whose trials cost as much; jackknife intervals, "
-        "none where more than half the seeds are used."
+        f"At equal cost in {' and '.join(units)}: expected report error of the best (by select error) of "
+        f"1, 2 and 4 seeds of {single}, and of the n random designs whose trials cost as much; jackknife "
+        "intervals, none where more than half the seeds are used."
     )
     head = ("space, cost of", "n", f"best of as many seeds of {single}", "best of n designs", "difference")
     return Table(caption, head, tuple(rows))
@@ -163,9 +164,10 @@ def importance_table(task: TaskComparison) -> Table:
         if len(space.importance) > SHOWN
     ]
     caption = (
-        "Importance of a choice: share of the variance of validation error between its options (omega squared, "
-        "main effect; noise of seeds is in the variance), among designs in which it is asked and that did not "
-        "fail; permutation test, adjusted for the choices of the space (Holm); mean error of each option."
+        "Importance of a choice: share of the variance of validation error between its options (omega "
+        "squared, main effect; noise of seeds is in the variance), among designs in which it is asked and "
+        "that did not fail; permutation test, adjusted for the choices of the space (Holm); mean error of "
+        "each option."
     )
     head = ("space: choice", "designs", "share of variance", "p", "p, Holm", "mean error by option")
     return Table(" ".join((caption, *hidden)), head, tuple(rows))

@@ -47,9 +47,10 @@ def efficiency_table(task: TaskComparison) -> Table:
         "Errors: mean ± sd over seeds; of a searched space, the expected best of n with its 95 % "
         "interval; test errors of several searches: mean ± sd over searches. Brackets are 95 % intervals. "
         "Match: designs whose error, noise shrunk, is at most the single design's (f), or that plus the "
-        "margin. For an even chance: designs of which one matches with probability one half. Factor: cost to match over the cost of one training of "
-        "the single design; a design at the population's median, at equal cost, has factor 2. Costs are "
-        "device-seconds unless marked MA (multiply-adds). Bits: log2 of the designs in the space."
+        "margin. For an even chance: designs of which one matches with probability one half. Factor: cost "
+        "to match over the cost of one training of the single design; a design at the population's "
+        "median, at equal cost, has factor 2. Costs are device-seconds unless marked MA (multiply-adds). "
+        "Bits: log2 of the designs in the space."
     )
     if task.majority_error is not None:
         caption += f" Always answering the most frequent class: {percent(task.majority_error)} error."

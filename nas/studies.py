@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from nas.config import SearchConfig
-from nas.designs import population
 from nas.limits import admission
+from nas.population import population
 from nas.sampler import Sampler
 from nas.seeds import derived_seed
 from search_spaces.architecture import Architecture

@@ -118,7 +118,7 @@ class Store:
         name = "comparison"
         run_id = self._runs.get(name) or self._create(name, {"nas.level": "comparison"}, finished)
         for file in files:
-            self._client.log_artifact(run_id, str(file), "figures" if file.suffix == ".svg" else None)
+            self._client.log_artifact(run_id, str(file), "figures" if file.parent.name == "figures" else None)
         self._client.set_terminated(run_id, "FINISHED", int(finished * 1000))
 
     def _study(self, study: Study, started: float) -> str:

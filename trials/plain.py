@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from search_spaces.architecture import Architecture
@@ -14,10 +15,12 @@ T = TypeVar("T")
 
 def to_plain(value: object) -> Any:
     """A dataclass (or tuples, mappings and scalars of them) as JSON values."""
+    if value is None or isinstance(value, str | int | float):
+        return value
     if isinstance(value, Architecture):
         return value.to_dict()
-    if dataclasses.is_dataclass(value):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {name: to_plain(getattr(value, name)) for name in _shape(type(value))[1]}
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
     if isinstance(value, dict):
@@ -45,6 +48,8 @@ def dumps(value: object) -> str:
 
 
 def _read(expected: Any, value: object, where: str) -> object:
+    if type(value) is expected:  # a scalar as it should be: nearly all of a record
+        return value
     origin, arguments = get_origin(expected), get_args(expected)
     if expected is Architecture:
         return Architecture.from_dict(value)
@@ -81,12 +86,19 @@ def _read(expected: Any, value: object, where: str) -> object:
 def _read_dataclass(cls: type, value: object, where: str) -> object:
     if not isinstance(value, dict):
         raise ValueError(f"{where} must be an object, got {str(value)[:100]!r}")
-    hints = get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    hints, fields, required = _shape(cls)
     if unknown := sorted(set(value) - set(fields)):
         raise ValueError(f"{where} has no field {unknown[0]!r}; it has {', '.join(fields)}")
-    for field in fields.values():
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if required and field.name not in value:
-            raise ValueError(f"{where} lacks the field {field.name!r}")
+    for name in required:
+        if name not in value:
+            raise ValueError(f"{where} lacks the field {name!r}")
     return cls(**{name: _read(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+
+
+@cache  # a run has tens of thousands of values of few types
+def _shape(cls: type) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
+    """Annotations, names of the fields, and of those without a default."""
+    fields = dataclasses.fields(cls)
+    missing = dataclasses.MISSING
+    required = tuple(f.name for f in fields if f.default is missing and f.default_factory is missing)
+    return get_type_hints(cls), tuple(field.name for field in fields), required

@@ -20,7 +20,7 @@ from nas.efficiency.plan import Plan
 from nas.efficiency.ranks import RankTests, SignCount, rank_tests, sign_counts
 from nas.efficiency.references import reference_of
 from nas.efficiency.resampling import improvement, interquartile_mean, profile
-from nas.efficiency.transfer import datasets_of, judged_tasks
+from nas.efficiency.transfer import datasets_of, judged_tasks, steps_of, task_shares
 from trials.record import TrialRecord
 
 ELSEWHERE = "{space} default of the other tasks"
@@ -130,7 +130,7 @@ def aggregate_of(
         scales=tuple(scales),
         datasets=len({scale.dataset for scale in scales}),
         standings=_standings(whole, scales, plan) if scales else (),
-        signs=sign_counts(plan.single, whole, compared, datasets),
+        signs=sign_counts(plan.single, whole, compared, datasets, steps_of(records)),
         tests=rank_tests(plan.single, whole, compared, datasets),
         missing=tuple(missing),
     )
@@ -193,12 +193,6 @@ def _scale(task: str, dataset: str, records: Sequence[TrialRecord], plan: Plan) 
             name=task, reason=f"its reference of {reference.error:g} is not below the majority's {majority:g}"
         )
     return Scale(task=task, dataset=dataset, reference=reference.error, how=reference.how, majority=majority)
-
-
-def task_shares(datasets: Sequence[str]) -> Floats:
-    """Weights of tasks, given the dataset of each: a dataset counts once, its tasks share that equally."""
-    count = len(set(datasets))
-    return np.array([1 / (count * list(datasets).count(dataset)) for dataset in datasets])
 
 
 def _standings(runs: Mapping[str, _Runs], scales: Sequence[Scale], plan: Plan) -> tuple[Standing, ...]:

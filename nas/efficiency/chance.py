@@ -1,7 +1,8 @@
 """The chance that a random design matches the single one, and what follows from it.
 
 p_design = P(mean error of a design <= mean error of the single design). The observed errors of a population
-carry noise of seeds and of finite validation rows, so their lucky tail is too fat: they are shrunk first.
+carry noise of seeds and of finite validation rows, so their lucky tail is too fat: they are shrunk first, on a
+scale where that noise has one variance (docs/decisions/0006-shrinking-and-its-scale.md).
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nas.efficiency.estimators import LEVEL, Floats, Interval, quantiles
+from nas.efficiency.estimators import LEVEL, Floats, Interval, dirichlet, quantiles
 
 DRAWS = 4000
 
@@ -24,6 +24,7 @@ class Noise(NamedTuple):
     It is that between trainings of one design. They are scored on the same validation rows, so it holds what
     finite rows add within a row already; what they add between rows is common to all designs. A binomial
     ``e (1 - e) / rows`` on top would count both once more (docs/decisions/0004-noise-of-an-error.md).
+    `match` takes it of `stabilised` errors.
     """
 
     variance: float
@@ -40,6 +41,17 @@ class Match(NamedTuple):
     even_chance: Interval
     cost: tuple[Interval, ...]
     factor: tuple[Interval, ...]
+
+
+def stabilised(errors: Floats | float) -> Floats:
+    """``z = arcsin sqrt(e)``: on this scale binomial noise has one variance, 1 / (4 rows), at every error.
+
+    Anscombe (1948, Biometrika 35, 246-254). A failed trial stays infinite.
+    """
+    errors = np.asarray(errors, float)
+    finished = np.isfinite(errors)
+    found: Floats = np.where(finished, np.arcsin(np.sqrt(np.where(finished, errors, 0.0).clip(0, 1))), np.inf)
+    return found
 
 
 def pooled_variance(repeats: Sequence[Floats]) -> tuple[float, int]:
@@ -59,16 +71,17 @@ def shrinkage(noise_variance: Floats | float, variance: Floats | float) -> Float
     return left
 
 
-def matched(errors: Floats, scale: Floats, target: Floats) -> NDArray[np.bool_]:
-    """Which shrunk errors ``m + (e - m) a`` lie at or below the target, (draws, designs); failures never do.
+def bound(middle: Floats | float, left: Floats | float, target: Floats, rows: int) -> Floats:
+    """The highest `stabilised` error whose shrunk value ``m + (z - m) a`` is at or below the target.
 
-    m is the mean error of the designs that did not fail.
+    Infinite of either sign for a = 0. Shrinking lifts designs that make no error, by a trace where the
+    population is far from 0: what is less than a hundredth of a row above the target is no difference.
     """
-    finished = np.isfinite(errors)
-    middle = errors[finished].mean() if finished.any() else 0.0
-    offsets = np.where(finished, errors - middle, 0.0)
-    # Rounding must not undo an exact tie.
-    return finished & (middle + offsets * scale[:, None] <= target[:, None] + 1e-12)
+    middle, left = np.broadcast_to(middle, target.shape), np.broadcast_to(left, target.shape)
+    distance = stabilised(np.sin(target) ** 2 + 0.01 / rows) - middle
+    nothing = np.where(distance < 0, -np.inf, np.inf)
+    found: Floats = middle + np.divide(distance, left, out=nothing, where=left > 0)
+    return found
 
 
 def match(
@@ -79,16 +92,19 @@ def match(
     noise: Noise,
     rng: np.random.Generator,
     *,
+    rows: int,
     shift: float = 0.0,
     census: bool = False,
     draws: int = DRAWS,
 ) -> Match:
     """p_design, designs to match, cost to match and the design-efficiency factor, with 95 % intervals.
 
-    Draws s^2 (scaled inverse chi-square), S^2 (likewise, N - 1) and the mean of the single design (Student
-    t), shrinks with the drawn values and counts the k matches. Then p is drawn from
-    ``Beta(k + 1/2, N - k + 1/2)`` through Dirichlet weights, 1 for each design and 1/2 for a pseudo-design of
-    mean cost on either side: that has the Beta law and draws the mean cost of a trial jointly with p.
+    All on `stabilised` errors z. Each draw weighs the designs (Dirichlet, all 1: Rubin 1981, "The Bayesian
+    bootstrap"), takes m and S^2 as the weighted mean and variance of those that did not fail, draws s^2
+    (scaled inverse chi-square) and the mean of the single design (Student t) and shrinks,
+    ``z* = m + (z - m) sqrt(max(0, 1 - s^2 / S^2))``. p is the weight of the designs that match, with 1/2 for a
+    pseudo-design of mean cost on either side: its law is ``Beta(k + 1/2, N - k + 1/2)`` with k matches, drawn
+    jointly with m, S^2 and the mean cost of a trial (docs/decisions/0006-shrinking-and-its-scale.md).
 
     - designs to match: ``1/p`` expected; ``ln 2 / -ln(1 - p)`` for an even chance, never below one design.
     - cost to match: ``mean cost of a trial / p`` (Wald's identity).
@@ -100,27 +116,39 @@ def match(
         costs: (N, units) of the same trainings.
         single: errors of the single design over at least two seeds, all finite.
         single_costs: (seeds, units).
+        noise: of `stabilised` errors.
+        rows: that an error is the share of. Seeds are taken to differ by half a row at least: equal errors
+            are known no better.
         shift: added to the mean of the single design: the chance to match f + shift.
-        census: every design of the space is in `errors`: p = k / N, S^2 and the costs are exact.
+        census: every design of the space is in `errors`: p = k / N, m, S^2 and the costs are exact. Which
+            designs match is drawn: their means are normal around ``m + (z - m) (1 - s^2 / S^2)`` with
+            variance ``s^2 (1 - s^2 / S^2)`` (empirical Bayes; Efron and Morris 1973).
 
     With k = 0 the point values of designs, cost and factor are infinite and their low bounds are one-sided at
     95 %: ``p <= 1 - 0.05^(1/N)``, or the drawn 95 % quantile of p where the noise makes that larger.
     """
-    number, finished = len(errors), errors[np.isfinite(errors)]
+    number, levels = len(errors), stabilised(errors)
+    finished = levels[np.isfinite(levels)]
+    mean = float(finished.mean()) if len(finished) else 0.0
     variance = float(finished.var(ddof=1)) if len(finished) > 1 else 0.0
-    mean, standard_error = float(single.mean()), float(single.std(ddof=1) / math.sqrt(len(single)))
-
     scale = shrinkage(noise.variance, variance)
-    count = int(matched(errors, np.array([scale]), np.array([mean + shift])).sum())
+    target, standard_error = target_of(single, rows)
+    count = int((np.isfinite(levels) & (levels <= bound(mean, scale, _shifted(target, shift), rows))).sum())
 
+    weights, pseudo = dirichlet(number, census, rng, draws)
     drawn_noise = noise.variance * noise.freedom / rng.chisquare(noise.freedom, draws)
-    drawn_variance = np.full(draws, variance)
-    if not census:
-        drawn_variance *= (len(finished) - 1) / rng.chisquare(max(len(finished) - 1, 1), draws)
-    scales = shrinkage(drawn_noise, drawn_variance)
-    targets = mean + shift + standard_error * rng.standard_t(len(single) - 1, draws)
-    weights, pseudo = _weights(number, census, rng, draws)
-    chances = (weights * matched(errors, scales, targets)).sum(axis=1) + pseudo[:, 0]
+    targets = _shifted(target + standard_error * rng.standard_t(len(single) - 1, draws), shift)
+    middle, spread = (mean, np.full(draws, variance)) if census else _weighted_moments(levels, weights)
+    left = shrinkage(drawn_noise, spread)
+    if census:  # as many standard normal deviations above the mean of a design's mean as noise is
+        known, deviation = left**2, np.sqrt(drawn_noise) * left
+        finite = np.where(np.isfinite(levels), levels, 0.0)
+        drawn = mean + (finite - mean) * known[:, None]
+        drawn += deviation[:, None] * rng.standard_normal((draws, number))
+        matches = np.isfinite(levels) & (drawn <= bound(0.0, 1.0, targets, rows)[:, None])
+    else:
+        matches = np.isfinite(levels) & (levels <= bound(middle, left, targets, rows)[:, None])
+    chances = np.einsum("ij,ij->i", weights, matches) + pseudo[:, 0]
     drawn_cost = weights @ costs + pseudo.sum(axis=1, keepdims=True) * costs.mean(axis=0)
     drawn_single_cost = rng.dirichlet(np.ones(len(single_costs)), draws) @ single_costs
 
@@ -151,13 +179,30 @@ def match(
         )
 
 
-def _weights(number: int, census: bool, rng: np.random.Generator, draws: int) -> tuple[Floats, Floats]:
-    """Weights (draws, N) of the designs and (draws, 2) of the pseudo-designs; together 1."""
-    if census:
-        return np.full((draws, number), 1 / number), np.zeros((draws, 2))
-    weights = rng.standard_gamma([1.0] * number + [0.5, 0.5], (draws, number + 2))
-    weights /= weights.sum(axis=1, keepdims=True)
-    return weights[:, :number], weights[:, number:]
+def target_of(single: Floats, rows: int) -> tuple[float, float]:
+    """Mean `stabilised` error of the single design and its standard error, of half a row per seed at least."""
+    levels, mean = stabilised(single), float(single.mean())
+    half_a_row = float(np.diff(stabilised(np.array([mean - 0.5 / rows, mean + 0.5 / rows])))[0]) / 2
+    return float(levels.mean()), max(float(levels.std(ddof=1)), half_a_row) / math.sqrt(len(single))
+
+
+def _shifted(targets: Floats | float, shift: float) -> Floats:
+    """Adds `shift`, in units of error, to `stabilised` targets."""
+    levels = np.atleast_1d(np.asarray(targets, float)).clip(0, math.pi / 2)
+    return stabilised(np.sin(levels) ** 2 + shift)
+
+
+def _weighted_moments(levels: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Mean and variance (of divisor n - 1 for equal weights) of the finished designs, for each draw."""
+    finished = np.isfinite(levels)
+    if not finished.any():
+        return np.zeros(len(weights)), np.zeros(len(weights))
+    values, kept = levels[finished], weights[:, finished]
+    middle = values.mean()
+    kept = kept / kept.sum(axis=1, keepdims=True)
+    offset = kept @ (values - middle)
+    squares = kept @ (values - middle) ** 2 - offset**2
+    return middle + offset, np.maximum(squares, 0.0) * len(values) / max(len(values) - 1, 1)
 
 
 def _even(chances: Floats) -> Floats:

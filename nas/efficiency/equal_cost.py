@@ -15,11 +15,11 @@ from nas.efficiency.estimators import (
     Floats,
     Interval,
     Moments,
+    cautious,
     census_deviation,
     expected_best,
     jackknife_best,
     moments,
-    welch,
 )
 from nas.efficiency.selection import Population
 from trials.record import TrialRecord
@@ -55,7 +55,7 @@ def equal_cost_of(
     """The comparison at the cost of 1, 2 and 4 trainings.
 
     Both sides are `expected_best` with jackknife standard errors (one training: mean and its standard error),
-    their difference by Welch. Where k is more than half the seeds the jackknife is far too narrow: the
+    their difference by `cautious`. Where k is more than half the seeds the jackknife is far too narrow: the
     difference has no interval then.
 
     Args:
@@ -89,7 +89,7 @@ def _at(
     ours = theirs = None
     gain: Estimate | None = None
     if not reason:
-        ours = _best_seed(single, k)
+        ours = _best_seed(single, k, 1 / population.rows_report)
         theirs = _best_design(population, n, noise)
         if math.isfinite(ours.mean) and math.isfinite(theirs.mean):
             gain = estimate(_difference(ours, theirs))
@@ -99,30 +99,33 @@ def _at(
     return EqualCost(trainings=k, n=n, unit=unit, single=known[0], best=known[1], gain=gain, reason=reason)
 
 
-def _best_seed(single: Sequence[TrialRecord], k: int) -> Moments:
+def _best_seed(single: Sequence[TrialRecord], k: int, row: float) -> Moments:
     select, report = (_halves(single, half) for half in ("select_error", "report_error"))
     if k == 1:
-        return moments(report) if np.isfinite(report).all() else Moments(math.inf, math.inf, 1.0)
+        return moments(report, row) if np.isfinite(report).all() else Moments(math.inf, math.inf, 1.0)
     if 2 * k > len(single):
         return Moments(float(expected_best(select, report, [k])[0]), math.inf, 1.0)
-    (value,), (deviation,) = jackknife_best(select, report, [k])
-    return Moments(float(value), float(deviation), float(len(single) - 1))
+    return _jackknife(select, report, k)
 
 
 def _best_design(population: Population, n: int, noise: Noise | None) -> Moments:
     select, report = population.errors("select_error"), population.errors("report_error")
     if noise is None:
-        (value,), (deviation,) = jackknife_best(select, report, [n])
-        return Moments(float(value), float(deviation), float(len(select) - 1))
+        return _jackknife(select, report, n)
     (value,) = expected_best(select, report, [n])
     (deviation,) = census_deviation(select, report, [n], math.sqrt(noise.variance))
     return Moments(float(value), float(deviation), float(noise.freedom))
 
 
+def _jackknife(select: Floats, report: Floats, n: int) -> Moments:
+    (value,), (deviation,), (freedom,) = jackknife_best(select, report, [n])
+    return Moments(float(value), float(deviation), float(freedom))
+
+
 def _difference(ours: Moments, theirs: Moments) -> Interval:
     """Without the standard error of a side the interval is open."""
     if math.isfinite(ours.standard_error + theirs.standard_error):
-        return welch(ours, theirs)
+        return cautious(ours, theirs)
     return Interval(ours.mean - theirs.mean, -math.inf, math.inf)
 
 

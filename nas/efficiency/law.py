@@ -76,6 +76,7 @@ def laws_of(
     single: Floats,
     level: Level | None,
     noise: Noise | None,
+    whole: Estimate | None,
     rng: np.random.Generator,
     *,
     census: bool,
@@ -85,33 +86,38 @@ def laws_of(
     Args:
         single: errors of the single design over its seeds.
         level: the single design; its multiply-adds and parameters bound the last parts.
-        noise: None: no p is given.
+        noise: of `stabilised` errors; None: no p is given.
+        whole: p of all designs with equal weights, as `chance.match` gives it.
     """
     first, errors = population.first, population.errors()
     if not first:
         return None
     drawn, uniform = _weights(first, census)
-    if noise is None or len(single) < 2 or not np.isfinite(single).all():
-        noise = None
 
     def part(what: str, kept: NDArray[np.bool_], unknown: int = 0) -> Part:
-        enough = noise is not None and kept.sum() >= FEW and np.isfinite(errors[kept]).any()
+        everything = bool(kept.all())
 
         def chance(weights: Floats | None) -> Estimate | None:
-            if weights is None or noise is None or not enough or effective_size(weights[kept]) < FEW:
+            if weights is None or noise is None or whole is None or effective_size(weights[kept]) < FEW:
                 return None
-            found = weighted_chance(errors[kept], weights[kept], single, noise, rng, census=census)
-            # No design at 0 can match a mean of 0 once it is shrunk: `spaces` says so, nothing is given.
-            return None if found.value == 0 == single.max() and errors.min() == 0 else estimate(found)
+            if everything and np.ptp(weights) == 0:
+                return whole
+            rows = population.rows
+            found = weighted_chance(errors[kept], weights[kept], single, noise, rng, rows=rows, census=census)
+            return estimate(found)
 
+        some = kept.sum() >= FEW and np.isfinite(errors[kept]).any()
+        of_drawn = chance(drawn) if some else None
+        alike = uniform is not None and bool(np.array_equal(uniform, drawn))
+        of_uniform = of_drawn if alike else chance(uniform) if some else None
         return Part(
             what=what,
             designs=int(kept.sum()),
             failed=int((~np.isfinite(errors[kept])).sum()),
             unknown=unknown,
-            drawn=chance(drawn),
+            drawn=of_drawn,
             effective=None if uniform is None or not kept.any() else effective_size(uniform[kept]),
-            uniform=chance(uniform),
+            uniform=of_uniform,
         )
 
     parts = [part("all designs", np.ones(len(first), bool))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -91,7 +91,8 @@ def level_over(name: str, records: Sequence[TrialRecord]) -> tuple[Level | None,
 
 def against(default: Level, records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Level:
     """A default with its report error minus the single design's; failures leave the interval open."""
-    found = difference(*(np.array([r.report_error for r in each], float) for each in (records, single)))
+    a, b = (np.array([r.report_error for r in each], float) for each in (records, single))
+    found = difference(a, b, step_of(records))
     if found is None:
         return dataclasses.replace(default, verdict="cannot say")
     verdict: DefaultVerdict = "cannot say"
@@ -102,16 +103,23 @@ def against(default: Level, records: Sequence[TrialRecord], single: Sequence[Tri
     return dataclasses.replace(default, difference=estimate(found), verdict=verdict)
 
 
-def difference(a: Floats, b: Floats) -> Interval | None:
+def step_of(records: Iterable[TrialRecord]) -> float:
+    """What one report row is of an error on a task; 0 where nothing ended."""
+    return 1 / max(
+        (r.rows_report for r in records if r.status != "failed" and r.rows_report), default=math.inf
+    )
+
+
+def difference(a: Floats, b: Floats, step: float) -> Interval | None:
     """Mean of a minus mean of b over the errors that are finite, by `welch`; None with under two on a side.
 
     A failed training is an infinite error: it can only make its side worse, by any amount, and leaves the
-    interval open there.
+    interval open there. `step` is what one row is of an error (`estimators.moments`).
     """
     finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
     if len(finished_a) < 2 or len(finished_b) < 2:
         return None
-    found = welch(moments(finished_a), moments(finished_b))
+    found = welch(moments(finished_a, step), moments(finished_b, step))
     return Interval(
         found.value,
         -math.inf if len(finished_b) < len(b) else found.low,

@@ -162,7 +162,8 @@ def _finalist(
     difference = None
     whole = all(record.status != "failed" for record in (*trials, *single))
     if whole and len(tested) > 1 and len(of_single) > 1:
-        difference = estimate(welch(moments(tested), moments(of_single)))
+        row = 1 / max(record.test.rows for record in (*trials, *single) if record.test)
+        difference = estimate(welch(moments(tested, row), moments(of_single, row)))
     selected = sorted(
         {r.trial.selected_from for r in ended if r.trial.selected_from in by_id} - {None}, key=str
     )

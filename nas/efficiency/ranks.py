@@ -73,12 +73,17 @@ class RankTests:
 
 
 def sign_counts(
-    single: str, runs: Mapping[str, _Runs], tasks: Sequence[str], datasets: Mapping[str, str]
+    single: str,
+    runs: Mapping[str, _Runs],
+    tasks: Sequence[str],
+    datasets: Mapping[str, str],
+    steps: Mapping[str, float],
 ) -> tuple[SignCount, ...]:
     """Per other design or space the effect on every dataset, and how many are clear by their intervals.
 
     An effect is the mean over the dataset's tasks of the difference of mean report errors, a mean over units
     (a search with all its finalists is one), by `estimators.weighted_sum`. A failed run leaves its side open.
+    `steps`: task -> what one row is of an error.
     """
     found = []
     for other, theirs in runs.items():
@@ -87,7 +92,7 @@ def sign_counts(
         effects = []
         for dataset in sorted({datasets[task] for task in tasks}):
             of_dataset = [task for task in tasks if datasets[task] == dataset]
-            effects.append(_effect(dataset, of_dataset, runs[single], theirs))
+            effects.append(_effect(dataset, of_dataset, runs[single], theirs, steps))
         verdicts = [effect.verdict for effect in effects]
         found.append(
             SignCount(
@@ -101,7 +106,9 @@ def sign_counts(
     return tuple(found)
 
 
-def _effect(dataset: str, tasks: Sequence[str], ours: _Runs, theirs: _Runs) -> Effect:
+def _effect(
+    dataset: str, tasks: Sequence[str], ours: _Runs, theirs: _Runs, steps: Mapping[str, float]
+) -> Effect:
     terms: list[tuple[float, Moments]] = []
     failed = [False, False]
     for task in tasks:
@@ -110,7 +117,7 @@ def _effect(dataset: str, tasks: Sequence[str], ours: _Runs, theirs: _Runs) -> E
             failed[side] |= any(not np.isfinite(unit).all() for unit in units)
             if len(means) < 2:
                 return Effect(dataset=dataset, difference=None, verdict="cannot say")
-            terms.append((sign / len(tasks), moments(means)))
+            terms.append((sign / len(tasks), moments(means, steps[task])))
     found = weighted_sum(terms)
     found = Interval(
         found.value, -math.inf if failed[1] else found.low, math.inf if failed[0] else found.high

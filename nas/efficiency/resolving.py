@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from nas.efficiency.estimators import Moments, welch
+from nas.efficiency.estimators import Moments, cautious
 
 MOST = 1000
 """Times as many as there are, beyond which no number is named."""
@@ -25,19 +25,19 @@ class Resolving:
 def resolving(of_single: Moments, of_best: Moments, margin: float, *, designs: int, least: int) -> Resolving:
     """The smallest multiple r of designs and seeds whose interval would exclude the margin.
 
-    Point values stay, standard errors fall with ``sqrt(r)``, degrees of freedom grow to ``r n - 1``; the
-    interval is Welch's. The value seen is an estimate: if it is the truth, half of new runs of that size
-    resolve it.
+    Point values stay, standard errors fall with ``sqrt(r)``, degrees of freedom as those of r times the
+    numbers; the interval is `cautious`. The value seen is an estimate: if it is the truth, half of new runs
+    of that size resolve it.
 
     Args:
         of_single: mean over seeds, with seeds - 1 degrees of freedom.
-        of_best: expected best of n designs, with N - 1.
+        of_best: expected best of n designs.
         designs: N.
         least: designs without which there is no verdict at all.
     """
 
     def excluded(ratio: float) -> bool:
-        _, low, high = welch(_grown(of_single, ratio), _grown(of_best, ratio))
+        _, low, high = cautious(_grown(of_single, ratio), _grown(of_best, ratio))
         return not low <= margin <= high
 
     if not excluded(MOST):

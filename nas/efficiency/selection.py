@@ -46,6 +46,16 @@ class Population:
         """One training per design: what every statement about the population rests on."""
         return [trials[0] for trials in self.trials]
 
+    @property
+    def rows(self) -> int:
+        """Validation rows (both halves) that errors are shares of; 1 where every training failed."""
+        return max((record.rows_select + record.rows_report for record in self.first), default=0) or 1
+
+    @property
+    def rows_report(self) -> int:
+        """Rows that report errors are shares of; 1 where every training failed."""
+        return max((record.rows_report for record in self.first), default=0) or 1
+
     def errors(self, half: str = "error") -> Floats:
         """(N,) errors of the first trainings: ``error``, ``select_error`` or ``report_error``."""
         return np.array([getattr(record, half) for record in self.first], float)

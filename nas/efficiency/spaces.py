@@ -9,20 +9,20 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from nas.efficiency.chance import Noise, match, pooled_variance
+from nas.efficiency.chance import Noise, match, pooled_variance, stabilised
 from nas.efficiency.equal_cost import equal_cost_of
 from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import (
     Floats,
     Interval,
     Moments,
+    cautious,
     census_deviation,
     chance_run,
     dkw_halfwidth,
     expected_best,
     jackknife_best,
     moments,
-    welch,
 )
 from nas.efficiency.importance import importance_of
 from nas.efficiency.law import laws_of
@@ -58,7 +58,9 @@ def compare_space(
     ended = [record for record in population.first if record.status == "completed"]
     census = size is not None and count >= size
     n = max(1, min(plan.budget, count if census else count // 5))
-    noise = _noise(population, _errors(single_records, "report_error"), "report_error")[0] if census else None
+    noise = None
+    if census:
+        noise, _ = _noise(population.repeats("report_error"), _errors(single_records, "report_error"))
     result = SpaceComparison(
         space=space,
         designs=count,
@@ -93,11 +95,12 @@ def compare_space(
             result, population, single_records, single, plan.budget, n, noise, margin, one_device
         )
         result = _with_chances(result, population, single_records, margin, one_device, rng)
-    errors_single = _errors(single_records, "error")
-    known = _noise(population, errors_single, "error")[0] if result.chance_run else None
+    single_errors = _errors(single_records, "error")
+    known = _of_stabilised(population, single_errors)[0] if result.chance else None
+    whole = result.chance.chance if result.chance else None
     return replace(
         result,
-        laws=laws_of(population, errors_single, single, known, rng, census=census),
+        laws=laws_of(population, single_errors, single, known, whole, rng, census=census),
         equal_cost=equal_cost_of(population, single_records, noise, one_device=one_device),
         importance=importance_of(population, rng),
     )
@@ -146,13 +149,15 @@ def _best_of(population: Population, judged: int, noise: Noise | None) -> tuple[
     )
 
 
-def _best(population: Population, ns: Sequence[int], noise: Noise | None) -> tuple[Floats, Floats, int]:
+def _best(
+    population: Population, ns: Sequence[int], noise: Noise | None
+) -> tuple[Floats, Floats, Floats | float]:
     """Expected best of n, standard errors and their freedom: by jackknife, or of a census from `noise`."""
     select, report = population.errors("select_error"), population.errors("report_error")
     if noise is None:
-        return *jackknife_best(select, report, ns), len(select) - 1
+        return jackknife_best(select, report, ns)
     deviations = census_deviation(select, report, ns, math.sqrt(noise.variance))
-    return expected_best(select, report, ns), deviations, noise.freedom
+    return expected_best(select, report, ns), deviations, float(noise.freedom)
 
 
 def _with_verdict(
@@ -166,7 +171,7 @@ def _with_verdict(
     margin: float,
     one_device: bool,
 ) -> SpaceComparison:
-    """gain = f - E[best of n] on report error, both standard errors combined by Welch and Satterthwaite."""
+    """gain = f - E[best of n] on report error, both standard errors combined by `cautious`."""
     (best,), (deviation,), freedom = _best(population, [n], noise)
     single_report = _errors(single_records, "report_error")
     finished = single_report[np.isfinite(single_report)]
@@ -175,17 +180,23 @@ def _with_verdict(
     would: Resolving | None = None
     notes = list(result.notes)
     if math.isfinite(best) and len(finished) > 1:
-        of_single, of_best = moments(finished), Moments(float(best), float(deviation), float(freedom))
-        interval = welch(of_single, of_best)
+        row = 1 / population.rows_report
+        of_single = moments(finished, row)
+        of_best = Moments(float(best), float(deviation), float(np.squeeze(freedom)))
+        interval = cautious(of_single, of_best)
         if single.failed:  # an infinite error: the single design may be worse by any amount
             interval = interval._replace(high=math.inf)
         gain, claim = estimate(interval), _verdict(interval, margin)
         if not (result.census or single.failed):
             least = max(ENOUGH, 5 * budget if interval.value < margin else 0)
             would = resolving(of_single, of_best, margin, designs=result.designs, least=least)
-        for what, each in (("the single design", of_single), (f"the best of {n}", of_best)):
-            if each.standard_error < 1e-12:  # 0 up to rounding
-                notes.append(f"The standard error of {what} is exactly 0: the interval is too narrow.")
+        if finished.std(ddof=1) < row / 2:
+            notes.append(
+                f"The {len(finished)} errors of the single design agree to less than half a row of the "
+                f"{population.rows_report} report rows: half a row stands in for their spread."
+            )
+        if deviation < 1e-12:  # 0 up to rounding
+            notes.append(f"The standard error of the best of {n} is exactly 0: the interval is too narrow.")
     elif math.isfinite(best):
         gain = Estimate(value=float(finished[0] - best), low=None, high=None) if len(finished) else None
     reasons = [f"descriptive: N = {result.designs} is below {ENOUGH}"] if result.descriptive else []
@@ -235,7 +246,7 @@ def _with_chances(
             "p_design is not given: a training of the single design failed, its mean error is infinite."
         )
         return replace(result, notes=tuple(notes))
-    noise, note = _noise(population, single, "error")
+    noise, note = _of_stabilised(population, single)
     notes += [note] if note else []
     chances = [
         _chance(
@@ -254,12 +265,16 @@ def _with_chances(
     return replace(result, chance=chance, chance_margin=chances[1], notes=tuple(notes))
 
 
-def _noise(population: Population, single: Floats, half: str) -> tuple[Noise, str]:
+def _of_stabilised(population: Population, single: Floats) -> tuple[Noise, str]:
+    return _noise([stabilised(errors) for errors in population.repeats()], stabilised(single))
+
+
+def _noise(repeats: Sequence[Floats], single: Floats) -> tuple[Noise, str]:
     """Variance between repeated trainings, or the single design's where repeats leave fewer than 2 degrees.
 
     Unknown (infinite) where the single design has fewer than two errors as well.
     """
-    variance, freedom = pooled_variance(population.repeats(half))
+    variance, freedom = pooled_variance(repeats)
     if freedom >= 2:
         few = f"Repeats leave {freedom} degrees of freedom for the noise of an error: it is poorly known."
         return Noise(variance, freedom), few if freedom < LITTLE_FREEDOM else ""
@@ -291,6 +306,7 @@ def _chance(
         _costs(single_records),
         noise,
         rng,
+        rows=population.rows,
         shift=shift,
         census=census,
     )

@@ -9,13 +9,13 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import Floats, Interval, Moments, moments, weighted_sum
-from nas.efficiency.level import difference
+from nas.efficiency.level import difference, step_of
 from nas.efficiency.plan import Plan
 from nas.efficiency.words import carried_from
 from trials.record import TrialRecord
@@ -105,9 +105,9 @@ def transfers_of(records: Sequence[TrialRecord], plan: Plan) -> tuple[TransferMa
     cells' means are propagated (own best is shared by the cells of a column), degrees of freedom by Welch and
     Satterthwaite. Tasks without own best, or without two trainings that ended in a cell, are left out.
     """
-    tasks = sorted({record.trial.study.task for record in records})
-    of, judged = judged_tasks(tasks, plan)
-    datasets = datasets_of(records)
+    names = sorted({record.trial.study.task for record in records})
+    of, judged = judged_tasks(names, plan)
+    tasks = _Tasks(names, judged, of, datasets_of(records), steps_of(records))
     fixed = {
         (space, task): _errors(
             r
@@ -116,15 +116,13 @@ def transfers_of(records: Sequence[TrialRecord], plan: Plan) -> tuple[TransferMa
             and r.trial.study.task == task
         )
         for space in (plan.single, *plan.defaults)
-        for task in tasks
+        for task in names
     }
     found = []
     for space in plan.searched:
-        cells = transfer_cells(records, space)
-        if cells:
+        if cells := transfer_cells(records, space):
             errors = {key: _errors(trials) for key, trials in cells.items()}
-            matrix = _matrix(space, tasks, errors, fixed, datasets, plan, of, judged)
-            found.append(matrix)
+            found.append(_matrix(space, tasks, errors, fixed, (plan.single, *plan.defaults)))
     return tuple(found)
 
 
@@ -162,6 +160,20 @@ def datasets_of(records: Iterable[TrialRecord]) -> dict[str, str]:
     return found | {r.trial.study.task: r.trial.task.dataset for r in named}
 
 
+def steps_of(records: Iterable[TrialRecord]) -> dict[str, float]:
+    """Task -> what one report row is of an error."""
+    by_task: dict[str, list[TrialRecord]] = defaultdict(list)
+    for record in records:
+        by_task[record.trial.study.task].append(record)
+    return {task: step_of(trials) for task, trials in by_task.items()}
+
+
+def task_shares(datasets: Sequence[str]) -> Floats:
+    """Weights of tasks, given the dataset of each: a dataset counts once, its tasks share that equally."""
+    count = len(set(datasets))
+    return np.array([1 / (count * list(datasets).count(dataset)) for dataset in datasets])
+
+
 def _errors(records: Iterable[TrialRecord]) -> Floats:
     return np.array([record.report_error for record in records], float)
 
@@ -169,65 +181,72 @@ def _errors(records: Iterable[TrialRecord]) -> Floats:
 _Cells = Mapping[tuple[str, str, str], Floats]
 
 
+class _Tasks(NamedTuple):
+    """All tasks, those that are judged, what each is made from, and what one row is of its errors."""
+
+    names: Sequence[str]
+    judged: Sequence[str]
+    of: Literal["evaluation", "development"]
+    datasets: Mapping[str, str]
+    steps: Mapping[str, float]
+
+
 def _matrix(
     space: str,
-    tasks: Sequence[str],
+    tasks: _Tasks,
     cells: _Cells,
     fixed: Mapping[tuple[str, str], Floats],
-    datasets: Mapping[str, str],
-    plan: Plan,
-    of: Literal["evaluation", "development"],
-    judged: Sequence[str],
+    names: Sequence[str],
 ) -> TransferMatrix:
     nothing = np.array([])
-    own = {task: cells.get((task, "taps", task), nothing) for task in tasks}
-    rows = []
-    for source in sorted({source for source, _, _ in cells}):
+    own = {task: cells.get((task, "taps", task), nothing) for task in tasks.names}
+    sources = sorted({source for source, _, _ in cells})
+    rows, losses = [], []
+    for source in sources:
         for by in WAYS:
             if by == "fraction" and not any(key[:2] == (source, by) for key in cells):
                 continue  # to every task the same designs as by taps
             line = []
-            for task in tasks:
+            for task in tasks.names:
                 as_taps = by == "fraction" and (source, by, task) not in cells
                 errors = cells.get((source, "taps" if as_taps else by, task), nothing)
-                line.append(_cell(task, errors, own[task], own=source == task, as_taps=as_taps))
+                line.append(_cell(task, errors, own[task], tasks, own=source == task, as_taps=as_taps))
             if any(line):
-                rows.append(
-                    Row(name=carried_from(space, source, by), source=source, by=by, cells=tuple(line))
-                )
-    fixed_names = (plan.single, *plan.defaults)
-    for name in fixed_names:
-        line = [_cell(task, fixed[name, task], own[task]) for task in tasks]
-        if any(line):
-            rows.append(Row(name=name, source="", by="", cells=tuple(line)))
-    losses = []
+                name = carried_from(space, source, by)
+                rows.append(Row(name=name, source=source, by=by, cells=tuple(line)))
     for by in WAYS:
         columns = {
             task: [
                 cells[source, way, task]
-                for source in sorted({key[0] for key in cells})
-                if datasets[source] != datasets[task] and (way := stand_in(cells, source, by, task))
+                for source in sources
+                if tasks.datasets[source] != tasks.datasets[task]
+                and (way := stand_in(cells, source, by, task))
             ]
-            for task in judged
+            for task in tasks.judged
         }
-        losses.append(_loss(f"{space} designs by {by}", by, columns, own, datasets))
-    for name in fixed_names:
-        columns = {task: [fixed[name, task]] for task in judged if len(fixed[name, task])}
-        losses.append(_loss(name, "", columns, own, datasets))
+        losses.append(_loss(f"{space} designs by {by}", by, columns, own, tasks))
+    for name in names:
+        line = [_cell(task, fixed[name, task], own[task], tasks) for task in tasks.names]
+        if any(line):
+            rows.append(Row(name=name, source="", by="", cells=tuple(line)))
+        columns = {task: [fixed[name, task]] for task in tasks.judged if len(fixed[name, task])}
+        losses.append(_loss(name, "", columns, own, tasks))
     return TransferMatrix(
         space=space,
-        tasks=tuple(tasks),
-        of=of,
+        tasks=tuple(tasks.names),
+        of=tasks.of,
         rows=tuple(rows),
         losses=tuple(each for each in losses if each),
     )
 
 
-def _cell(task: str, errors: Floats, best: Floats, own: bool = False, as_taps: bool = False) -> Cell | None:
+def _cell(
+    task: str, errors: Floats, best: Floats, tasks: _Tasks, own: bool = False, as_taps: bool = False
+) -> Cell | None:
     if not len(errors):
         return None
     ended = errors[np.isfinite(errors)]
-    found = None if own else difference(errors, best)
+    found = None if own else difference(errors, best, tasks.steps[task])
     return Cell(
         task=task,
         seeds=len(ended),
@@ -246,7 +265,7 @@ def _loss(
     by: str,
     columns: Mapping[str, Sequence[Floats]],
     own: Mapping[str, Floats],
-    datasets: Mapping[str, str],
+    tasks: _Tasks,
 ) -> Loss | None:
     """See `transfers_of`: weights on the means of cells and of own best, then one Welch sum."""
     judged = {
@@ -256,12 +275,12 @@ def _loss(
     }
     if not judged:
         return None
-    known = {datasets[task] for task in judged}
+    datasets = [tasks.datasets[task] for task in judged]
     terms: list[tuple[float, Moments]] = []
-    for task, (cells, best) in judged.items():
-        tasks = sum(datasets[other] == datasets[task] for other in judged)
-        weight = 1 / (len(known) * tasks)
-        terms += [(weight / len(cells), _ended(errors)) for errors in cells] + [(-weight, _ended(best))]
+    for weight, (task, (cells, best)) in zip(task_shares(datasets), judged.items()):
+        step = tasks.steps[task]
+        terms += [(weight / len(cells), _ended(errors, step)) for errors in cells]
+        terms.append((-weight, _ended(best, step)))
     total = weighted_sum(terms)
     failed = [~np.isfinite(np.concatenate(cells)) for cells, _ in judged.values()]
     open_above = any(each.any() for each in failed)
@@ -277,10 +296,10 @@ def _loss(
             )
         ),
         cells=sum(len(cells) for cells, _ in judged.values()),
-        datasets=len(known),
+        datasets=len(set(datasets)),
         failed=int(sum(each.sum() for each in failed)),
     )
 
 
-def _ended(errors: Floats) -> Moments:
-    return moments(errors[np.isfinite(errors)])
+def _ended(errors: Floats, step: float) -> Moments:
+    return moments(errors[np.isfinite(errors)], step)

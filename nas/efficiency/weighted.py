@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from numpy.typing import NDArray
 
-from nas.efficiency.chance import DRAWS, Noise, shrinkage
+from nas.efficiency.chance import Noise, bound, shrinkage, stabilised, target_of
 from nas.efficiency.estimators import LEVEL, Floats, Interval, quantiles
 
+DRAWS = 1000
 FEW = 10
 """Designs, also effective ones, below which a part of a population says nothing."""
 
@@ -27,27 +25,6 @@ def weighted_quantiles(values: Floats, weights: Floats, levels: tuple[float, ...
     return tuple(float(values[order][min(i, len(values) - 1)]) for i in at)
 
 
-def moments_of(values: Floats, weights: Floats) -> tuple[float, float, float]:
-    """Mean, variance and degrees of freedom under the law the weights stand for; finite values only.
-
-    Variance ``sum w (e - m)^2 / (1 - sum w^2)`` with weights that sum to 1: unbiased where weight and value
-    are independent, the usual one for equal weights; freedom: effective size - 1.
-    """
-    share = weights / weights.sum()
-    mean, rest = float(share @ values), 1 - float((share**2).sum())
-    variance = float(share @ (values - mean) ** 2) / rest if rest > 1e-12 else 0.0
-    return mean, variance, max(effective_size(weights) - 1, 0.0)
-
-
-def matches(errors: Floats, weights: Floats, scale: Floats, target: Floats) -> NDArray[np.bool_]:
-    """Which errors, shrunk to their weighted mean, lie at or below the target: (draws, designs)."""
-    finished = np.isfinite(errors)
-    middle = float(np.average(errors[finished], weights=weights[finished])) if finished.any() else 0.0
-    offsets = np.where(finished, errors - middle, 0.0)
-    # Rounding must not undo an exact tie.
-    return finished & (middle + offsets * scale[:, None] <= target[:, None] + 1e-12)
-
-
 def weighted_chance(
     errors: Floats,
     weights: Floats,
@@ -55,41 +32,64 @@ def weighted_chance(
     noise: Noise,
     rng: np.random.Generator,
     *,
+    rows: int,
     census: bool = False,
     draws: int = DRAWS,
 ) -> Interval:
     """p_design under the law the weights stand for: the weighted share of designs that match, noise shrunk.
 
-    As `chance.match`, with the weighted mean and variance in the shrinkage. With the drawn share P of the
-    weight that matches, p is drawn from ``Beta(n P + 1/2, n (1 - P) + 1/2)``, n the effective size of the
-    weights (Kish 1965).
+    As `chance.match`, with the weighted mean and variance in the shrinkage. A draw weighs the designs by
+    Dirichlet with ``n w / sum w`` each, n the effective size of the weights (Kish 1965), and two
+    pseudo-designs by 1/2: the share P that matches gives p the law ``Beta(n P + 1/2, n (1 - P) + 1/2)``. With
+    equal weights that is `chance.match`.
 
     Args:
         errors: (N,), infinite for a failed training.
         weights: (N,), positive; only their ratios matter.
         single: errors of the single design over at least two seeds, all finite.
-        census: every design the statement is about is in `errors`: the share is exact but for noise.
+        noise: of `stabilised` errors.
+        rows: that an error is the share of.
+        census: every design the statement is about is in `errors`: only the noise is drawn.
 
     Returns:
         With no match the value is 0 and the bound one-sided at 95 %.
     """
-    finished = np.isfinite(errors)
-    _, variance, freedom = moments_of(errors[finished], weights[finished]) if finished.any() else (0.0,) * 3
-    mean, standard_error = float(single.mean()), float(single.std(ddof=1) / math.sqrt(len(single)))
-    share = weights / weights.sum()
-    scale = shrinkage(noise.variance, variance)
-    value = float(share @ matches(errors, weights, np.array([scale]), np.array([mean]))[0])
+    levels, share, size = stabilised(errors), weights / weights.sum(), effective_size(weights)
+    target, standard_error = target_of(single, rows)
+    middle, spread = _moments(levels, share[None], size)
+    highest = bound(middle, shrinkage(noise.variance, spread), np.array([target]), rows)
+    finished = np.isfinite(levels)
+    value = min(1.0, float(share @ (finished & (levels <= highest))))
+
+    targets = target + standard_error * rng.standard_t(len(single) - 1, draws)
     drawn_noise = noise.variance * noise.freedom / rng.chisquare(noise.freedom, draws)
-    drawn_variance = np.full(draws, variance)
-    if not census and freedom > 0:
-        drawn_variance *= freedom / rng.chisquare(freedom, draws)
-    targets = mean + standard_error * rng.standard_t(len(single) - 1, draws)
-    matched = matches(errors, weights, shrinkage(drawn_noise, drawn_variance), targets)
-    chances = matched @ share
-    size = effective_size(weights)
-    if not census:
-        chances = rng.beta(size * chances + 0.5, size * np.maximum(1 - chances, 0.0) + 0.5)
+    if census:
+        left = shrinkage(drawn_noise, np.full(draws, spread))
+        finite = np.where(finished, levels, 0.0)
+        means = middle + (finite - middle) * left[:, None] ** 2
+        means += (np.sqrt(drawn_noise) * left)[:, None] * rng.standard_normal((draws, len(levels)))
+        chances = (finished & (means <= bound(0.0, 1.0, targets, rows)[:, None])) @ share
+    else:
+        drawn = rng.standard_gamma(np.append(size * share, [0.5, 0.5]), (draws, len(levels) + 2))
+        drawn /= drawn.sum(axis=1, keepdims=True)
+        middle, spread = _moments(levels, drawn[:, :-2], size)
+        highest = bound(middle, shrinkage(drawn_noise, spread), targets, rows)
+        chances = np.einsum("ij,ij->i", drawn[:, :-2], finished & (levels <= highest[:, None])) + drawn[:, -2]
     if value == 0:
         most = 1 / len(errors) if census else 1 - (1 - LEVEL) ** (1 / size)
         return Interval(0.0, 0.0, min(1.0, max(most, float(np.quantile(chances, LEVEL)))))
-    return Interval(min(value, 1.0), *quantiles(chances))
+    return Interval(value, *quantiles(chances))
+
+
+def _moments(levels: Floats, weights: Floats, size: float) -> tuple[Floats, Floats]:
+    """Mean and variance of the finite levels for each row of weights; its divisor is for `size` designs."""
+    finished = np.isfinite(levels)
+    if not finished.any():
+        return np.zeros(len(weights)), np.zeros(len(weights))
+    values, kept = levels[finished], weights[:, finished]
+    kept = kept / kept.sum(axis=1, keepdims=True)
+    middle = values.mean()
+    offset = kept @ (values - middle)
+    squares = kept @ (values - middle) ** 2 - offset**2
+    left = max(size * finished.mean(), 1.5)
+    return middle + offset, np.maximum(squares, 0.0) * left / (left - 1)

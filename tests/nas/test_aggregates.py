@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from nas.efficiency import Comparison, Plan, compare_records
-from nas.efficiency.aggregates import Aggregate, task_shares
+from nas.efficiency.aggregates import Aggregate
 from nas.efficiency.references import REFERENCES, reference_of, without_split
 from nas.efficiency.resampling import (
     improvement,
@@ -21,6 +21,7 @@ from nas.efficiency.resampling import (
     run_weights,
     trimmed_mean,
 )
+from nas.efficiency.transfer import task_shares
 from tests.nas.builders import PLAN, around, design, record, seeds
 from tests.nas.coverage_across import improvement_intervals, iqm_intervals
 from tests.nas.test_transfer import carried, on

@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.efficiency.chance import Noise, match
+from nas.efficiency.chance import Noise, match, pooled_variance, stabilised
+from nas.efficiency.estimate import estimate
 from nas.efficiency.law import Laws, kernel_sizes, laws_of
 from nas.efficiency.normalised import bin_weights, normalised_of
 from nas.efficiency.selection import population_of
 from nas.efficiency.weighted import effective_size, weighted_chance, weighted_quantiles
 from search_spaces.architecture import Architecture
 from search_spaces.space import Choice, Space, Values
-from tests.nas.builders import PLAN, compare_one, full_run, population, record, seeds
+from tests.nas.builders import PLAN, ROWS, compare_one, full_run, population, record, seeds
 from trials.record import TrialRecord
 
 NOISELESS = Noise(0.0, 10)
@@ -54,8 +55,13 @@ def share_of_all(target: float, without: int | None = None) -> float:
 
 
 def laws(records: list[TrialRecord], single: list[float], *, census: bool = False) -> Laws:
-    rng = np.random.default_rng(0)
-    found = laws_of(population_of(records), np.array(single), None, NOISELESS, rng, census=census)
+    rng, designs, ours = np.random.default_rng(0), population_of(records), np.array(single)
+    ones = np.ones((len(designs.trials), 1))
+    drawn = match(
+        designs.errors(), ones, ours, np.ones((3, 1)), NOISELESS, rng, rows=designs.rows, census=census
+    )
+    whole = estimate(drawn.chance)
+    found = laws_of(designs, ours, None, NOISELESS, whole, rng, census=census)
     assert found is not None
     return found
 
@@ -82,7 +88,9 @@ def test_weighted_samples_estimate_the_uniform_law() -> None:
     for _ in range(300):
         values = [TOY.sample(rng) for _ in range(200)]
         errors, weights = np.array([error_of(v) for v in values]), np.array([TOY.weight(v) for v in values])
-        weighted.append(weighted_chance(errors, weights, np.full(3, target), NOISELESS, rng, draws=2).value)
+        weighted.append(
+            weighted_chance(errors, weights, np.full(3, target), NOISELESS, rng, rows=ROWS, draws=2).value
+        )
         plain.append(np.mean(errors <= target))
     assert np.mean(weighted) == pytest.approx(truth, abs=0.01)
     assert np.mean(plain) < 0.7 * truth
@@ -90,7 +98,7 @@ def test_weighted_samples_estimate_the_uniform_law() -> None:
 
 @pytest.mark.parametrize(("size", "noise", "truth"), [(60, 0.3, 0.1), (60, 0.7, 0.3), (200, 0.3, 0.3)])
 def test_weighted_chance_covers_the_truth(size: int, noise: float, truth: float) -> None:
-    """Weights spread over a factor of 20 that go with the errors; 8 repeats' noise, 5 seeds, 200 times."""
+    """Weights spread over a factor of 20 that go with the errors; 8 repeats, 5 seeds, 200 times."""
     rng, covered = np.random.default_rng(2), []
     logs = rng.normal(0, 1, 20_000)
     weights, means = np.exp(logs), 0.3 + 0.05 * (0.5 * logs + 0.75**0.5 * rng.normal(size=20_000))
@@ -99,8 +107,9 @@ def test_weighted_chance_covers_the_truth(size: int, noise: float, truth: float)
         at = rng.integers(20_000, size=size)
         errors = means[at] + rng.normal(0, 0.05 * noise, size)
         single = level + rng.normal(0, 0.05 * noise, 5)
-        known = Noise((0.05 * noise) ** 2 * rng.chisquare(8) / 8, 8)
-        _, low, high = weighted_chance(errors, weights[at], single, known, rng, draws=500)
+        again = means[at][:8] + rng.normal(0, 0.05 * noise, 8)
+        known = Noise(*pooled_variance([stabilised(np.array(both)) for both in zip(errors, again)]))
+        _, low, high = weighted_chance(errors, weights[at], single, known, rng, rows=10_000, draws=500)
         covered.append(low <= truth <= high)
     assert np.mean(covered) >= 0.92
 
@@ -109,8 +118,8 @@ def test_equal_weights_agree_with_the_unweighted_chance() -> None:
     rng = np.random.default_rng(3)
     errors, single, noise = rng.normal(0.3, 0.05, 100), rng.normal(0.27, 0.01, 5), Noise(1e-4, 8)
     ones = np.ones((100, 1))
-    known = match(errors, ones, single, ones[:5], noise, np.random.default_rng(4)).chance
-    found = weighted_chance(errors, np.full(100, 0.2), single, noise, np.random.default_rng(5))
+    known = match(errors, ones, single, ones[:5], noise, np.random.default_rng(4), rows=ROWS).chance
+    found = weighted_chance(errors, np.full(100, 0.2), single, noise, np.random.default_rng(5), rows=ROWS)
     assert found == pytest.approx(known, abs=0.02)
     assert found.value == pytest.approx(known.value)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nas.designs import population
 from nas.limits import DRAWS, admission, weigh
+from nas.population import population
 from nas.running import run
 from nas.sampler import PROPOSALS, Sampler
 from search_spaces import SPACES, Architecture, TaskShape, complexity

@@ -31,7 +31,7 @@ def runs_at(levels: dict[str, list[float]]) -> tuple[Runs, list[str], dict[str, 
 
 def test_signs_are_counted_by_intervals() -> None:
     runs, tasks, datasets = runs_at({"f": [0.1] * 4, "x": [0.12, 0.13, 0.08, 0.101]})
-    (count,) = sign_counts("f", runs, tasks, datasets)
+    (count,) = sign_counts("f", runs, tasks, datasets, dict.fromkeys(tasks, 0.0))
     assert (count.other, count.wins, count.losses, count.unclear) == ("x", 2, 1, 1)
     truth = stats.ttest_ind(around(0.12), around(0.1), equal_var=False).confidence_interval()
     difference = count.effects[0].difference
@@ -41,7 +41,7 @@ def test_signs_are_counted_by_intervals() -> None:
 
 def test_a_dataset_has_the_mean_effect_of_its_tasks() -> None:
     runs, tasks, _ = runs_at({"f": [0.1] * 3, "x": [0.12, 0.16, 0.1]})
-    (count,) = sign_counts("f", runs, tasks, {"d00": "a", "d01": "a", "d02": "b"})
+    (count,) = sign_counts("f", runs, tasks, {"d00": "a", "d01": "a", "d02": "b"}, dict.fromkeys(tasks, 0.0))
     values = {each.dataset: each.difference.value for each in count.effects if each.difference}
     assert values == pytest.approx({"a": 0.04, "b": 0.0})
 
@@ -50,7 +50,7 @@ def test_one_run_or_a_failed_one_is_no_certain_sign() -> None:
     runs, tasks, datasets = runs_at({"f": [0.1] * 2, "x": [0.3] * 2, "y": [0.05] * 2})
     runs["x"]["d00"] = runs["x"]["d00"][:1]
     runs["y"]["d00"] = [*runs["y"]["d00"], np.array([np.inf])]
-    x, y = sign_counts("f", runs, tasks, datasets)
+    x, y = sign_counts("f", runs, tasks, datasets, dict.fromkeys(tasks, 0.0))
     assert x.effects[0].difference is None and (x.wins, x.unclear) == (1, 1)
     assert y.effects[0].verdict == "cannot say" and (y.losses, y.unclear) == (1, 1)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.designs import population
+from nas.population import population
 from nas.run_directory import RunDirectory
 from nas.schedule import MAX_ATTEMPTS
 from search_spaces import SPACES, Architecture, Choice, Space, TaskShape
