@@ -150,13 +150,22 @@ def moments(values: Floats, resolution: float = 0.0) -> Moments:
 
 def welch(a: Moments, b: Moments, level: float = LEVEL) -> Interval:
     """``a - b`` with Student t on the degrees of freedom of Welch (1947) and Satterthwaite (1946)."""
-    difference, variances = a.mean - b.mean, (a.standard_error**2, b.standard_error**2)
+    return weighted_sum([(1.0, a), (-1.0, b)], level)
+
+
+def weighted_sum(terms: Sequence[tuple[float, Moments]], level: float = LEVEL) -> Interval:
+    """``sum w m`` of independent means, Student t on Satterthwaite's degrees of freedom.
+
+    ``(sum v)^2 / sum (v^2 / freedom)`` with ``v = (w se)^2`` (Satterthwaite 1946).
+    """
+    value = sum(weight * each.mean for weight, each in terms)
+    variances = [(weight * each.standard_error) ** 2 for weight, each in terms]
     total = sum(variances)
     if total == 0:
-        return Interval(difference, difference, difference)
-    freedom = total**2 / (variances[0] ** 2 / a.freedom + variances[1] ** 2 / b.freedom)
+        return Interval(value, value, value)
+    freedom = total**2 / sum(v**2 / each.freedom for v, (_, each) in zip(variances, terms))
     half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(total)
-    return Interval(difference, difference - half, difference + half)
+    return Interval(value, value - half, value + half)
 
 
 def cautious(a: Moments, b: Moments, level: float = LEVEL) -> Interval:
