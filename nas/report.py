@@ -38,7 +38,6 @@ class ReportContext:
         software: name -> version.
         seed: of the run.
         config: the run's configuration as plain values.
-        unreadable: records that could not be read, and why.
         planned, ended: trials that the run planned, and how many of them have ended; None if unknown.
         inputs: hash of plan and records (`nas.inputs`).
         command: that makes the report again, in the folder that holds the run directories.
@@ -53,7 +52,6 @@ class ReportContext:
     software: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     config: Mapping[str, object] = field(default_factory=dict)
-    unreadable: tuple[str, ...] = ()
     planned: int | None = None
     ended: int | None = None
     inputs: str = ""
@@ -209,7 +207,6 @@ def made_tables(comparison: Comparison, context: ReportContext) -> dict[str, Tab
     ]
     config = [(name, _plain(value)) for name, value in context.config.items()]
     left = [(left.trial, left.reason) for left in comparison.left_out]
-    left += [("unreadable", reason) for reason in context.unreadable]
     same = "fields that are the same in all records, then what differs by space"
     known = {
         "plan": plan_table(comparison.plan),

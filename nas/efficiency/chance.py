@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nas.efficiency.estimators import LEVEL, Floats, Interval, dirichlet, quantiles
+from nas.efficiency.halves import ValidationErrors
 
 DRAWS = 4000
 
@@ -85,9 +86,9 @@ def bound(middle: Floats | float, left: Floats | float, target: Floats, rows: in
 
 
 def match(
-    errors: Floats,
+    errors: ValidationErrors,
     costs: Floats,
-    single: Floats,
+    single: ValidationErrors,
     single_costs: Floats,
     noise: Noise,
     rng: np.random.Generator,

@@ -13,13 +13,21 @@ from nas.efficiency import sentences
 from nas.efficiency.beside import with_beside
 from nas.efficiency.budgets import budgets_of
 from nas.efficiency.controls import is_fixed
+from nas.efficiency.devices import at_once, seconds_apart
 from nas.efficiency.level import against, level_of
 from nas.efficiency.normalised import Complexity, Normalised, normalised_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.overall import overall
 from nas.efficiency.plan import Plan
+from nas.efficiency.refusals import refuse_unfair_tests
 from nas.efficiency.results import Comparison, Count, SpaceRecipe, TaskComparison
-from nas.efficiency.selection import common_settings, population_of, refuse_differing_recipes, usable
+from nas.efficiency.selection import (
+    LeftOut,
+    common_settings,
+    population_of,
+    refuse_differing_recipes,
+    usable,
+)
 from nas.efficiency.series import series_of
 from nas.efficiency.spaces import compare_space
 from nas.efficiency.words import points
@@ -27,7 +35,10 @@ from trials.record import TrialRecord
 
 
 def compare_records(
-    records: Sequence[TrialRecord], plan: Plan, space_sizes: Mapping[tuple[str, str], int] | None = None
+    records: Sequence[TrialRecord],
+    plan: Plan,
+    space_sizes: Mapping[tuple[str, str], int] | None = None,
+    unreadable: Sequence[LeftOut] = (),
 ) -> Comparison:
     """All measures of all tasks.
 
@@ -35,15 +46,20 @@ def compare_records(
         records: of one run, in any order, of any kind, also none.
         plan: what is compared and by which rule.
         space_sizes: (task, space) -> number of designs in the space, to recognise a census.
+        unreadable: what could not be read at all, to be listed and counted with what is left out here.
 
     Raises:
-        ValueError: recipes or splits differ within a task, or a population trial was stopped early.
+        ValueError: recipes or splits differ within a task, a population trial was stopped early, or a
+            finalist was selected by something else than select error.
     """
     kept, left_out = usable(records, plan)
+    left_out += unreadable
     refuse_differing_recipes(kept)
+    refuse_unfair_tests(kept)
+    packing = at_once(records)
     names = sorted({record.trial.study.task for record in kept})
     tasks = tuple(
-        _compare_task(name, [r for r in kept if r.trial.study.task == name], plan, space_sizes or {})
+        _compare_task(name, [r for r in kept if r.trial.study.task == name], plan, space_sizes or {}, packing)
         for name in names
     )
     counts = Counter((record.trial.study.kind, record.status) for record in records)
@@ -53,14 +69,14 @@ def compare_records(
     }
     return Comparison(
         plan=plan,
-        overall=overall(tasks),
+        overall=overall(tasks, len(left_out)),
         tasks=tasks,
         settings=common_settings(kept),
         per_space=tuple(
             SpaceRecipe(task=task, space=space, learning_rate=rate, weight_decay=decay)
             for task, space, rate, decay in sorted(rates)
         ),
-        records=len(records),
+        records=len(records) + len(unreadable),
         counts=tuple(Count(kind=k, status=s, trials=n) for (k, s), n in sorted(counts.items())),
         censored=sum(
             search.target is not None and search.to_single is None for t in tasks for search in t.searches
@@ -73,20 +89,23 @@ def compare_records(
 
 
 def _compare_task(
-    task: str, records: Sequence[TrialRecord], plan: Plan, sizes: Mapping[tuple[str, str], int]
+    task: str,
+    records: Sequence[TrialRecord],
+    plan: Plan,
+    sizes: Mapping[tuple[str, str], int],
+    packing: Mapping[str, float],
 ) -> TaskComparison:
     random = [record for record in records if record.trial.study.kind == "population"]
-    single, single_notes = level_of(plan.single, _of(random, plan.single))
-    one_device = _one_device(random)
-    notes = list(single_notes)
-    if not one_device:
-        notes.append("Trials ran on several device models or shares of one: only multiply-adds are compared.")
+    apart = seconds_apart(records, (plan.single, *plan.searched), packing)
+    one_device = not apart
+    single, notes = level_of(plan.single, _of(random, plan.single), one_device=one_device)
+    notes += [apart] if apart else []
     margin = None
     if single and single.report_error is not None:
         margin = max(plan.margin_points / 100, plan.margin_share * single.report_error)
     defaults = []
     for space in plan.defaults:
-        default, default_notes = level_of(space, _of(random, space))
+        default, default_notes = level_of(space, _of(random, space), one_device=one_device)
         notes += default_notes
         if default:
             defaults.append(against(default, _of(random, space), _of(random, plan.single)))
@@ -106,7 +125,7 @@ def _compare_task(
         if space in plan.searched or not is_fixed(_of(random, space))
     }
     spaces = tuple(compared[space] for space in plan.searched)
-    searches = search_curves(records, single.select_error if single else None, margin)
+    searches = search_curves(records, single.select_error if single else None, margin, one_device=one_device)
     ended = [record for record in records if record.status != "failed"]
     rows_report = ended[0].rows_report if ended else 0
     if margin is not None and rows_report and 2 / rows_report > margin:
@@ -148,7 +167,7 @@ def _compare_task(
     )
     result = dataclasses.replace(result, sentences=sentences.of_task(result, plan))
     controls = [each for space, each in compared.items() if space in plan.controls]
-    return with_beside(result, records, controls, plan, one_device=_one_device(records))
+    return with_beside(result, records, controls, plan, one_device=one_device)
 
 
 def _normalised(random: Sequence[TrialRecord], plan: Plan) -> tuple[Normalised, ...]:
@@ -159,8 +178,3 @@ def _normalised(random: Sequence[TrialRecord], plan: Plan) -> tuple[Normalised, 
 
 def _of(records: Sequence[TrialRecord], space: str) -> list[TrialRecord]:
     return [record for record in records if record.trial.study.space == space]
-
-
-def _one_device(records: Sequence[TrialRecord]) -> bool:
-    """Whether all ran on one device model and share; a trial whose worker died knows no device."""
-    return len({(record.device, record.device_share) for record in records if record.device}) <= 1

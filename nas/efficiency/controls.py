@@ -32,7 +32,7 @@ class FixedControl:
     designs: int
     sources: int
     unknown: int
-    own_seconds: float
+    own_seconds: float | None
     own_training_multiply_adds: float
     cost_ratio_seconds: float | None
     cost_ratio_multiply_adds: float | None
@@ -63,21 +63,23 @@ def fixed_control(
         single, single_level: the single design's trainings.
         by_id: records of the task; `Trial.selected_from` names one of them.
     """
-    own = summary(space, records)
+    own = summary(space, records, one_device=one_device)
     names = [r.trial.selected_from for r in records if r.trial.selected_from is not None]
     sources = [by_id[name] for name in names if name in by_id]
     ended = max(own.seeds, 1)
     charged = dataclasses.replace(
         own,
-        seconds=own.seconds + sum(source.seconds for source in sources) / ended,
+        seconds=None
+        if own.seconds is None
+        else own.seconds + sum(source.seconds for source in sources) / ended,
         training_multiply_adds=own.training_multiply_adds
         + sum(source.training_multiply_adds for source in sources) / ended,
     )
     known = single_level is not None and own.seeds and len(sources) == len(names)
 
     def ratio(name: str) -> float | None:
-        of_single = getattr(single_level, name) if known else 0.0
-        return getattr(charged, name) / of_single if of_single > 0 else None
+        both, of_single = getattr(charged, name), getattr(single_level, name, None)
+        return both / of_single if known and both is not None and of_single else None
 
     return FixedControl(
         level=dataclasses.replace(against(charged, records, single), verdict=None),
@@ -86,6 +88,6 @@ def fixed_control(
         unknown=len(names) - len(sources),
         own_seconds=own.seconds,
         own_training_multiply_adds=own.training_multiply_adds,
-        cost_ratio_seconds=ratio("seconds") if one_device else None,
+        cost_ratio_seconds=ratio("seconds"),
         cost_ratio_multiply_adds=ratio("training_multiply_adds"),
     )

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from nas.efficiency.halves import ReportErrors, SelectErrors, ValidationErrors
+
 Floats = NDArray[np.float64]
 LEVEL = 0.95
 
@@ -54,7 +56,7 @@ def best_of_weights(count: int, n: int) -> Floats:
     return (n / count) * np.concatenate(([1.0], np.cumprod(ratios)))
 
 
-def expected_best(select: Floats, report: Floats, ns: Sequence[int]) -> Floats:
+def expected_best(select: SelectErrors, report: ReportErrors, ns: Sequence[int]) -> Floats:
     """Expected `report` error of the design with the lowest `select` error among n drawn designs.
 
     Unbiased, without replacement: `best_of_weights` on the designs sorted by `select`. Designs that tie on
@@ -65,7 +67,9 @@ def expected_best(select: Floats, report: Floats, ns: Sequence[int]) -> Floats:
     return _infinite_if_all_may_fail(weights @ _report_by_rank(select, report), report, ns)
 
 
-def jackknife_best(select: Floats, report: Floats, ns: Sequence[int]) -> tuple[Floats, Floats, Floats]:
+def jackknife_best(
+    select: SelectErrors, report: ReportErrors, ns: Sequence[int]
+) -> tuple[Floats, Floats, Floats]:
     """`expected_best`, its jackknife standard error and the degrees of freedom of that, for each n <= N - 1.
 
     ``se^2 = (N - 1)/N sum_j u_j^2`` with u_j = theta_(-j) - mean theta_(-j), leaving out each design (Efron and
@@ -111,7 +115,7 @@ def _best_without_each(select: Floats, report: Floats, ns: Sequence[int]) -> Flo
     return found
 
 
-def census_deviation(select: Floats, report: Floats, ns: Sequence[int], seed_sd: float) -> Floats:
+def census_deviation(select: SelectErrors, report: ReportErrors, ns: Sequence[int], seed_sd: float) -> Floats:
     """Standard error of `expected_best` where every design of the space is in the arrays.
 
     The weights are exact then, only the errors they weigh are noisy: ``seed_sd sqrt(sum of weights^2)``.
@@ -171,8 +175,8 @@ def cautious(a: Moments, b: Moments, level: float = LEVEL) -> Interval:
 
 
 def chance_run(
-    designs: Sequence[Floats],
-    single: Floats,
+    designs: Sequence[ValidationErrors],
+    single: ValidationErrors,
     rng: np.random.Generator,
     *,
     census: bool = False,

@@ -26,7 +26,8 @@ class Level:
         seeds: trainings that ended; `failed` come on top.
         error, select_error, report_error: means over seeds of both validation halves, and of each.
         error_sd, report_sd: standard deviations over seeds, None for one seed.
-        seconds, training_multiply_adds: of all its trainings, failed ones too, per training that ended.
+        seconds, training_multiply_adds: of all its trainings, failed ones too, per training that ended;
+            seconds None where those of the task are not compared.
         difference: its report error minus the single design's (Welch); None for the single design.
         verdict: on the single design against this default.
         multiply_adds, parameters: means over seeds.
@@ -40,7 +41,7 @@ class Level:
     select_error: float | None
     report_error: float | None
     report_sd: float | None
-    seconds: float
+    seconds: float | None
     training_multiply_adds: float
     multiply_adds: float
     parameters: float
@@ -48,7 +49,9 @@ class Level:
     verdict: DefaultVerdict | None = None
 
 
-def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, list[str]]:
+def level_of(
+    space: str, records: Sequence[TrialRecord], *, one_device: bool = True
+) -> tuple[Level | None, list[str]]:
     """Summary of a fixed design over its seeds; more than one design in its space is refused."""
     designs = population_of(records).trials
     if len(designs) > 1:
@@ -58,12 +61,12 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
         )
     if not records:
         return None, []
-    level = summary(space, records)
+    level = summary(space, records, one_device=one_device)
     notes = [f"{level.failed} of {len(records)} trainings of {space} failed."]
     return level, notes if level.failed else []
 
 
-def summary(space: str, records: Sequence[TrialRecord]) -> Level:
+def summary(space: str, records: Sequence[TrialRecord], *, one_device: bool) -> Level:
     """Means over trainings, at least one, of whatever designs; costs are charged to those that ended."""
     ended = [record for record in records if record.status == "completed"]
 
@@ -82,7 +85,7 @@ def summary(space: str, records: Sequence[TrialRecord]) -> Level:
         select_error=mean("select_error") if ended else None,
         report_error=mean("report_error") if ended else None,
         report_sd=spread("report_error"),
-        seconds=sum(record.seconds for record in records) / max(len(ended), 1),
+        seconds=sum(r.seconds for r in records) / max(len(ended), 1) if one_device else None,
         training_multiply_adds=sum(record.training_multiply_adds for record in records) / max(len(ended), 1),
         multiply_adds=mean("multiply_adds"),
         parameters=mean("parameters"),

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -14,16 +15,20 @@ from nas.efficiency.estimators import Floats, moments, welch
 from nas.efficiency.plan import Plan
 from trials.record import TestMetrics, TrialRecord
 
+Unit = Literal["device-seconds", "multiply-adds"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchCurve:
-    """One search (a space and a seed): best select error so far against device-seconds.
+    """One search (a space and a seed): best select error so far against its cost.
 
     Attributes:
-        curve: (device-seconds spent so far, best select error so far) after each trial, in order of finish.
+        unit: of cost: device-seconds, or multiply-adds where the seconds of the task are not compared.
+        spent: the whole cost.
+        curve: (cost so far, best select error so far) after each trial, in order of finish.
             All trials cost; only completed ones can be selected and count as best.
-        to_single, to_margin: device-seconds until the single design's select error, and that plus the margin,
-            was reached; None: not reached within `seconds` (censored), or no target yet.
+        to_single, to_margin: cost until the single design's select error, and that plus the margin,
+            was reached; None: not reached within `spent` (censored), or no target yet.
     """
 
     space: str
@@ -31,7 +36,8 @@ class SearchCurve:
     completed: int
     stopped: int
     failed: int
-    seconds: float
+    unit: Unit
+    spent: float
     curve: tuple[tuple[float, float], ...]
     target: float | None
     to_single: float | None
@@ -105,7 +111,7 @@ class KernelSizes:
 
 
 def search_curves(
-    records: Sequence[TrialRecord], target: float | None, margin: float | None
+    records: Sequence[TrialRecord], target: float | None, margin: float | None, *, one_device: bool
 ) -> tuple[SearchCurve, ...]:
     """Best select error so far of every search, trials in the order they finished.
 
@@ -115,16 +121,23 @@ def search_curves(
     for record in records:
         if record.trial.study.kind == "search":
             searches[record.trial.study.space, record.trial.study.seed].append(record)
+    unit: Unit = "device-seconds" if one_device else "multiply-adds"
     return tuple(
-        _curve(space, seed, sorted(trials, key=lambda r: (r.finished, r.trial.number)), target, margin)
+        _curve(space, seed, sorted(trials, key=lambda r: (r.finished, r.trial.number)), target, margin, unit)
         for (space, seed), trials in sorted(searches.items())
     )
 
 
 def _curve(
-    space: str, seed: int, trials: Sequence[TrialRecord], target: float | None, margin: float | None
+    space: str,
+    seed: int,
+    trials: Sequence[TrialRecord],
+    target: float | None,
+    margin: float | None,
+    unit: Unit,
 ) -> SearchCurve:
-    spent = np.cumsum([record.seconds for record in trials])
+    seconds = unit == "device-seconds"
+    spent = np.cumsum([r.seconds if seconds else float(r.training_multiply_adds) for r in trials])
     best = np.minimum.accumulate([r.select_error if r.status == "completed" else math.inf for r in trials])
     curve = tuple((float(s), float(b)) for s, b in zip(spent, best) if math.isfinite(b))
 
@@ -138,7 +151,8 @@ def _curve(
         completed=status.count("completed"),
         stopped=status.count("stopped"),
         failed=status.count("failed"),
-        seconds=float(spent[-1]),
+        unit=unit,
+        spent=float(spent[-1]),
         curve=curve,
         target=target,
         to_single=time_to(target),

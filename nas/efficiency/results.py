@@ -94,6 +94,8 @@ class SpaceComparison:
         n: the budget that is judged: min(plan's budget, N/5), at least 1; of a census min(plan's budget, N).
         gain: f - E[best of n] on report error; positive: the search is better.
         reason: why the verdict is "cannot say" whatever the interval says, else empty.
+        seconds, multiply_adds, parameters: means over designs; seconds, and all that is made from them, None
+            where those of the task are not compared.
         cost_ratio_seconds, cost_ratio_multiply_adds: n trials over one training of the single design.
         notes: what was approximated.
         laws: the population under both laws, whole and in parts.

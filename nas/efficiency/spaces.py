@@ -24,6 +24,13 @@ from nas.efficiency.estimators import (
     jackknife_best,
     moments,
 )
+from nas.efficiency.halves import (
+    OneHalf,
+    StabilisedErrors,
+    ValidationErrors,
+    report_errors,
+    validation_errors,
+)
 from nas.efficiency.importance import importance_of
 from nas.efficiency.law import laws_of
 from nas.efficiency.level import Level
@@ -58,9 +65,7 @@ def compare_space(
     ended = [record for record in population.first if record.status == "completed"]
     census = size is not None and count >= size
     n = max(1, min(plan.budget, count if census else count // 5))
-    noise = None
-    if census:
-        noise, _ = _noise(population.repeats("report_error"), _errors(single_records, "report_error"))
+    noise = _noise(population.report_repeats(), report_errors(single_records))[0] if census else None
     result = SpaceComparison(
         space=space,
         designs=count,
@@ -71,7 +76,7 @@ def compare_space(
         descriptive=0 < count < ENOUGH and not census,
         errors=tuple(float(error) for error in np.sort(errors[np.isfinite(errors)])),
         band=dkw_halfwidth(count) if count and not census else None,
-        seconds=_mean(record.seconds for record in population.first),
+        seconds=_mean(record.seconds for record in population.first) if one_device else None,
         multiply_adds=_mean(record.multiply_adds for record in ended),
         parameters=_mean(record.parameters for record in ended),
         chance_run=None,
@@ -95,7 +100,7 @@ def compare_space(
             result, population, single_records, single, plan.budget, n, noise, margin, one_device
         )
         result = _with_chances(result, population, single_records, margin, one_device, rng)
-    single_errors = _errors(single_records, "error")
+    single_errors = validation_errors(single_records)
     known = _of_stabilised(population, single_errors)[0] if result.chance else None
     whole = result.chance.chance if result.chance else None
     return replace(
@@ -122,10 +127,6 @@ def _sample_notes(count: int, size: int | None) -> tuple[str, ...]:
     )
 
 
-def _errors(records: Iterable[TrialRecord], half: str) -> Floats:
-    return np.array([getattr(record, half) for record in records], float)
-
-
 def _best_of(population: Population, judged: int, noise: Noise | None) -> tuple[BestOf, ...]:
     """Expected best of n at `judged` and at most `CURVE_POINTS` other n, up to N/2; of a census up to N."""
     count = len(population.trials)
@@ -133,7 +134,7 @@ def _best_of(population: Population, judged: int, noise: Noise | None) -> tuple[
         return ()
     solid, last = (count, count) if noise else (max(1, count // 5), max(1, count // 2))
     ns = sorted({round(n) for n in np.geomspace(1, last, CURVE_POINTS)} | {min(solid, last), judged})
-    values = expected_best(population.errors("select_error"), population.errors("report_error"), ns)
+    values = expected_best(population.select_errors(), population.report_errors(), ns)
     with_interval = [n for n in ns if n <= solid]
     _, deviations, freedom = _best(population, with_interval, noise)
     half = dict(zip(with_interval, map(float, deviations * stats.t.ppf(0.975, freedom))))
@@ -153,7 +154,7 @@ def _best(
     population: Population, ns: Sequence[int], noise: Noise | None
 ) -> tuple[Floats, Floats, Floats | float]:
     """Expected best of n, standard errors and their freedom: by jackknife, or of a census from `noise`."""
-    select, report = population.errors("select_error"), population.errors("report_error")
+    select, report = population.select_errors(), population.report_errors()
     if noise is None:
         return jackknife_best(select, report, ns)
     deviations = census_deviation(select, report, ns, math.sqrt(noise.variance))
@@ -173,7 +174,7 @@ def _with_verdict(
 ) -> SpaceComparison:
     """gain = f - E[best of n] on report error, both standard errors combined by `cautious`."""
     (best,), (deviation,), freedom = _best(population, [n], noise)
-    single_report = _errors(single_records, "report_error")
+    single_report = report_errors(single_records)
     finished = single_report[np.isfinite(single_report)]
     gain: Estimate | None = None
     claim: Verdict = "cannot say"
@@ -210,7 +211,7 @@ def _with_verdict(
         gain=gain,
         verdict="cannot say" if reasons else claim,
         reason=", ".join(reasons),
-        cost_ratio_seconds=_ratio(n * float(seconds), single.seconds) if one_device else None,
+        cost_ratio_seconds=_ratio(n * float(seconds), single.seconds) if single.seconds is not None else None,
         cost_ratio_multiply_adds=_ratio(n * float(multiply_adds), single.training_multiply_adds),
         notes=tuple(notes),
         resolving=would if reasons or claim == "cannot say" else None,
@@ -235,7 +236,7 @@ def _with_chances(
     one_device: bool,
     rng: np.random.Generator,
 ) -> SpaceComparison:
-    single = _errors(single_records, "error")
+    single = validation_errors(single_records)
     if len(single) < 2:
         return result
     notes = list(result.notes)
@@ -265,11 +266,12 @@ def _with_chances(
     return replace(result, chance=chance, chance_margin=chances[1], notes=tuple(notes))
 
 
-def _of_stabilised(population: Population, single: Floats) -> tuple[Noise, str]:
-    return _noise([stabilised(errors) for errors in population.repeats()], stabilised(single))
+def _of_stabilised(population: Population, single: ValidationErrors) -> tuple[Noise, str]:
+    repeats = [StabilisedErrors(stabilised(errors)) for errors in population.repeats()]
+    return _noise(repeats, StabilisedErrors(stabilised(single)))
 
 
-def _noise(repeats: Sequence[Floats], single: Floats) -> tuple[Noise, str]:
+def _noise(repeats: Sequence[OneHalf], single: OneHalf) -> tuple[Noise, str]:
     """Variance between repeated trainings, or the single design's where repeats leave fewer than 2 degrees.
 
     Unknown (infinite) where the single design has fewer than two errors as well.
@@ -298,7 +300,7 @@ def _chance(
     census: bool,
     one_device: bool,
 ) -> Chance:
-    single = _errors(single_records, "error")
+    single = validation_errors(single_records)
     drawn = match(
         population.errors(),
         _costs(population.first),

@@ -123,7 +123,7 @@ def test_four_times_the_epochs_are_for_long_trials_alone() -> None:
     compare_records(usual + long([0.05, 0.1]), PLAN)
     for wrong, rule, epochs in (
         (record(number=9, recipe=LENGTHENED), "in one task", 80),
-        (record(kind="finalist", test_error=0.1, recipe=LENGTHENED), "in one task", 80),
+        (record("flexconv", kind="finalist", test_error=0.1, recipe=LENGTHENED), "in one task", 80),
         (record(kind="long", recipe=STANDARD.lengthened(3)), r"in one task \(4 times as many .*\)", 60),
         (record(kind="long", recipe=STANDARD), r"in one task \(4 times as many in long trials\)", 20),
     ):
