@@ -185,7 +185,7 @@ def kernel_sizes_figure(task: TaskComparison) -> Figure:
 
 
 def all_figures(comparison: Comparison) -> dict[str, Figure]:
-    """File-safe name -> figure, over tasks, for every task and every series, of what has something to show."""
+    """File-safe name -> figure, over tasks, of every task and series, where there is something to show."""
     tasks = (figures_of(task, position).items() for position, task in enumerate(comparison.tasks, start=1))
     series = (series_figure(each, comparison.plan.single) for each in comparison.series)
     of_series = {f"series-{i}": figure for i, figure in enumerate(series, start=1)}

@@ -12,8 +12,7 @@ from nas.efficiency.words import label, number, percent, plural
 
 def anytime_figure(task: TaskComparison) -> Figure:
     """Best select error so far: every search, median and quartiles over them; fixed designs at their cost."""
-    seconds = any(found.unit == "device-seconds" for found in task.anytime)
-    unit = "device-seconds" if seconds else "multiply-adds"
+    unit = task.searches[0].unit
     series, words = _single_searches(task), []
     order = [space.space for space in task.spaces]
     for found in task.anytime:
@@ -25,7 +24,8 @@ def anytime_figure(task: TaskComparison) -> Figure:
         words.append(f"{series[-1].name}: {last} after {number(found.until)} {unit}")
     for level, colour, dash in fixed(task):
         if level.select_error is not None:
-            error, cost = 100 * level.select_error, level.seconds if seconds else level.training_multiply_adds
+            error = 100 * level.select_error
+            cost = level.training_multiply_adds if level.seconds is None else level.seconds
             across = of_level(level, colour, dash, None, error)
             mark = of_level(level, colour, "none", cost, error)
             series += [replace(across, width=0.9, legend=""), replace(mark, marker="D")]

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 from nas.efficiency.anytime import FEWEST, TimeTo
 from nas.efficiency.budget_pairs import NEAR
 from nas.efficiency.control_sentences import differs
+from nas.efficiency.controls import FixedControl
 from nas.efficiency.estimate import Estimate, turned
 from nas.efficiency.observed import WinnersCurse
 from nas.efficiency.results import TaskComparison
@@ -50,8 +51,6 @@ def control_table(task: TaskComparison) -> Table:
         )
     for control in task.fixed_controls:
         level = control.level
-        own, charged = control.own_seconds, level.seconds
-        both = "–" if own is None or charged is None else f"{number(own)} + {number(charged - own)}"
         missing = f" (unknown of {control.unknown})" if control.unknown else ""
         rows.append(
             (
@@ -60,17 +59,25 @@ def control_table(task: TaskComparison) -> Table:
                 _error(level.report_error, level.report_sd, level.seeds),
                 _difference(level.difference),
                 number(level.multiply_adds),
-                (both if control.sources else number(level.seconds)) + missing,
+                _both_costs(control) + missing,
             )
         )
     caption = (
         "Controls: each differs from the single design in one thing; no verdict rests on them. Difference: "
         "its report error minus the single design's, in points, with the 95 % interval; of a population that "
         "of the expected best of n by select error. Seconds of one training; where sizes were taken from a "
-        "training of the single design, that one is charged too (after +)."
+        "training of the single design, that one is charged too (after +). MA: in multiply-adds."
     )
     head = ("control", "what differs", "report error", "difference", "multiply-adds", "s per trial")
     return Table(caption, head, tuple(rows))
+
+
+def _both_costs(control: FixedControl) -> str:
+    """Its own, and that of the training its sizes were taken from; multiply-adds where seconds are apart."""
+    own, both, unit = control.own_seconds, control.level.seconds, ""
+    if own is None or both is None:
+        own, both, unit = control.own_training_multiply_adds, control.level.training_multiply_adds, " MA"
+    return f"{number(own)} + {number(both - own)}{unit}" if control.sources else f"{number(both)}{unit}"
 
 
 def time_table(task: TaskComparison) -> Table:

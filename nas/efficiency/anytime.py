@@ -10,16 +10,16 @@ import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from nas.efficiency.estimate import Estimate
 from nas.efficiency.estimators import LEVEL, Floats
+from nas.efficiency.observed import Unit
 from trials.record import TrialRecord
 
-Unit = Literal["device-seconds", "multiply-adds"]
 FEWEST = 6
 """Searches below which a median has no interval: the chance that all lie on one side is above 0.025."""
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nas.efficiency.anytime import Unit
 from nas.efficiency.budgets import trained_at_both
 from nas.efficiency.estimate import Estimate, apart, estimate
 from nas.efficiency.level import report_difference
+from nas.efficiency.observed import Unit
 from nas.efficiency.words import label, signed
 from trials.record import TrialRecord
 

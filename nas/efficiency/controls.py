@@ -76,8 +76,8 @@ def fixed_control(
     known = single_level is not None and own.seeds and len(sources) == len(names)
 
     def ratio(name: str) -> float | None:
-        of_single = getattr(single_level, name) if known else 0.0
-        return getattr(charged, name) / of_single if of_single > 0 else None
+        both, of_single = getattr(charged, name), getattr(single_level, name, None)
+        return both / of_single if known and both is not None and of_single else None
 
     return FixedControl(
         level=dataclasses.replace(against(charged, records, single), verdict=None),
@@ -86,6 +86,6 @@ def fixed_control(
         unknown=len(names) - len(sources),
         own_seconds=own.seconds,
         own_training_multiply_adds=own.training_multiply_adds,
-        cost_ratio_seconds=ratio("seconds") if one_device else None,
+        cost_ratio_seconds=ratio("seconds"),
         cost_ratio_multiply_adds=ratio("training_multiply_adds"),
     )

@@ -103,8 +103,13 @@ def test_a_dataset_counts_once() -> None:
 
 
 def finalists(task: str, levels: list[float]) -> list[TrialRecord]:
-    """Three searches with two finalists each, at these levels."""
-    return on(
+    """Searches of one trial with two finalists each, at these levels."""
+    searches = [
+        record("twin", 0, level, kind="search", study_seed=search, architecture=design(search))
+        for search, level in enumerate(levels)
+    ]
+    searches = on(task, searches)
+    return searches + on(
         task,
         [
             record(
@@ -116,7 +121,7 @@ def finalists(task: str, levels: list[float]) -> list[TrialRecord]:
                 seed=10 * search + i,
                 architecture=design(search),
                 test_error=0.5,
-                selected_from=f"search.{search}",
+                selected_from=searches[search].trial.id,
             )
             for search, level in enumerate(levels)
             for i in range(2)

@@ -128,7 +128,7 @@ def test_seconds_are_given_within_one_device_only() -> None:
 def test_searches_of_a_full_run_agree_with_their_curves() -> None:
     task = compare_records(full_run(("digits",)), PLAN).tasks[0]
     anytime = task.anytime[0]
-    end = min(search.seconds for search in task.searches)
+    end = min(search.spent for search in task.searches)
     last = sorted(min(e for s, e in search.curve if s <= end) for search in task.searches)
     shown = anytime.quartiles[-1]
     assert [shown.lower, shown.median, shown.upper] == last

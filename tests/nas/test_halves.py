@@ -23,7 +23,7 @@ def measured(population: Population, other: Population, noise: Noise, rng: np.ra
     expected_best(population.select_errors(), population.report_errors(), [1])
     jackknife_best(population.select_errors(), population.report_errors(), [1])
     chance_run(population.repeats(), other.errors(), rng)
-    match(population.errors(), np.ones((1, 1)), other.errors(), np.ones((1, 1)), noise, rng)
+    match(population.errors(), np.ones((1, 1)), other.errors(), np.ones((1, 1)), noise, rng, rows=9)
 """
 SWAPS = (
     (

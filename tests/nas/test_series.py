@@ -57,12 +57,25 @@ def test_tasks_that_differ_in_the_share_of_rows_are_a_series() -> None:
 def test_finalists_stand_for_a_space_where_every_task_has_some() -> None:
     finalists = []
     for share, error in ((1.0, 0.11), (0.1, 0.31), (0.5, 0.21)):
-        made = [record(number=i, error=error + 0.01 * i, kind="finalist", test_error=0.5) for i in range(2)]
-        finalists += on(Task(source="digits", fraction=share), made, int(1000 * share))
+        task = Task(source="digits", fraction=share)
+        (searched,) = on(task, [record(error=0.4, kind="search")], int(1000 * share))
+        made = [
+            record(
+                number=i,
+                error=error + 0.01 * i,
+                kind="finalist",
+                seed=100 + i,
+                architecture=searched.trial.architecture,
+                test_error=0.5,
+                selected_from=searched.trial.id,
+            )
+            for i in range(2)
+        ]
+        finalists += [searched, *on(task, made, int(1000 * share))]
     twin = shares(*finalists).series[0].lines[1]
     assert twin.of == "finalists" and [p.n for p in twin.points] == [2, 2, 2]
     assert [p.error for p in twin.points] == pytest.approx([0.315, 0.215, 0.115])
-    assert shares(*finalists[:4]).series[0].lines[1].of == "expected best of 20"
+    assert shares(*finalists[:6]).series[0].lines[1].of == "expected best of 20"
 
 
 @pytest.mark.parametrize(

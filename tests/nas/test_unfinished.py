@@ -16,7 +16,7 @@ from nas.run_directory import RunDirectory
 from tests.nas.builders import population, record, seeds
 from tests.nas.runs import SMALL, TRIALS, drive, schedule_of
 
-RECORDS = seeds([0.1 + i / 1000 for i in range(5)]) + population([0.1 + i / 1000 for i in range(55)])
+RECORDS = seeds([0.1 + i / 400 for i in range(5)]) + population([0.1 + i / 400 for i in range(55)])
 PLANNED = {"digits.flexconv.population.0": 5, "digits.twin.population.0": 55}
 
 

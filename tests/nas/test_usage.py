@@ -22,7 +22,7 @@ def test_a_step_is_a_whole_batch() -> None:
         for i, r in enumerate(seeds([0.1, 0.2]))
     ]
     (usage,) = compare_records(records, PLAN).tasks[0].usage
-    assert usage.steps == 3 and usage.seconds_per_step == 2.0  # one epoch of 200 rows by 64
+    assert usage.steps == 20 * 3 and usage.seconds_per_step == 0.1  # 20 epochs of 200 rows by 64
     assert (usage.trainings, usage.report_error, usage.of) == (2, pytest.approx(0.15), "fixed")
     assert usage.peak_memory_bytes == 2**30 + 1 and usage.peak_device_bytes is None
     assert usage.training_executed == 5e8 and usage.training_multiply_adds == 1e9
@@ -36,7 +36,16 @@ def test_a_searched_space_shows_its_finalists_or_its_best_by_select() -> None:
     (best,) = compare_records(drawn, PLAN).tasks[0].usage
     assert best.report_error == 0.05
     finalists = [
-        record(number=i, error=0.2, kind="finalist", test_error=0.2, selected_from=drawn[3].trial.id)
+        record(
+            number=i,
+            error=0.2,
+            kind="finalist",
+            study_seed=1,
+            seed=100 + i,
+            architecture=drawn[3].trial.architecture,
+            test_error=0.2,
+            selected_from=drawn[3].trial.id,
+        )
         for i in range(2)
     ]
     finalists = [costly(r, latency_seconds=s) for r, s in zip(finalists, (0.002, 0.004))]
