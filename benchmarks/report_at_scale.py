@@ -203,7 +203,9 @@ def main() -> None:
         wall = time.perf_counter() - began
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         processor, memory = used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20
-        print(done.stdout[-3000:] if not options.profile else done.stdout[:6000], done.stderr, sep="\n")
+        lines = done.stdout.splitlines()
+        start = next((i for i, line in enumerate(lines) if "function calls" in line), len(lines) - 3)
+        print(*lines[start : start + 40], done.stderr, sep="\n")
         print(f"{count:,} records: {wall:.1f} s ({processor:.1f} s of processor), {memory:.2f} GiB at most")
         print(
             f"{os.cpu_count()} processors, {sum(f.stat().st_size for f in path.rglob('*.json')) / 1e6:.0f} MB"

@@ -221,13 +221,13 @@ def _parse(name: str, hint: Any, text: str) -> object:
     if type(None) in options and text.lower() == "none":
         return None
     hint = options[0]
-    parts = [part.strip() for part in text.split(",") if part.strip()]
     if name == "references":
-        return _references(text, _tasks(parts))
+        return _references(text)
     if name == "rates":
-        return _rates(text, parts)
+        return _rates(text)
     try:
         if get_origin(hint) is tuple:
+            parts = [part.strip() for part in text.split(",") if part.strip()]
             return _tasks(parts) if name in ("tasks", "development") else tuple(parts)
         if get_origin(hint) is Literal:
             if text not in get_args(hint):
@@ -239,14 +239,15 @@ def _parse(name: str, hint: Any, text: str) -> object:
         raise ValueError(f"--set {name}: expected {expected}, got {text!r}") from None
 
 
-def _rates(text: str, parts: list[str]) -> tuple[float, ...]:
+def _rates(text: str) -> tuple[float, ...]:
     try:
-        return tuple(map(float, parts))
+        return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
         raise ValueError(f"--set rates: expected numbers such as 0.5,2, got {text!r}") from None
 
 
-def _references(text: str, parts: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
+def _references(text: str) -> tuple[tuple[str, float], ...]:
+    parts = _tasks([part.strip() for part in text.split(",") if part.strip()])
     try:
         return tuple((task, float(error)) for task, _, error in (part.rpartition(":") for part in parts))
     except ValueError:

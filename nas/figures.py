@@ -186,10 +186,8 @@ def kernel_sizes_figure(task: TaskComparison) -> Figure:
 def all_figures(comparison: Comparison) -> dict[str, Figure]:
     """File-safe name -> figure, for every task and figure that has something to show, and every series."""
     tasks = (figures_of(task, position).items() for position, task in enumerate(comparison.tasks, start=1))
-    of_series = {
-        f"series-{i}": series_figure(each, comparison.plan.single)
-        for i, each in enumerate(comparison.series, start=1)
-    }
+    series = (series_figure(each, comparison.plan.single) for each in comparison.series)
+    of_series = {f"series-{i}": figure for i, figure in enumerate(series, start=1)}
     return dict(chain.from_iterable(tasks)) | of_series
 
 

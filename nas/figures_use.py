@@ -17,7 +17,7 @@ def anytime_figure(task: TaskComparison) -> Figure:
     series, words = _single_searches(task), []
     order = [space.space for space in task.spaces]
     for found in task.anytime:
-        if found.unit != unit or not found.quartiles:
+        if found.unit != unit or not any(at.median is not None for at in found.quartiles):
             continue
         colour, line = searched(order.index(found.space) if found.space in order else 0)
         series.append(_median(found, colour, line, banded=len(order) <= BANDED))
@@ -69,7 +69,7 @@ def _median(found: Anytime, colour: str, line: Dash, banded: bool) -> Series:
         if at.median is not None:
             bounds = [None if bound is None else 100 * bound for bound in (at.lower, at.upper)]
             steps.append((at.cost, 100 * at.median, *(bounds if banded else ())))
-    steps += [(found.until, *steps[-1][1:])] if steps else []
+    steps.append((found.until, *steps[-1][1:]))
     name = f"{label(found.space)}, median of {plural(found.searches, 'search')}"
     return Series(name, found.space, tuple(steps), colour, line, style="step", legend=name)
 

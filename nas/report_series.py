@@ -64,8 +64,8 @@ def rate_table(task: TaskComparison) -> Table:
     ]
     caption = (
         "Other sampling rates, without retraining: finalists on the same report rows, resampled from the "
-        "rate of training (so a higher rate adds no detail). Kernels that are functions of position are sampled "
-        "on the other grid, discrete kernels stay as they are. Mean ± sd over finalists."
+        "rate of training (so a higher rate adds no detail). Kernels that are functions of position are "
+        "sampled on the other grid, discrete kernels stay as they are. Mean ± sd over finalists."
     )
     return Table(caption, ("space", "rate", "as trained", "report error there", "not looked at"), tuple(rows))
 

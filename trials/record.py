@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from search_spaces.architecture import Architecture
@@ -22,6 +23,11 @@ Kind = Literal["population", "search", "finalist", "long", "transfer"]
 Status = Literal["completed", "stopped", "failed"]
 Verdict = Literal["continue", "stop", "pause"]
 """What the receiver of an epoch's metrics wants: go on, end as ``stopped``, or be resumed another time."""
+
+
+@cache
+def _file_safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_@=,-]+", "-", text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +59,7 @@ class Study:
         """A file-safe name, unique in a run."""
         carried = (part for part in (self.source, self.by) if part)
         parts = (self.task, self.space, self.kind, str(self.seed), *carried)
-        return ".".join(re.sub(r"[^A-Za-z0-9_@=,-]+", "-", part) for part in parts)
+        return ".".join(map(_file_safe, parts))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

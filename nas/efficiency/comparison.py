@@ -10,18 +10,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nas.efficiency import sentences
-from nas.efficiency.anytime import anytime_of
-from nas.efficiency.budget_pairs import budget_pairs_of, pair_text
+from nas.efficiency.beside import with_beside
 from nas.efficiency.budgets import budgets_of
-from nas.efficiency.control_sentences import of_controls
-from nas.efficiency.controls import fixed_control, is_fixed
+from nas.efficiency.controls import is_fixed
 from nas.efficiency.devices import at_once, seconds_apart
 from nas.efficiency.level import against, level_of
 from nas.efficiency.normalised import Complexity, Normalised, normalised_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
-from nas.efficiency.other_rates import other_rates_of
 from nas.efficiency.overall import overall
-from nas.efficiency.pareto import fronts_of
 from nas.efficiency.plan import Plan
 from nas.efficiency.refusals import refuse_unfair_tests
 from nas.efficiency.results import Comparison, Count, SpaceRecipe, TaskComparison
@@ -34,7 +30,6 @@ from nas.efficiency.selection import (
 )
 from nas.efficiency.series import series_of
 from nas.efficiency.spaces import compare_space
-from nas.efficiency.usage import usage_of
 from nas.efficiency.words import points
 from trials.record import TrialRecord
 
@@ -114,7 +109,6 @@ def _compare_task(
         notes += default_notes
         if default:
             defaults.append(against(default, _of(random, space), _of(random, plan.single)))
-    fixed_controls = tuple(space for space in plan.controls if is_fixed(_of(random, space)))
     compared = {
         space: compare_space(
             space,
@@ -128,7 +122,7 @@ def _compare_task(
             rng=np.random.default_rng([plan.seed, zlib.crc32(f"{task}/{space}".encode())]),
         )
         for space in (*plan.searched, *plan.controls)
-        if space not in fixed_controls
+        if space in plan.searched or not is_fixed(_of(random, space))
     }
     spaces = tuple(compared[space] for space in plan.searched)
     searches = search_curves(records, single.select_error if single else None, margin, one_device=one_device)
@@ -144,10 +138,9 @@ def _compare_task(
     kernel_sizes = kernel_sizes_of(records, plan)
     notes += [sentences.UNCHANGED for sizes in kernel_sizes if sizes.unchanged]
     fixed = (plan.single, *plan.defaults)
-    spaces_in_order = (plan.single, *plan.searched, *plan.defaults)
     budgets = tuple(
         found
-        for space in spaces_in_order
+        for space in (plan.single, *plan.searched, *plan.defaults)
         if (found := budgets_of(space, _of(records, space), fixed=space in fixed))
     )
     notes += [text for b in budgets if b.space not in fixed and (text := sentences.prediction(b))]
@@ -170,44 +163,11 @@ def _compare_task(
         kernel_sizes=kernel_sizes,
         notes=tuple(notes),
         budgets=budgets,
-        budget_pairs=budget_pairs_of(
-            {space: _of(records, space) for space in spaces_in_order},
-            plan.single,
-            fixed,
-            one_device=one_device,
-        ),
-        anytime=anytime_of(
-            records,
-            single.select_error if single else None,
-            margin,
-            one_device=one_device,
-        ),
-        other_rates=other_rates_of(records, plan),
-        usage=usage_of(records, plan, one_device=one_device),
-        fronts=fronts_of(
-            {space: _of(random, space) for space in plan.searched},
-            [level for level in (single, *defaults) if level],
-            majority,
-        ),
-        controls=tuple(each for space, each in compared.items() if space in plan.controls and each.designs),
-        fixed_controls=tuple(
-            fixed_control(
-                space,
-                _of(random, space),
-                _of(random, plan.single),
-                single,
-                {record.trial.id: record for record in random},
-                one_device=one_device,
-            )
-            for space in fixed_controls
-        ),
         normalised=_normalised(random, plan),
     )
-    beside = (
-        *of_controls(result, plan),
-        *(pair_text(found, plan.single) for found in result.budget_pairs),
-    )
-    return dataclasses.replace(result, sentences=(*sentences.of_task(result, plan), *beside))
+    result = dataclasses.replace(result, sentences=sentences.of_task(result, plan))
+    controls = [each for space, each in compared.items() if space in plan.controls]
+    return with_beside(result, records, controls, plan, one_device=one_device)
 
 
 def _normalised(random: Sequence[TrialRecord], plan: Plan) -> tuple[Normalised, ...]:

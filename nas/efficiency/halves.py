@@ -19,7 +19,10 @@ SelectErrors = NewType("SelectErrors", NDArray[np.float64])
 ReportErrors = NewType("ReportErrors", NDArray[np.float64])
 ValidationErrors = NewType("ValidationErrors", NDArray[np.float64])
 """On both halves together."""
-OneHalf = TypeVar("OneHalf", SelectErrors, ReportErrors, ValidationErrors)
+StabilisedErrors = NewType("StabilisedErrors", NDArray[np.float64])
+"""`ValidationErrors` on the scale of `chance.stabilised`."""
+OneHalf = TypeVar("OneHalf", SelectErrors, ReportErrors, ValidationErrors, StabilisedErrors)
+"""Errors of one kind, whichever."""
 
 
 def select_errors(records: Iterable[TrialRecord]) -> SelectErrors:

@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from nas.efficiency.halves import (
     ReportErrors,
@@ -188,8 +189,9 @@ def _recipe_fields(recipe: Recipe, exclude: Iterable[str] = ()) -> tuple[str, ..
 
 
 def _refuse(first: TrialRecord, second: TrialRecord, names: Iterable[str], where: str) -> None:
-    for name in names:
-        if getattr(_lengthened(first), name) != getattr(_lengthened(second), name):
+    ours, theirs = _lengthened(first), _lengthened(second)
+    for name in names if ours != theirs else ():
+        if getattr(ours, name) != getattr(theirs, name):
             a, b = getattr(first.trial.recipe, name), getattr(second.trial.recipe, name)
             if name == "epochs" and "long" in (first.trial.study.kind, second.trial.study.kind):
                 where += f" ({LONG} times as many in long trials)"
@@ -199,7 +201,12 @@ def _refuse(first: TrialRecord, second: TrialRecord, names: Iterable[str], where
 def _lengthened(record: TrialRecord) -> Recipe:
     """The recipe at 4B, whichever budget the trial had."""
     recipe = record.trial.recipe
-    return recipe if record.trial.study.kind == "long" else recipe.lengthened(LONG)
+    return recipe if record.trial.study.kind == "long" else _longer(recipe)
+
+
+@cache
+def _longer(recipe: Recipe) -> Recipe:
+    return recipe.lengthened(LONG)
 
 
 def _difference(

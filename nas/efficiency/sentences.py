@@ -41,7 +41,11 @@ def of_task(task: TaskComparison, plan: Plan) -> tuple[str, ...]:
     single = label(plan.single)
     missing = _missing_single(task.single, single)
     if missing:
-        found = [plural(s.designs, f"{label(s.space)} design") for s in task.spaces if s.designs]
+        found = [
+            plural(s.designs, f"{label(s.space)} design") + (f" ({s.failed} failed)" if s.failed else "")
+            for s in task.spaces
+            if s.designs
+        ]
         beside = f" Trained so far: {', '.join(found)}." if found else ""
         return (f"{missing}: nothing can be concluded about {task.task} yet.{beside}",)
     verdicts = [_verdict_sentence(space, task, single) for space in task.spaces]

@@ -24,7 +24,13 @@ from nas.efficiency.estimators import (
     jackknife_best,
     moments,
 )
-from nas.efficiency.halves import report_errors, validation_errors
+from nas.efficiency.halves import (
+    OneHalf,
+    StabilisedErrors,
+    ValidationErrors,
+    report_errors,
+    validation_errors,
+)
 from nas.efficiency.importance import importance_of
 from nas.efficiency.law import laws_of
 from nas.efficiency.level import Level
@@ -59,9 +65,7 @@ def compare_space(
     ended = [record for record in population.first if record.status == "completed"]
     census = size is not None and count >= size
     n = max(1, min(plan.budget, count if census else count // 5))
-    noise = None
-    if census:
-        noise, _ = _noise(population.report_repeats(), report_errors(single_records))
+    noise = _noise(population.report_repeats(), report_errors(single_records))[0] if census else None
     result = SpaceComparison(
         space=space,
         designs=count,
@@ -262,11 +266,12 @@ def _with_chances(
     return replace(result, chance=chance, chance_margin=chances[1], notes=tuple(notes))
 
 
-def _of_stabilised(population: Population, single: Floats) -> tuple[Noise, str]:
-    return _noise([stabilised(errors) for errors in population.repeats()], stabilised(single))
+def _of_stabilised(population: Population, single: ValidationErrors) -> tuple[Noise, str]:
+    repeats = [StabilisedErrors(stabilised(errors)) for errors in population.repeats()]
+    return _noise(repeats, StabilisedErrors(stabilised(single)))
 
 
-def _noise(repeats: Sequence[Floats], single: Floats) -> tuple[Noise, str]:
+def _noise(repeats: Sequence[OneHalf], single: OneHalf) -> tuple[Noise, str]:
     """Variance between repeated trainings, or the single design's where repeats leave fewer than 2 degrees.
 
     Unknown (infinite) where the single design has fewer than two errors as well.

@@ -9,6 +9,7 @@ import pytest
 
 from nas.efficiency import compare_records
 from nas.efficiency.anytime import FEWEST, median_time, quartiles_over_time
+from nas.figures_use import anytime_figure
 from nas.report_use import time_table
 from tests.nas.builders import PLAN, full_run, record, seeds
 from trials.record import TrialRecord
@@ -64,6 +65,8 @@ def test_a_search_is_worth_nothing_before_a_completed_trial() -> None:
         (30.0, 0.2, 0.5),
     ]  # not at 40, where the first search has ended
     assert anytime.times == ()  # no single design, no target
+    nothing = compare_records(search(0, [math.inf]) + search(1, [math.inf]) + search(2, [0.3]), PLAN)
+    assert all(row[0] != "twin, median of 3 searches" for row in anytime_figure(nothing.tasks[0]).rows)
 
 
 def test_without_censoring_the_median_is_that_of_the_times() -> None:

@@ -40,7 +40,6 @@ CONTEXT = ReportContext(
     run=CLASS,
     directory=CLASS,
     software={CLASS: REASON},
-    unreadable=(REASON,),
     config={CLASS: [REASON]},
     inputs="0" * 64,
     command=f"nas compare '{SPACE}'",

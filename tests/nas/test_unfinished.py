@@ -40,7 +40,7 @@ def test_it_can_be_compared_while_trials_end(tmp_path: Path) -> None:
         while run.is_alive():
             assert compare(tmp_path).records <= 60
             report = json.loads((tmp_path / "report.json").read_text())
-            assert report["run"]["unreadable"] == []
+            assert report["left_out"] == []
             counts.append(report["run"]["ended"])
             page = (tmp_path / "report.html").read_text()
             assert (f"Unfinished run: {counts[-1]} of 60 planned trials" in page) == (counts[-1] < 60)
