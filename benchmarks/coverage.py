@@ -2,9 +2,9 @@
 
     python -m benchmarks.coverage [--replications 1000] [--processes 2] [--cases chances best] [--write]
 
-Run from the root of the repository (`make soak` does). Cases are in tests/nas/coverage_cases.py, what is drawn in
-tests/nas/simulator.py. Prints a table; `--write` puts it between the markers of docs/coverage.md and every cell
-of the grid into docs/coverage.csv. Each cell has its own random numbers, whatever the processes.
+Run from the root of the repository (`make soak` does). Cases are in tests/nas/coverage_cases.py, what is
+drawn in tests/nas/simulator.py. Prints a table; `--write` puts it between the markers of docs/coverage.md and
+every cell of the grid into docs/coverage.csv. Each cell has its own random numbers, whatever the processes.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ LEAST, MOST = 0.93, 0.98
 class Line(NamedTuple):
     """One measure in one cell: how often the truth was within, under and over the interval, and its width.
 
+    `intervals` is the number given: p_design is withheld where the single design makes hardly an error.
     `width` is the median of high - low, of costs and factors of high / low.
     """
 
@@ -44,6 +45,7 @@ class Line(NamedTuple):
     designs: int
     seeds: int
     p: float
+    intervals: int
     covered: float
     under: float
     over: float
@@ -56,6 +58,8 @@ def simulate(job: tuple[str, Cell, int]) -> list[Line]:
     rng = np.random.default_rng([7, zlib.crc32(f"{name} {cell}".encode())])
     lines = []
     for measure, found in CASES[name].run(cell, replications, rng).items():
+        if not found:  # the measure was never given
+            continue
         low, high, truth = np.array(found).T
         under, over = float((truth < low - 1e-12).mean()), float((truth > high + 1e-12).mean())
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -71,6 +75,7 @@ def simulate(job: tuple[str, Cell, int]) -> list[Line]:
                 cell.designs,
                 cell.seeds,
                 cell.p,
+                len(found),
                 1 - under - over,
                 under,
                 over,
@@ -141,8 +146,9 @@ def verdicts(lines: Sequence[Line]) -> str:
     search, enough = max(line.under for line in gains), max(line.over for line in gains)
     both = max(line.under + line.over for line in gains)
     return (
-        f"Verdicts with the truth exactly on the margin, {len(gains)} cells of N >= 100: wrong *search* at most "
-        f"{_percent(search)}, wrong *no search needed* at most {_percent(enough)}, either at most {_percent(both)}."
+        f"Verdicts with the truth exactly on the margin, {len(gains)} cells of N >= 100: wrong *search* at "
+        f"most {_percent(search)}, wrong *no search needed* at most {_percent(enough)}, either at most "
+        f"{_percent(both)}."
     )
 
 

@@ -25,6 +25,7 @@ from nas.drawing import (
 from nas.efficiency.results import BestOf, Comparison, TaskComparison
 from nas.efficiency.sentences import UNCHANGED
 from nas.efficiency.words import label, percent, plural, points
+from nas.figures_across import across_figures
 from nas.figures_normalised import normalised_figure
 from nas.figures_series import series_figure
 from nas.figures_use import anytime_figure, pareto_figure
@@ -184,11 +185,11 @@ def kernel_sizes_figure(task: TaskComparison) -> Figure:
 
 
 def all_figures(comparison: Comparison) -> dict[str, Figure]:
-    """File-safe name -> figure, for every task and figure that has something to show, and every series."""
+    """File-safe name -> figure, over tasks, for every task and every series, of what has something to show."""
     tasks = (figures_of(task, position).items() for position, task in enumerate(comparison.tasks, start=1))
     series = (series_figure(each, comparison.plan.single) for each in comparison.series)
     of_series = {f"series-{i}": figure for i, figure in enumerate(series, start=1)}
-    return dict(chain.from_iterable(tasks)) | of_series
+    return across_figures(comparison) | dict(chain.from_iterable(tasks)) | of_series
 
 
 def figures_of(task: TaskComparison, position: int) -> dict[str, Figure]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nas.efficiency.results import Comparison, TaskComparison
 from nas.efficiency.sentences import loses_to_default, verdict_text
 from nas.efficiency.words import label, plural
+from nas.report_across import across_tables
 from nas.report_budgets import budget_table
 from nas.report_laws import equal_cost_table, importance_table, law_table, normalised_table
 from nas.report_plan import caveats, count_table, plan_table
@@ -63,6 +64,9 @@ def render_markdown(comparison: Comparison, context: ReportContext) -> str:
     blocks = [f"# {_md(title(context))}", _md(meta(comparison, context))]
     blocks += [f"**{_md(unfinished(context))}**"] if unfinished(context) else []
     blocks.append(f"**{_md(comparison.overall)}**")
+    if comparison.across:
+        blocks += ["## Across tasks", *map(_md, comparison.across)]
+        blocks += map(_md_table, across_tables(comparison).values())
     for task in comparison.tasks:
         blocks.append(f"## {_md(task.task)}: {'; '.join(text for text, _ in marks(task))}")
         blocks += [_md(sentence) for sentence in task.sentences]
@@ -227,7 +231,8 @@ def _plain(value: object) -> str:
 
 
 def _md_table(table: Table) -> str:
-    lines = [table.head, tuple("---" for _ in table.head), *(tuple(map(_md, row)) for row in table.rows)]
+    rows = [tuple(map(_md, row)) for row in (table.head, *table.rows)]
+    lines = [rows[0], tuple("---" for _ in table.head), *rows[1:]]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{text}\n\n{_md(table.caption)}" if table.caption else text
 

@@ -1,8 +1,8 @@
 """The chance that a random design matches the single one, and what follows from it.
 
 p_design = P(mean error of a design <= mean error of the single design). The observed errors of a population
-carry noise of seeds and of finite validation rows, so their lucky tail is too fat: they are shrunk first, on a
-scale where that noise has one variance (docs/decisions/0006-shrinking-and-its-scale.md).
+carry noise of seeds and of finite validation rows, so their lucky tail is too fat: they are shrunk first, on
+a scale where that noise has one variance (docs/decisions/0006-shrinking-and-its-scale.md).
 """
 
 from __future__ import annotations
@@ -12,24 +12,30 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 from nas.efficiency.estimators import LEVEL, Floats, Interval, dirichlet, quantiles
 from nas.efficiency.halves import ValidationErrors
 
 DRAWS = 4000
+GROWTH = 0.25
+"""Between 0, seeds that move errors, and 1, seeds that move log-odds: covers under both (decision 6)."""
+FEWEST_WRONG = 0.5
+"""Wrong rows of a training of the single design below which designs near it cannot be told apart."""
 
 
 class Noise(NamedTuple):
-    """Variance of an observed error around the design's mean error, and its degrees of freedom.
+    """Variance of a `stabilised` error around the design's mean error, and its degrees of freedom.
 
     It is that between trainings of one design. They are scored on the same validation rows, so it holds what
     finite rows add within a row already; what they add between rows is common to all designs. A binomial
     ``e (1 - e) / rows`` on top would count both once more (docs/decisions/0004-noise-of-an-error.md).
-    `match` takes it of `stabilised` errors.
+    `growth` is that of the scale, see `stabilised`.
     """
 
     variance: float
     freedom: int
+    growth: float = 0.0
 
 
 class Match(NamedTuple):
@@ -44,15 +50,45 @@ class Match(NamedTuple):
     factor: tuple[Interval, ...]
 
 
-def stabilised(errors: Floats | float) -> Floats:
-    """``z = arcsin sqrt(e)``: on this scale binomial noise has one variance, 1 / (4 rows), at every error.
+def stabilised(errors: Floats | float, growth: float = 0.0) -> Floats:
+    """A scale z(e) on which the noise of an error has about one variance; a failed trial stays infinite.
 
-    Anscombe (1948, Biometrika 35, 246-254). A failed trial stays infinite.
+    Noise of rows has variance ``e (1 - e) / rows``, of seeds, where they move the log-odds of an error by t,
+    ``t^2 (e (1 - e))^2``. With ``growth = t^2 rows / 4`` the scale that makes their sum the same at every
+    error is ``z = integral over a from 0 to arcsin sqrt(e) of da / sqrt(1 + growth sin^2(2 a))``:
+    ``arcsin sqrt(e)`` without seeds (Anscombe 1948, Biometrika 35, 246-254), towards the log-odds with them.
     """
     errors = np.asarray(errors, float)
     finished = np.isfinite(errors)
-    found: Floats = np.where(finished, np.arcsin(np.sqrt(np.where(finished, errors, 0.0).clip(0, 1))), np.inf)
+    angles = np.arcsin(np.sqrt(np.where(finished, errors, 0.0).clip(0, 1)))
+    found: Floats = np.where(finished, special.ellipkinc(2 * angles, -growth) / 2, np.inf)
     return found
+
+
+def error_of(levels: Floats, growth: float = 0.0) -> Floats:
+    """The error of `stabilised` levels, those beyond 0 and 1 as these."""
+    angles = np.linspace(0, math.pi / 2, 4001)
+    if growth:
+        levels = np.interp(levels, special.ellipkinc(2 * angles, -growth) / 2, angles)
+    found: Floats = np.sin(np.clip(levels, 0, math.pi / 2)) ** 2
+    return found
+
+
+def noise_of(repeats: Sequence[Floats], rows: int) -> Noise:
+    """Noise of repeated trainings on the scale where it is the same for all designs, from their errors.
+
+    On the scale without growth its variance is ``1 / (4 rows) + t^2 e (1 - e) / 4``: what exceeds the first
+    term is seeds', over the mean of e (1 - e) of the repeated designs. Of the growth that follows `GROWTH` is
+    taken, since seeds may as well move errors alike at all levels.
+    """
+    finished = [errors[np.isfinite(errors)] for errors in repeats]
+    finished = [errors for errors in finished if len(errors) > 1]
+    if not finished:
+        return Noise(0.0, 0)
+    variance, _ = pooled_variance([stabilised(errors) for errors in finished])
+    level = float(np.mean([errors.mean() * (1 - errors.mean()) for errors in finished]))
+    growth = max(0.0, 4 * variance * rows - 1) / (4 * max(level, 0.25 / rows)) * GROWTH
+    return Noise(*pooled_variance([stabilised(errors, growth) for errors in finished]), growth)
 
 
 def pooled_variance(repeats: Sequence[Floats]) -> tuple[float, int]:
@@ -72,14 +108,16 @@ def shrinkage(noise_variance: Floats | float, variance: Floats | float) -> Float
     return left
 
 
-def bound(middle: Floats | float, left: Floats | float, target: Floats, rows: int) -> Floats:
+def bound(
+    middle: Floats | float, left: Floats | float, target: Floats, rows: int, growth: float = 0.0
+) -> Floats:
     """The highest `stabilised` error whose shrunk value ``m + (z - m) a`` is at or below the target.
 
     Infinite of either sign for a = 0. Shrinking lifts designs that make no error, by a trace where the
     population is far from 0: what is less than a hundredth of a row above the target is no difference.
     """
     middle, left = np.broadcast_to(middle, target.shape), np.broadcast_to(left, target.shape)
-    distance = stabilised(np.sin(target) ** 2 + 0.01 / rows) - middle
+    distance = stabilised(error_of(target, growth) + 0.01 / rows, growth) - middle
     nothing = np.where(distance < 0, -np.inf, np.inf)
     found: Floats = middle + np.divide(distance, left, out=nothing, where=left > 0)
     return found
@@ -103,13 +141,13 @@ def match(
     All on `stabilised` errors z. Each draw weighs the designs (Dirichlet, all 1: Rubin 1981, "The Bayesian
     bootstrap"), takes m and S^2 as the weighted mean and variance of those that did not fail, draws s^2
     (scaled inverse chi-square) and the mean of the single design (Student t) and shrinks,
-    ``z* = m + (z - m) sqrt(max(0, 1 - s^2 / S^2))``. p is the weight of the designs that match, with 1/2 for a
-    pseudo-design of mean cost on either side: its law is ``Beta(k + 1/2, N - k + 1/2)`` with k matches, drawn
-    jointly with m, S^2 and the mean cost of a trial (docs/decisions/0006-shrinking-and-its-scale.md).
+    ``z* = m + (z - m) sqrt(max(0, 1 - s^2 / S^2))``. p is the weight of the designs that match, with 1/2 for
+    a pseudo-design of mean cost on either side: its law is ``Beta(k + 1/2, N - k + 1/2)`` with k matches,
+    drawn jointly with m, S^2 and the mean cost (docs/decisions/0006-shrinking-and-its-scale.md).
 
     - designs to match: ``1/p`` expected; ``ln 2 / -ln(1 - p)`` for an even chance, never below one design.
     - cost to match: ``mean cost of a trial / p`` (Wald's identity).
-    - factor: cost to match / cost of one training of the single design (its trainings are weighted too).
+    - factor: cost to match / cost of one training of the single design (Student t on its logarithm).
       Neutral point: a design at the population's median at equal cost has factor 2.
 
     Args:
@@ -128,17 +166,18 @@ def match(
     With k = 0 the point values of designs, cost and factor are infinite and their low bounds are one-sided at
     95 %: ``p <= 1 - 0.05^(1/N)``, or the drawn 95 % quantile of p where the noise makes that larger.
     """
-    number, levels = len(errors), stabilised(errors)
+    number, growth, levels = len(errors), noise.growth, stabilised(errors, noise.growth)
     finished = levels[np.isfinite(levels)]
     mean = float(finished.mean()) if len(finished) else 0.0
     variance = float(finished.var(ddof=1)) if len(finished) > 1 else 0.0
     scale = shrinkage(noise.variance, variance)
-    target, standard_error = target_of(single, rows)
-    count = int((np.isfinite(levels) & (levels <= bound(mean, scale, _shifted(target, shift), rows))).sum())
+    target, standard_error = target_of(single, rows, growth)
+    highest = bound(mean, scale, _shifted(target, shift, growth), rows, growth)
+    count = int((np.isfinite(levels) & (levels <= highest)).sum())
 
     weights, pseudo = dirichlet(number, census, rng, draws)
     drawn_noise = noise.variance * noise.freedom / rng.chisquare(noise.freedom, draws)
-    targets = _shifted(target + standard_error * rng.standard_t(len(single) - 1, draws), shift)
+    targets = _shifted(target + standard_error * rng.standard_t(len(single) - 1, draws), shift, growth)
     middle, spread = (mean, np.full(draws, variance)) if census else _weighted_moments(levels, weights)
     left = shrinkage(drawn_noise, spread)
     if census:  # as many standard normal deviations above the mean of a design's mean as noise is
@@ -146,12 +185,12 @@ def match(
         finite = np.where(np.isfinite(levels), levels, 0.0)
         drawn = mean + (finite - mean) * known[:, None]
         drawn += deviation[:, None] * rng.standard_normal((draws, number))
-        matches = np.isfinite(levels) & (drawn <= bound(0.0, 1.0, targets, rows)[:, None])
+        matches = np.isfinite(levels) & (drawn <= bound(0.0, 1.0, targets, rows, growth)[:, None])
     else:
-        matches = np.isfinite(levels) & (levels <= bound(middle, left, targets, rows)[:, None])
+        matches = np.isfinite(levels) & (levels <= bound(middle, left, targets, rows, growth)[:, None])
     chances = np.einsum("ij,ij->i", weights, matches) + pseudo[:, 0]
     drawn_cost = weights @ costs + pseudo.sum(axis=1, keepdims=True) * costs.mean(axis=0)
-    drawn_single_cost = rng.dirichlet(np.ones(len(single_costs)), draws) @ single_costs
+    drawn_single_cost = _mean_costs(single_costs, rng, draws)
 
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn_factor = drawn_cost / drawn_single_cost
@@ -180,17 +219,36 @@ def match(
         )
 
 
-def target_of(single: Floats, rows: int) -> tuple[float, float]:
-    """Mean `stabilised` error of the single design and its standard error, of half a row per seed at least."""
-    levels, mean = stabilised(single), float(single.mean())
-    half_a_row = float(np.diff(stabilised(np.array([mean - 0.5 / rows, mean + 0.5 / rows])))[0]) / 2
+def undecided(errors: Floats, single: Floats, matches: int, rows: int) -> bool:
+    """Whether the single design makes so few errors that shrinking alone decides which designs match it.
+
+    So where its trainings have less than `FEWEST_WRONG` wrong rows on average, and shrinking lifts designs
+    above it that were seen at or below it.
+    """
+    mean = float(single.mean())
+    return mean * rows < FEWEST_WRONG and int((errors <= mean).sum()) > matches
+
+
+def target_of(single: Floats, rows: int, growth: float = 0.0) -> tuple[float, float]:
+    """Mean `stabilised` error of the single design and its standard error: half a row per seed at least."""
+    levels, mean = stabilised(single, growth), float(single.mean())
+    ends = stabilised(np.array([mean - 0.5 / rows, mean + 0.5 / rows]), growth)
+    half_a_row = float(np.diff(ends)[0]) / 2
     return float(levels.mean()), max(float(levels.std(ddof=1)), half_a_row) / math.sqrt(len(single))
 
 
-def _shifted(targets: Floats | float, shift: float) -> Floats:
+def _shifted(targets: Floats | float, shift: float, growth: float) -> Floats:
     """Adds `shift`, in units of error, to `stabilised` targets."""
-    levels = np.atleast_1d(np.asarray(targets, float)).clip(0, math.pi / 2)
-    return stabilised(np.sin(levels) ** 2 + shift)
+    return stabilised(error_of(np.atleast_1d(np.asarray(targets, float)), growth) + shift, growth)
+
+
+def _mean_costs(costs: Floats, rng: np.random.Generator, draws: int) -> Floats:
+    """Mean cost (draws, units) of a training: Student t on its logarithm, by the delta method."""
+    mean = costs.mean(axis=0)
+    relative = np.divide(costs.std(axis=0, ddof=1), mean, out=np.zeros_like(mean), where=mean > 0)
+    deviates = rng.standard_t(len(costs) - 1, (draws, 1))
+    found: Floats = mean * np.exp((relative / math.sqrt(len(costs)) * deviates).clip(-700, 700))
+    return found
 
 
 def _weighted_moments(levels: Floats, weights: Floats) -> tuple[Floats, Floats]:

@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nas.efficiency import sentences
+from nas.efficiency.across import across
+from nas.efficiency.aggregates import aggregate_of
 from nas.efficiency.beside import with_beside
 from nas.efficiency.budgets import budgets_of
 from nas.efficiency.controls import is_fixed
 from nas.efficiency.devices import at_once, seconds_apart
-from nas.efficiency.level import against, level_of
+from nas.efficiency.elsewhere import ChosenElsewhere, chosen_elsewhere, trials_of
+from nas.efficiency.level import against, level_of, level_over
 from nas.efficiency.normalised import Complexity, Normalised, normalised_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.overall import overall
@@ -30,6 +33,7 @@ from nas.efficiency.selection import (
 )
 from nas.efficiency.series import series_of
 from nas.efficiency.spaces import compare_space
+from nas.efficiency.transfer import transfers_of
 from nas.efficiency.words import points
 from trials.record import TrialRecord
 
@@ -58,8 +62,16 @@ def compare_records(
     refuse_unfair_tests(kept)
     packing = at_once(records)
     names = sorted({record.trial.study.task for record in kept})
+    chosen = chosen_elsewhere(kept, plan)
     tasks = tuple(
-        _compare_task(name, [r for r in kept if r.trial.study.task == name], plan, space_sizes or {}, packing)
+        _compare_task(
+            name,
+            [r for r in kept if r.trial.study.task == name],
+            plan,
+            space_sizes or {},
+            packing,
+            [each for each in chosen if each.task == name],
+        )
         for name in names
     )
     counts = Counter((record.trial.study.kind, record.status) for record in records)
@@ -67,6 +79,7 @@ def compare_records(
         (r.trial.study.task, r.trial.study.space, r.trial.recipe.learning_rate, r.trial.recipe.weight_decay)
         for r in kept
     }
+    matrices, aggregate = transfers_of(kept, plan), aggregate_of(kept, plan, chosen)
     return Comparison(
         plan=plan,
         overall=overall(tasks, len(left_out)),
@@ -85,6 +98,10 @@ def compare_records(
         commits=tuple(sorted({record.commit for record in kept if record.commit})),
         left_out=tuple(left_out),
         series=series_of(tasks, {r.trial.study.task: r.trial.task for r in kept}, plan),
+        transfer=matrices,
+        chosen=chosen,
+        aggregate=aggregate,
+        across=across(matrices, chosen, aggregate, plan, len(tasks)) if kept else (),
     )
 
 
@@ -94,6 +111,7 @@ def _compare_task(
     plan: Plan,
     sizes: Mapping[tuple[str, str], int],
     packing: Mapping[str, float],
+    chosen: Sequence[ChosenElsewhere],
 ) -> TaskComparison:
     random = [record for record in records if record.trial.study.kind == "population"]
     apart = seconds_apart(records, (plan.single, *plan.searched), packing)
@@ -109,6 +127,12 @@ def _compare_task(
         notes += default_notes
         if default:
             defaults.append(against(default, _of(random, space), _of(random, plan.single)))
+    for each in chosen:
+        trials = trials_of(each, records)
+        default, default_notes = level_over(each.name, trials, one_device=one_device)
+        notes += default_notes
+        if default:
+            defaults.append(against(default, trials, _of(random, plan.single)))
     compared = {
         space: compare_space(
             space,

@@ -72,17 +72,19 @@ def jackknife_best(
 ) -> tuple[Floats, Floats, Floats]:
     """`expected_best`, its jackknife standard error and the degrees of freedom of that, for each n <= N - 1.
 
-    ``se^2 = (N - 1)/N sum_j u_j^2`` with u_j = theta_(-j) - mean theta_(-j), leaving out each design (Efron and
-    Stein 1981). Few designs carry it where n is a large part of N: ``freedom = 2 / (sum u^4 / (sum u^2)^2 -
-    1/N)``, at most N - 1, matches the spread of se^2 (Satterthwaite 1946; for the jackknife Lipsitz, Dear and
-    Parzen 1999). Standard errors are infinite where the expectation is.
+    ``se^2 = (N - 1)/N sum_j u_j^2`` with u_j = theta_(-j) - mean theta_(-j), leaving out each design (Efron
+    and Stein 1981). Few designs carry it where n is a large part of N: ``freedom = 2 (sum u^2)^2 / sum u^4``,
+    from 1 to N - 1, is that of a chi-square whose relative variance is the one of se^2, taking E[u^2] as small
+    beside its spread (Satterthwaite 1946). For an interval see `of_share`. Standard errors are infinite where
+    the expectation is.
     """
     count = len(select)
     left_out = _best_without_each(select, report, ns)
     squares = (left_out - left_out.mean(axis=1, keepdims=True)) ** 2
     total = squares.sum(axis=1)
-    fourth = np.divide((squares**2).sum(axis=1), total**2, out=np.full(len(ns), 3 / count), where=total > 0)
-    freedom = np.clip(2 / np.maximum(fourth - 1 / count, 1e-12), 1.0, count - 1.0)
+    fourth = (squares**2).sum(axis=1)
+    freedom = np.divide(2 * total**2, fourth, out=np.full(len(ns), count - 1.0), where=fourth > 0)
+    freedom = freedom.clip(1.0, count - 1.0)
     deviation = np.sqrt((count - 1) / count * total)
     return (
         expected_best(select, report, ns),
@@ -150,13 +152,34 @@ def moments(values: Floats, resolution: float = 0.0) -> Moments:
 
 def welch(a: Moments, b: Moments, level: float = LEVEL) -> Interval:
     """``a - b`` with Student t on the degrees of freedom of Welch (1947) and Satterthwaite (1946)."""
-    difference, variances = a.mean - b.mean, (a.standard_error**2, b.standard_error**2)
+    return weighted_sum([(1.0, a), (-1.0, b)], level)
+
+
+def weighted_sum(terms: Sequence[tuple[float, Moments]], level: float = LEVEL) -> Interval:
+    """``sum w m`` of independent means, Student t on Satterthwaite's degrees of freedom.
+
+    ``(sum v)^2 / sum (v^2 / freedom)`` with ``v = (w se)^2`` (Satterthwaite 1946).
+    """
+    value = sum(weight * each.mean for weight, each in terms)
+    variances = [(weight * each.standard_error) ** 2 for weight, each in terms]
     total = sum(variances)
     if total == 0:
-        return Interval(difference, difference, difference)
-    freedom = total**2 / (variances[0] ** 2 / a.freedom + variances[1] ** 2 / b.freedom)
+        return Interval(value, value, value)
+    freedom = total**2 / sum(v**2 / each.freedom for v, (_, each) in zip(variances, terms))
     half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(total)
-    return Interval(difference, difference - half, difference + half)
+    return Interval(value, value - half, value + half)
+
+
+def of_share(value: float, standard_error: float, freedom: float) -> Interval:
+    """Interval of an error rate by Student's t on the scale ``arcsin sqrt``: in [0, 1], longer upwards.
+
+    By the delta method ``se / (2 sqrt(v (1 - v)))`` is the standard error there.
+    """
+    slope = 2 * math.sqrt(value * (1 - value)) if 0 < value < 1 else 1.0
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * standard_error / slope
+    angles = math.asin(math.sqrt(value)) + np.array([-half, half])
+    low, high = np.sin(angles.clip(0, math.pi / 2)) ** 2
+    return Interval(value, float(low), float(high))
 
 
 def cautious(a: Moments, b: Moments, level: float = LEVEL) -> Interval:

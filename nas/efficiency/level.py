@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from nas.efficiency.estimate import Estimate, estimate
-from nas.efficiency.estimators import Interval, moments, welch
+from nas.efficiency.estimators import Floats, Interval, moments, welch
+from nas.efficiency.halves import report_errors
 from nas.efficiency.selection import population_of
 from trials.record import TrialRecord
 
@@ -59,10 +60,17 @@ def level_of(
             f"{space} is planned as a single design but has {len(designs)} designs on "
             f"{records[0].trial.study.task}; name it under `searched`"
         )
+    return level_over(space, records, one_device=one_device)
+
+
+def level_over(
+    name: str, records: Sequence[TrialRecord], *, one_device: bool = True
+) -> tuple[Level | None, list[str]]:
+    """Summary of trainings of one design, whatever their kind, and a note where some failed."""
     if not records:
         return None, []
-    level = summary(space, records, one_device=one_device)
-    notes = [f"{level.failed} of {len(records)} trainings of {space} failed."]
+    level = summary(name, records, one_device=one_device)
+    notes = [f"{level.failed} of {len(records)} trainings of {name} failed."]
     return level, notes if level.failed else []
 
 
@@ -106,17 +114,29 @@ def against(default: Level, records: Sequence[TrialRecord], single: Sequence[Tri
 
 
 def report_difference(records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Interval | None:
-    """Mean report error minus that of `single` (Welch), None without two ended trainings on each side."""
-    a = np.array([record.report_error for record in records])
-    b = np.array([record.report_error for record in single])
+    """Mean report error minus that of `single`, by `difference`."""
+    return difference(report_errors(records), report_errors(single), step_of(records))
+
+
+def step_of(records: Iterable[TrialRecord]) -> float:
+    """What one report row is of an error on a task; 0 where nothing ended."""
+    return 1 / max(
+        (r.rows_report for r in records if r.status != "failed" and r.rows_report), default=math.inf
+    )
+
+
+def difference(a: Floats, b: Floats, step: float) -> Interval | None:
+    """Mean of a minus mean of b over the errors that are finite, by `welch`; None with under two on a side.
+
+    A failed training is an infinite error: it can only make its side worse, by any amount, and leaves the
+    interval open there. `step` is what one row is of an error (`estimators.moments`).
+    """
     finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
     if len(finished_a) < 2 or len(finished_b) < 2:
         return None
-    row = 1 / max(record.rows_report for record in records if record.status != "failed")
-    difference = welch(moments(finished_a, row), moments(finished_b, row))
-    # A failed training is an infinite error: it can only make its side worse, by any amount.
+    found = welch(moments(finished_a, step), moments(finished_b, step))
     return Interval(
-        difference.value,
-        -math.inf if len(finished_b) < len(b) else difference.low,
-        math.inf if len(finished_a) < len(a) else difference.high,
+        found.value,
+        -math.inf if len(finished_b) < len(b) else found.low,
+        math.inf if len(finished_a) < len(a) else found.high,
     )

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nas.efficiency.aggregates import Aggregate
 from nas.efficiency.anytime import Anytime
 from nas.efficiency.budget_pairs import BudgetPair
 from nas.efficiency.budgets import Budgets
 from nas.efficiency.controls import FixedControl
+from nas.efficiency.elsewhere import ChosenElsewhere
 from nas.efficiency.equal_cost import EqualCost
 from nas.efficiency.estimate import Estimate
 from nas.efficiency.importance import Importance
@@ -26,6 +28,7 @@ from nas.efficiency.plan import Plan
 from nas.efficiency.resolving import Resolving
 from nas.efficiency.selection import LeftOut
 from nas.efficiency.series import TaskSeries
+from nas.efficiency.transfer import TransferMatrix
 from nas.efficiency.usage import Usage
 
 Verdict = Literal["no search needed", "search", "cannot say"]
@@ -198,6 +201,10 @@ class Comparison:
         settings: fields of the recipe that are the same in all records.
         censored: searches that did not reach the single design's error.
         series: sets of tasks that differ in one thing.
+        transfer: one matrix per searched space that has such trials.
+        chosen: per task and space the default that was chosen on the other tasks.
+        aggregate: normalised errors over tasks; None before the single design was trained.
+        across: what is said across tasks.
     """
 
     plan: Plan
@@ -212,3 +219,7 @@ class Comparison:
     commits: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     series: tuple[TaskSeries, ...] = ()
+    transfer: tuple[TransferMatrix, ...] = ()
+    chosen: tuple[ChosenElsewhere, ...] = ()
+    aggregate: Aggregate | None = None
+    across: tuple[str, ...] = ()

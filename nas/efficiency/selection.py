@@ -134,6 +134,8 @@ def _reason(record: TrialRecord, plan: Plan, known: Container[str]) -> str:
     origin = record.trial.selected_from
     if study.kind == "finalist" and study.space in plan.searched and origin not in known:
         return f"selected from {origin}, which has no record here" if origin else "no search selected it"
+    if study.kind == "transfer" and not (study.source and study.by):
+        return "a transfer trial that does not say from which task, or how, its design was carried"
     if record.status == "failed":
         return ""
     if not record.curve:
@@ -143,8 +145,8 @@ def _reason(record: TrialRecord, plan: Plan, known: Container[str]) -> str:
         return "errors or validation rows are missing"
     if study.kind == "finalist" and record.test is None:
         return "a finalist without its look at the test split"
-    if study.kind == "long" and record.status == "stopped":
-        return "a long trial that was stopped early"
+    if study.kind in ("long", "transfer") and record.status == "stopped":
+        return f"a {study.kind} trial that was stopped early"
     return ""
 
 

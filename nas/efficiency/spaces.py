@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
 
-from nas.efficiency.chance import Noise, match, pooled_variance, stabilised
+from nas.efficiency.chance import Noise, match, noise_of, pooled_variance, undecided
 from nas.efficiency.equal_cost import equal_cost_of
 from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import (
@@ -23,11 +22,10 @@ from nas.efficiency.estimators import (
     expected_best,
     jackknife_best,
     moments,
+    of_share,
 )
 from nas.efficiency.halves import (
     OneHalf,
-    StabilisedErrors,
-    ValidationErrors,
     report_errors,
     validation_errors,
 )
@@ -65,7 +63,7 @@ def compare_space(
     ended = [record for record in population.first if record.status == "completed"]
     census = size is not None and count >= size
     n = max(1, min(plan.budget, count if census else count // 5))
-    noise = _noise(population.report_repeats(), report_errors(single_records))[0] if census else None
+    noise = _of_census(population, report_errors(single_records)) if census else None
     result = SpaceComparison(
         space=space,
         designs=count,
@@ -101,7 +99,8 @@ def compare_space(
         )
         result = _with_chances(result, population, single_records, margin, one_device, rng)
     single_errors = validation_errors(single_records)
-    known = _of_stabilised(population, single_errors)[0] if result.chance else None
+    repeats, _ = _trained_again(population.repeats(), single_errors)
+    known = noise_of(repeats, population.rows) if result.chance else None
     whole = result.chance.chance if result.chance else None
     return replace(
         result,
@@ -136,29 +135,26 @@ def _best_of(population: Population, judged: int, noise: Noise | None) -> tuple[
     ns = sorted({round(n) for n in np.geomspace(1, last, CURVE_POINTS)} | {min(solid, last), judged})
     values = expected_best(population.select_errors(), population.report_errors(), ns)
     with_interval = [n for n in ns if n <= solid]
-    _, deviations, freedom = _best(population, with_interval, noise)
-    half = dict(zip(with_interval, map(float, deviations * stats.t.ppf(0.975, freedom))))
+    known = zip(with_interval, *_best(population, with_interval, noise))
+    intervals = {n: of_share(*map(float, each)) for n, *each in known if math.isfinite(each[0])}
+    unknown = (-math.inf, math.inf)
     return tuple(
         BestOf(
             n=n,
-            error=estimate(
-                Interval(v, v - half[n], v + half[n]) if n in half else Interval(v, math.inf, math.inf)
-            ),
-            solid=n in half,
+            error=estimate(intervals[n] if n in intervals else Interval(float(value), *unknown)),
+            solid=n in with_interval,
         )
-        for n, v in zip(ns, map(float, values))
+        for n, value in zip(ns, values)
     )
 
 
-def _best(
-    population: Population, ns: Sequence[int], noise: Noise | None
-) -> tuple[Floats, Floats, Floats | float]:
+def _best(population: Population, ns: Sequence[int], noise: Noise | None) -> tuple[Floats, Floats, Floats]:
     """Expected best of n, standard errors and their freedom: by jackknife, or of a census from `noise`."""
     select, report = population.select_errors(), population.report_errors()
     if noise is None:
         return jackknife_best(select, report, ns)
     deviations = census_deviation(select, report, ns, math.sqrt(noise.variance))
-    return expected_best(select, report, ns), deviations, float(noise.freedom)
+    return expected_best(select, report, ns), deviations, np.full(len(ns), float(noise.freedom))
 
 
 def _with_verdict(
@@ -173,7 +169,7 @@ def _with_verdict(
     one_device: bool,
 ) -> SpaceComparison:
     """gain = f - E[best of n] on report error, both standard errors combined by `cautious`."""
-    (best,), (deviation,), freedom = _best(population, [n], noise)
+    (best,), (deviation,), (freedom,) = _best(population, [n], noise)
     single_report = report_errors(single_records)
     finished = single_report[np.isfinite(single_report)]
     gain: Estimate | None = None
@@ -183,7 +179,7 @@ def _with_verdict(
     if math.isfinite(best) and len(finished) > 1:
         row = 1 / population.rows_report
         of_single = moments(finished, row)
-        of_best = Moments(float(best), float(deviation), float(np.squeeze(freedom)))
+        of_best = Moments(float(best), float(deviation), float(freedom))
         interval = cautious(of_single, of_best)
         if single.failed:  # an infinite error: the single design may be worse by any amount
             interval = interval._replace(high=math.inf)
@@ -247,7 +243,8 @@ def _with_chances(
             "p_design is not given: a training of the single design failed, its mean error is infinite."
         )
         return replace(result, notes=tuple(notes))
-    noise, note = _of_stabilised(population, single)
+    repeats, note = _trained_again(population.repeats(), single)
+    noise = noise_of(repeats, population.rows)
     notes += [note] if note else []
     chances = [
         _chance(
@@ -256,38 +253,32 @@ def _with_chances(
         for shift in (0.0, margin)
     ]
     chance, errors = chances[0], population.errors()
-    if single.max() == 0 and chance.matches == 0 and errors.min() == 0:
-        # Noise near an error of 0 is less than elsewhere, but the shrinkage knows one for all.
+    if undecided(errors, single, chance.matches, population.rows):
         notes.append(
-            f"p_design at f is not given: the single design and {int((errors == 0).sum())} of {len(errors)} "
-            "designs make no error, and shrinking what noise adds would put all of these above it."
+            f"p_design at f is not given: the single design makes {single.mean() * population.rows:.1f} "
+            f"errors on {population.rows} rows; of the {int((errors <= single.mean()).sum())} of "
+            f"{len(errors)} designs that make no more, shrinking what noise adds would put some above it."
         )
         return replace(result, chance_margin=chances[1], notes=tuple(notes))
     return replace(result, chance=chance, chance_margin=chances[1], notes=tuple(notes))
 
 
-def _of_stabilised(population: Population, single: ValidationErrors) -> tuple[Noise, str]:
-    repeats = [StabilisedErrors(stabilised(errors)) for errors in population.repeats()]
-    return _noise(repeats, StabilisedErrors(stabilised(single)))
-
-
-def _noise(repeats: Sequence[OneHalf], single: OneHalf) -> tuple[Noise, str]:
-    """Variance between repeated trainings, or the single design's where repeats leave fewer than 2 degrees.
-
-    Unknown (infinite) where the single design has fewer than two errors as well.
-    """
-    variance, freedom = pooled_variance(repeats)
+def _trained_again(repeats: Sequence[OneHalf], single: OneHalf) -> tuple[Sequence[OneHalf], str]:
+    """Errors of designs trained several times; of the single design where they leave fewer than 2 degrees."""
+    _, freedom = pooled_variance(repeats)
     if freedom >= 2:
         few = f"Repeats leave {freedom} degrees of freedom for the noise of an error: it is poorly known."
-        return Noise(variance, freedom), few if freedom < LITTLE_FREEDOM else ""
-    finished = single[np.isfinite(single)]
-    if len(finished) < 2:
-        return Noise(math.inf, 1), ""
-    return (
-        Noise(float(finished.var(ddof=1)), len(finished) - 1),
+        return repeats, few if freedom < LITTLE_FREEDOM else ""
+    return [single], (
         "Designs were not repeated often enough to measure the noise of an error: that of the single design "
-        f"({len(finished)} seeds) stands in.",
+        f"({int(np.isfinite(single).sum())} seeds) stands in."
     )
+
+
+def _of_census(population: Population, single: ReportErrors) -> Noise:
+    """Noise of a report error; infinite where the single design has fewer than two errors as well."""
+    variance, freedom = pooled_variance(_trained_again(population.report_repeats(), single)[0])
+    return Noise(variance, freedom) if freedom else Noise(math.inf, 1)
 
 
 def _chance(

@@ -54,10 +54,11 @@ def weighted_chance(
     Returns:
         With no match the value is 0 and the bound one-sided at 95 %.
     """
-    levels, share, size = stabilised(errors), weights / weights.sum(), effective_size(weights)
-    target, standard_error = target_of(single, rows)
+    growth, levels = noise.growth, stabilised(errors, noise.growth)
+    share, size = weights / weights.sum(), effective_size(weights)
+    target, standard_error = target_of(single, rows, growth)
     middle, spread = _moments(levels, share[None], size)
-    highest = bound(middle, shrinkage(noise.variance, spread), np.array([target]), rows)
+    highest = bound(middle, shrinkage(noise.variance, spread), np.array([target]), rows, growth)
     finished = np.isfinite(levels)
     value = min(1.0, float(share @ (finished & (levels <= highest))))
 
@@ -68,12 +69,12 @@ def weighted_chance(
         finite = np.where(finished, levels, 0.0)
         means = middle + (finite - middle) * left[:, None] ** 2
         means += (np.sqrt(drawn_noise) * left)[:, None] * rng.standard_normal((draws, len(levels)))
-        chances = (finished & (means <= bound(0.0, 1.0, targets, rows)[:, None])) @ share
+        chances = (finished & (means <= bound(0.0, 1.0, targets, rows, growth)[:, None])) @ share
     else:
         drawn = rng.standard_gamma(np.append(size * share, [0.5, 0.5]), (draws, len(levels) + 2))
         drawn /= drawn.sum(axis=1, keepdims=True)
         middle, spread = _moments(levels, drawn[:, :-2], size)
-        highest = bound(middle, shrinkage(drawn_noise, spread), targets, rows)
+        highest = bound(middle, shrinkage(drawn_noise, spread), targets, rows, growth)
         chances = np.einsum("ij,ij->i", drawn[:, :-2], finished & (levels <= highest[:, None])) + drawn[:, -2]
     if value == 0:
         most = 1 / len(errors) if census else 1 - (1 - LEVEL) ** (1 / size)

@@ -7,23 +7,25 @@ replication. A one-sided bound has an infinite (or the least possible) other sid
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 from scipy import stats
 
-from nas.efficiency.chance import Match, Noise, match, pooled_variance, stabilised
+from nas.efficiency.chance import Match, Noise, match, noise_of, pooled_variance, undecided
 from nas.efficiency.estimators import (
     Floats,
     Interval,
     Moments,
     cautious,
+    census_deviation,
     chance_run,
     dkw_halfwidth,
     expected_best,
     jackknife_best,
     moments,
+    of_share,
     rank_correlation,
     welch,
 )
@@ -72,6 +74,13 @@ def cells(
     return tuple(Cell(*each) for each in product(worlds, designs, seeds, ps))
 
 
+OTHER_SEEDS = tuple(
+    World(shape, rows, 0.7, "error") for shape in ("normal", "skewed") for rows in (100, 1000)
+)
+"""Seeds that move errors, not log-odds."""
+FAILING = tuple(replace(world, failing=0.1) for world in WORLDS if world.rows == 1000)
+
+
 def _splits(cell: Cell, replications: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
     """The validation splits, and that of each replication."""
     splits = cell.world.validations(rng, SPLITS)
@@ -92,6 +101,8 @@ def chances(cell: Cell, replications: int, rng: np.random.Generator, *, draws: i
         result = matched_once(
             errors[i], again[i], single_errors[i], world.rows, rng, costs[i], of_single[i], draws
         )
+        if undecided(errors[i], single_errors[i], result.matches, world.rows):
+            continue
         found["p_design"].append((*result.chance[1:], p))
         found["cost to match"].append((*result.cost[0][1:], world.mean_cost / p))
         found["factor"].append(
@@ -109,13 +120,23 @@ def matched_once(
     costs: Floats | None = None,
     single_costs: Floats | None = None,
     draws: int = 1000,
+    census: bool = False,
 ) -> Match:
     """`match` of designs of which the first were trained again."""
-    repeats = [np.array(both) for both in zip(stabilised(errors), stabilised(again))]
-    noise = Noise(*pooled_variance(repeats))
+    noise = noise_of([np.array(both) for both in zip(errors, again)], rows)
     of_designs = np.ones(len(errors)) if costs is None else costs
     of_single = np.ones(len(single)) if single_costs is None else single_costs
-    return match(errors, of_designs[:, None], single, of_single[:, None], noise, rng, rows=rows, draws=draws)
+    return match(
+        errors,
+        of_designs[:, None],
+        single,
+        of_single[:, None],
+        noise,
+        rng,
+        rows=rows,
+        draws=draws,
+        census=census,
+    )
 
 
 def runs(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
@@ -155,14 +176,44 @@ def best(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     found: Found = {"expected best of n": [], "gain": []}
     for i in range(replications):
         (value,), (deviation,), (freedom,) = jackknife_best(selected[i], reported[i], [n])
-        half = float(stats.t.ppf(0.975, freedom))
         truth = truths[of[i]]
-        found["expected best of n"].append((value - half * deviation, value + half * deviation, truth))
+        found["expected best of n"].append((*of_share(value, deviation, freedom)[1:], truth))
         gain = cautious(
             moments(single[i], resolution=2 / world.rows),
             Moments(float(value), float(deviation), float(freedom)),
         )
         found["gain"].append((gain.low, gain.high, float(levels[of[i]]) - truth))
+    return found
+
+
+def censuses(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
+    """The whole space trained: p_design, the single design lying between two designs, and best of n = N/5."""
+    world, n = cell.world, cell.designs // 5
+    splits, _ = _splits(cell, replications, rng)
+    select, report = halves(rng, splits)
+    designs = np.sort(world.designs(rng, (SPLITS, cell.designs)), axis=1)
+    matches = round(cell.p * cell.designs)
+    single = designs[:, matches - 1 : matches + 1].mean(axis=1, keepdims=True)
+    trained = [world.two_errors(rng, designs, select, report) for _ in range(200)]
+    truths = np.mean([[expected_best(s, r, [n])[0] for s, r in zip(*each)] for each in trained], axis=0)
+    found: Found = {"p_design of a census": [], "expected best of n of a census": []}
+    for i in range(replications):
+        of = slice(i % SPLITS, i % SPLITS + 1)
+        order = rng.permutation(cell.designs)
+        (chosen,), (reported,) = world.two_errors(rng, designs[of][:, order], select[of], report[of])
+        (again,), (reported_again,) = world.two_errors(
+            rng, designs[of][:, order[:REPEATS]], select[of], report[of]
+        )
+        single_errors = world.errors(rng, np.repeat(single[of], cell.seeds, axis=1), splits[of])[0]
+        errors, second = (chosen + reported) / 2, (again + reported_again) / 2
+        result = matched_once(errors, second, single_errors, world.rows, rng, census=True)
+        if not undecided(errors, single_errors, result.matches, world.rows):
+            found["p_design of a census"].append((*result.chance[1:], matches / cell.designs))
+        noise = Noise(*pooled_variance([np.array(both) for both in zip(reported, reported_again)]))
+        (value,) = expected_best(chosen, reported, [n])
+        (deviation,) = census_deviation(chosen, reported, [n], noise.variance**0.5)
+        best_of_share = of_share(float(value), float(deviation), noise.freedom)
+        found["expected best of n of a census"].append((*best_of_share[1:], float(truths[i % SPLITS])))
     return found
 
 
@@ -176,7 +227,7 @@ def differences(cell: Cell, replications: int, rng: np.random.Generator) -> Foun
 
 
 def finalists(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
-    """Means of three finalists of each of `seeds` searches, whose designs differ, against the single design."""
+    """Three finalists of each of `seeds` searches, whose designs differ, against the single design."""
     world = cell.world
     _, validation = _splits(cell, replications, rng)
     level = world.single(cell.p)
@@ -207,7 +258,7 @@ def correlations(cell: Cell, replications: int, rng: np.random.Generator) -> Fou
 
 
 def bands(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
-    """The largest distance of the EDF from the distribution function of errors on the split: (0, band, it)."""
+    """The largest distance of the EDF from the distribution of errors on the split: (0, band, it)."""
     world = cell.world
     splits, validation = _splits(cell, replications, rng)
     many = np.sort(
@@ -226,6 +277,9 @@ def bands(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
 CASES = {
     "chances": Case(chances, cells()),
     "runs": Case(runs, cells()),
+    "other seeds": Case(chances, cells(OTHER_SEEDS, designs=(50, 200), seeds=(5, 10))),
+    "failures": Case(chances, cells(FAILING, designs=(50, 200), seeds=(5,), ps=(0.1, 0.5))),
+    "censuses": Case(censuses, cells(seeds=(5,), ps=(0.1, 0.5))),
     "best": Case(best, cells(ps=(0.1,))),
     "differences": Case(differences, cells(designs=(0,), ps=(0.1,))),
     "finalists": Case(finalists, cells(designs=(0,), ps=(0.1,))),

@@ -1,15 +1,15 @@
-"""Trainings of simulated designs, whose measures are known: populations, seeds, validation rows, costs, searches.
+"""Trainings of simulated designs whose measures are known: populations, seeds, rows, costs, searches.
 
-A design is a log-odds ``x``; a seed adds normal noise to it, a validation row its own difficulty. A training
-is wrong on a row with chance ``expit(x + seed + difficulty)``: an error is a multiple of 1 / rows, its noise
-is that of seeds and of rows, small near an error of 0, and ties are as frequent as they are. All trainings of a
-replication share the rows (docs/decisions/0004-noise-of-an-error.md).
+A design is a log-odds ``x``; a seed adds normal noise to it (or to the error), a validation row its own
+difficulty. A training is wrong on a row with chance ``expit(x + seed + difficulty)``: an error is a multiple
+of 1 / rows, its noise is that of seeds and of rows, small near an error of 0, and ties come about. All
+trainings of a replication share the rows (docs/decisions/0004-noise-of-an-error.md).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -28,6 +28,7 @@ SHARES = (np.arange(400) + 0.5) / 400
 RANKS = stats.norm.cdf(np.linspace(-5, 5, 2001))
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 GRID = np.linspace(-16, 9, 2001)
+WITHOUT_SEEDS = special.expit(GRID[:, None] + DIFFICULTIES).mean(axis=1)
 COST_SD, COST_SLOPE = 0.4, -0.5
 
 
@@ -41,12 +42,14 @@ class World:
         rows: of the validation split.
         noise: standard deviation of a training's error around its design's mean error, root mean square over
             designs, as a share of the standard deviation of these means.
+        seeds: whether a seed moves a design's log-odds or its error by a normal deviation of one size.
         failing: share of designs whose trainings fail; independent of their error.
     """
 
     shape: Shape
     rows: int
     noise: float
+    seeds: Literal["log-odds", "error"] = "log-odds"
     failing: float = 0.0
 
     @property
@@ -66,7 +69,7 @@ class World:
 
     @cached_property
     def seed_sd(self) -> float:
-        """Of log-odds, so that noise of seeds and rows together is `noise` of the spread.
+        """Of log-odds (or errors), so that noise of seeds and rows together is `noise` of the spread.
 
         Raises:
             ValueError: so few rows alone make more noise.
@@ -82,7 +85,7 @@ class World:
     def _noise(self, seed_sd: float) -> float:
         levels = self.level(SHARES)
         logits = np.interp(levels, self._mean_error(seed_sd), GRID)
-        wrong = _wrong(logits[:, None] + seed_sd * NODES)
+        wrong = _wrong(self._seeded(logits[:, None], seed_sd * NODES))
         weights = NODE_WEIGHTS / NODE_WEIGHTS.sum()
         within = (wrong * (1 - wrong)).mean(axis=-1) @ weights / self.rows
         between = wrong.mean(axis=-1) ** 2 @ weights - (wrong.mean(axis=-1) @ weights) ** 2
@@ -90,7 +93,15 @@ class World:
 
     def _mean_error(self, seed_sd: float) -> Floats:
         """Of designs at `GRID`, over seeds and rows; rising."""
-        return _wrong(GRID[:, None] + seed_sd * NODES).mean(axis=-1) @ (NODE_WEIGHTS / NODE_WEIGHTS.sum())
+        wrong = _wrong(self._seeded(GRID[:, None], seed_sd * NODES)).mean(axis=-1)
+        return wrong @ (NODE_WEIGHTS / NODE_WEIGHTS.sum())
+
+    def _seeded(self, designs: Floats, deviations: Floats) -> Floats:
+        """Log-odds of designs after a seed."""
+        if self.seeds == "log-odds":
+            return designs + deviations
+        levels = np.interp(designs, GRID, WITHOUT_SEEDS) + deviations
+        return np.interp(levels.clip(1e-4, 0.99), WITHOUT_SEEDS, GRID)
 
     @cached_property
     def _table(self) -> Floats:
@@ -120,27 +131,33 @@ class World:
             designs: (replications, ...).
             validation: (replications, difficulties): the rows, or part of them.
         """
-        finished = np.isfinite(designs)
-        trained = np.where(finished, designs, 0.0) + self.seed_sd * rng.standard_normal(designs.shape)
-        wrong = np.zeros(designs.shape)
-        for rows, difficulty in zip(validation.T, DIFFICULTIES):
-            chances = special.expit(trained + difficulty)
-            wrong += rng.binomial(rows.reshape(-1, *[1] * (designs.ndim - 1)), chances)
-        rows = validation.sum(axis=-1).reshape(-1, *[1] * (designs.ndim - 1))
-        return np.where(finished, wrong / rows, np.inf)
+        return self._scored(rng, self._trained(rng, designs), validation)
 
     def two_errors(
         self, rng: np.random.Generator, designs: Floats, select: Counts, report: Counts
     ) -> tuple[Floats, Floats]:
         """Errors of one training each on both halves of the validation rows."""
-        trained = designs + self.seed_sd * rng.standard_normal(designs.shape)
-        still = replace(self, shape=self.shape)
-        still.__dict__["seed_sd"] = 0.0
-        return still.errors(rng, trained, select), still.errors(rng, trained, report)
+        trained = self._trained(rng, designs)
+        return self._scored(rng, trained, select), self._scored(rng, trained, report)
+
+    def _trained(self, rng: np.random.Generator, designs: Floats) -> Floats:
+        finished = np.isfinite(designs)
+        deviations = self.seed_sd * rng.standard_normal(designs.shape)
+        return np.where(finished, self._seeded(np.where(finished, designs, 0.0), deviations), np.inf)
+
+    def _scored(self, rng: np.random.Generator, trained: Floats, validation: Counts) -> Floats:
+        per_replication = (-1, *[1] * (trained.ndim - 1))
+        wrong = np.zeros(trained.shape)
+        for rows, difficulty in zip(validation.T, DIFFICULTIES):
+            wrong += rng.binomial(rows.reshape(per_replication), special.expit(trained + difficulty))
+        found = wrong / validation.sum(axis=-1).reshape(per_replication)
+        return np.where(np.isfinite(trained), found, np.inf)
 
     def expected(self, design: float, validation: Counts) -> Floats:
         """Mean error of a design over seeds on each of these validation splits, (splits,)."""
-        wrong = _wrong(design + self.seed_sd * NODES).T @ (NODE_WEIGHTS / NODE_WEIGHTS.sum())
+        wrong = _wrong(self._seeded(np.array(design), self.seed_sd * NODES)).T @ (
+            NODE_WEIGHTS / NODE_WEIGHTS.sum()
+        )
         return validation @ wrong / validation.sum(axis=-1)
 
     def costs(self, rng: np.random.Generator, designs: Floats) -> Floats:
@@ -151,7 +168,8 @@ class World:
     @property
     def mean_cost(self) -> float:
         """Of a training of a random design."""
-        return math.exp(COST_SD**2 / 2)
+        failing = math.exp(COST_SD**2 * (1 - COST_SLOPE**2) / 2)
+        return (1 - self.failing) * math.exp(COST_SD**2 / 2) + self.failing * failing
 
     def single_cost(self, design: float) -> float:
         """Mean over trainings of this design."""

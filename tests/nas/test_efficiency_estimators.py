@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nas.efficiency.chance import Match, Noise, bound, match, pooled_variance, shrinkage, stabilised
+from nas.efficiency.chance import (
+    GROWTH,
+    Match,
+    Noise,
+    bound,
+    error_of,
+    match,
+    noise_of,
+    pooled_variance,
+    shrinkage,
+    stabilised,
+)
 from nas.efficiency.estimators import (
     Moments,
     best_of_weights,
@@ -93,7 +104,7 @@ def test_leaving_out_agrees_with_enumeration_whatever_ties_and_fails() -> None:
 def test_few_designs_that_carry_a_standard_error_leave_it_few_degrees_of_freedom() -> None:
     errors = np.random.default_rng(0).normal(0.3, 0.05, 200)
     freedom = jackknife_best(errors, errors, [1, 10, 40])[2]
-    assert freedom[0] == pytest.approx(199, rel=0.2) and freedom[0] > freedom[1] > freedom[2] > 2
+    assert freedom[0] == pytest.approx(2 * 200 / 3, rel=0.2) and freedom[0] > freedom[1] > freedom[2] > 2
 
 
 def test_jackknife_of_best_of_one_is_the_standard_error_of_the_mean() -> None:
@@ -206,6 +217,32 @@ def test_stabilised_errors_have_the_same_binomial_noise_at_every_error() -> None
     deviations = [stabilised(rng.binomial(400, e, 20_000) / 400).std() for e in (0.02, 0.1, 0.5)]
     assert deviations == pytest.approx([1 / math.sqrt(4 * 400)] * 3, rel=0.05)
     assert stabilised(np.array([0.0, 1.0, math.inf])) == pytest.approx([0, math.pi / 2, math.inf])
+
+
+@pytest.mark.parametrize("growth", [0.0, 3.0, 200.0])
+def test_the_scale_is_undone_and_ends_where_errors_do(growth: float) -> None:
+    errors = np.array([0.0, 0.002, 0.1, 0.5, 0.9, 1.0])
+    assert error_of(stabilised(errors, growth), growth) == pytest.approx(errors, abs=1e-6)
+    assert (error_of(np.array([-1.0, 4.0]), growth) == [0, 1]).all()
+
+
+def test_the_scale_evens_the_noise_that_rows_and_seeds_make_together() -> None:
+    rng, rows, moved = np.random.default_rng(0), 1000, 0.5
+    growth = moved**2 * rows / 4
+    deviations = []
+    for level in (0.01, 0.1, 0.5):
+        trained = 1 / (1 + np.exp(-(math.log(level / (1 - level)) + moved * rng.standard_normal(20_000))))
+        deviations.append(stabilised(rng.binomial(rows, trained) / rows, growth).std())
+    assert deviations == pytest.approx([1 / math.sqrt(4 * rows)] * 3, rel=0.1)
+
+
+def test_growth_is_a_share_of_what_exceeds_the_noise_of_rows() -> None:
+    rng, rows = np.random.default_rng(0), 1000
+    quiet = noise_of(list(rng.binomial(rows, 0.2, (400, 2)) / rows), rows)
+    assert quiet.freedom == 400 and quiet.growth < 1 and quiet.variance == pytest.approx(1 / 4000, rel=0.2)
+    trained = 1 / (1 + np.exp(-(math.log(0.25) + 0.2 * rng.standard_normal((400, 2)))))
+    loud = noise_of(list(rng.binomial(rows, trained) / rows), rows)
+    assert loud.growth == pytest.approx(GROWTH * 0.2**2 * rows / 4, rel=0.25)
 
 
 def test_the_bound_is_the_error_that_shrinks_to_the_target() -> None:

@@ -81,7 +81,7 @@ def test_a_census_is_judged_whole_from_the_noise_of_seeds() -> None:
     assert [best.n for best in space.best_of if best.solid] == list(range(1, 10))
     last = space.best_of[-1].error
     assert last.value == pytest.approx(0.1)
-    assert last.high is not None and last.high - 0.1 == pytest.approx(2.776 * 0.0015811, rel=1e-3)
+    assert last.high is not None and last.high - 0.1 == pytest.approx(2.776 * 0.0015811, rel=0.02)
     _, sample = compare_one(records, size=20)
     assert "9 designs are more than a fifth of the 20" in sample.notes[0] and sample.band is not None
 
@@ -146,7 +146,7 @@ def test_designs_without_an_error_are_not_said_to_be_worse_than_none() -> None:
     ]
     task, space = compare_one(seeds([0.0] * 5) + first + again)
     assert space.chance is None and space.chance_margin is not None and space.chance_margin.matches > 0
-    assert any("the single design and 12 of 100 designs make no error" in note for note in space.notes)
+    assert any("makes 0.0 errors" in note and "of the 12 of 100 designs" in note for note in space.notes)
     assert not any("designs to match" in sentence for sentence in task.sentences)
     _, exact = compare_one(seeds([0.0] * 5) + first)  # no noise is known: nothing is shrunk
     assert exact.chance is not None and exact.chance.matches == 12
