@@ -50,8 +50,8 @@ def _carried(matrix: TransferMatrix) -> str:
     if not matrix.losses:
         cells = sum(cell is not None for row in matrix.rows for cell in row.cells)
         return (
-            f"Of {plural(cells, 'cell')} with a {name} design none can be held against own best, with two "
-            "trainings that ended on either side: cannot say what a design of another task loses."
+            f"Of {plural(cells, 'cell')} of the {name} transfer matrix none can be held against own best, "
+            "with 3 trainings each: cannot say what a design of another task loses."
         )
     parts = [f"carried by {way} it is {_loss(loss)}" for way, loss in by_way.items()]
     text = (
@@ -64,7 +64,8 @@ def _carried(matrix: TransferMatrix) -> str:
 
 def _loss(loss: Loss) -> str:
     failed = f", {loss.failed} failed" if loss.failed else ""
-    sample = f"{plural(loss.cells, 'cell')}, {plural(loss.datasets, 'dataset')}{failed}"
+    left = f", without {', '.join(loss.left_out)}, where trainings failed" if loss.left_out else ""
+    sample = f"{plural(loss.cells, 'cell')}, {plural(loss.datasets, 'dataset')}{failed}{left}"
     return f"{signed(loss.loss, 'worse', 'better')} ({sample})"
 
 

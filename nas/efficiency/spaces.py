@@ -26,6 +26,7 @@ from nas.efficiency.estimators import (
 )
 from nas.efficiency.halves import (
     OneHalf,
+    ReportErrors,
     report_errors,
     validation_errors,
 )

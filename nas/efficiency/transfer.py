@@ -73,6 +73,7 @@ class Loss:
         carried: by ``taps`` or ``fraction``; empty for a fixed design.
         loss: its interval holds the noise of seeds, for these tasks and these designs.
         cells, datasets, failed: what it rests on; a failed training leaves the interval open.
+        left_out: tasks with a cell, or own best, of which fewer than two trainings ended.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Loss:
     cells: int
     datasets: int
     failed: int
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +105,8 @@ def transfers_of(records: Sequence[TrialRecord], plan: Plan) -> tuple[TransferMa
     The mean loss over the tasks B, each with the designs of tasks of other datasets: per task the mean of its
     cells minus own best; the mean over tasks of one dataset; the mean over datasets. Standard errors of the
     cells' means are propagated (own best is shared by the cells of a column), degrees of freedom by Welch and
-    Satterthwaite. Tasks without own best, or without two trainings that ended in a cell, are left out.
+    Satterthwaite. Cells and own best count from 3 trainings; a task is left out, and named, where fewer than
+    two of a cell's ended.
     """
     names = sorted({record.trial.study.task for record in records})
     of, judged = judged_tasks(names, plan)
@@ -268,10 +271,16 @@ def _loss(
     tasks: _Tasks,
 ) -> Loss | None:
     """See `transfers_of`: weights on the means of cells and of own best, then one Welch sum."""
-    judged = {
-        task: (cells, own[task])
+    trained = {
+        task: (enough, own[task])
         for task, cells in columns.items()
-        if cells and all(np.isfinite(errors).sum() > 1 for errors in (*cells, own[task]))
+        if (enough := [errors for errors in cells if len(errors) >= ENOUGH_SEEDS])
+        and len(own[task]) >= ENOUGH_SEEDS
+    }
+    judged = {
+        task: (cells, best)
+        for task, (cells, best) in trained.items()
+        if all(np.isfinite(errors).sum() > 1 for errors in (*cells, best))
     }
     if not judged:
         return None
@@ -298,6 +307,7 @@ def _loss(
         cells=sum(len(cells) for cells, _ in judged.values()),
         datasets=len(set(datasets)),
         failed=int(sum(each.sum() for each in failed)),
+        left_out=tuple(task for task in trained if task not in judged),
     )
 
 

@@ -120,7 +120,7 @@ def test_the_mean_loss_is_over_tasks_and_its_interval_shares_own_best() -> None:
 def test_the_mean_loss_counts_a_dataset_once_and_leaves_failures_open() -> None:
     losses = {loss.name: loss for loss in compare_records(three_tasks(), PLAN).transfer[0].losses}
     by_taps = losses["twin designs by taps"]
-    on_c = (0.0185 + 0.06) / 2  # the first two of around(0.12), and what ended of the failed cell
+    on_c = 0.06  # what ended of the failed cell; that from a has two trainings, one too few
     assert by_taps.loss.value == pytest.approx((0.06 + 0.04 + on_c) / 3)
     assert by_taps.failed == 1 and by_taps.loss.high is None and by_taps.loss.low is not None
     assert losses["twin designs by fraction"].loss.value == pytest.approx((0.06 + 0.01 + on_c) / 3)
@@ -130,7 +130,16 @@ def test_the_mean_loss_counts_a_dataset_once_and_leaves_failures_open() -> None:
     again += [r for i in (1, 2) for r in carried(around(0.2), f"a@split={i}", "b")]
     by_taps = compare_records([*three_tasks(), *again], PLAN).transfer[0].losses[0]
     assert by_taps.loss.value == pytest.approx(((0.06 + 0.1 + 0.1) / 3 + 0.04 + on_c) / 3)
-    assert (by_taps.datasets, by_taps.cells) == (3, 6)
+    assert (by_taps.datasets, by_taps.cells) == (3, 5)
+
+
+def test_a_design_that_fails_is_named_rather_than_left_out_of_a_mean() -> None:
+    records = [r for r in three_tasks() if (r.trial.study.source, r.trial.study.task) != ("b", "a")]
+    records += carried([math.inf, math.inf, 0.1], "a", "b")
+    comparison = compare_records(records, PLAN)
+    by_taps = comparison.transfer[0].losses[0]
+    assert by_taps.left_out == ("a",) and by_taps.datasets == 2
+    assert "without a, where trainings failed" in comparison.across[0]
 
 
 def test_transfer_trials_enter_nothing_else() -> None:
