@@ -63,7 +63,7 @@ class Normalised:
 def bin_weights(bins: Sequence[NDArray[np.int64]], count: int) -> tuple[list[Floats], int]:
     """Weights that make the distribution over bins uniform, ``1 / (kept bins x designs in the bin)``.
 
-    Radosavovic et al. 2019, "On Network Design Spaces for Visual Recognition", section 3.3. A bin that is
+    Radosavovic et al. 2019, "On Network Design Spaces for Visual Recognition". A bin that is
     empty for one space is dropped for all.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.efficiency.importance import PERMUTATIONS, holm, permutation_p
+from nas.efficiency.importance import PERMUTATIONS, holm, permutation_p, shuffled
 
 
 def false_positives(
@@ -19,10 +19,10 @@ def false_positives(
         errors = rng.gamma(2.0, 0.05, designs)
         asked = rng.random(designs) < 0.5
         kept = [np.ones(designs, bool)] * 5 + [asked]
-        ps = []
+        ps: list[float] = []
         for options, mask in zip((2, 3, 4, 5, 5, 3), kept):
             _, groups = np.unique(rng.integers(options, size=mask.sum()), return_inverse=True)
-            permuted = rng.permuted(np.tile(errors[mask], (permutations, 1)), axis=1)
-            ps.append(permutation_p(errors[mask], groups, permuted))
+            shuffles = shuffled(errors[mask], permutations, rng)
+            ps += permutation_p(errors[mask], [groups], shuffles)
         wrong += min(holm(ps)) <= 0.05
     return wrong / simulations

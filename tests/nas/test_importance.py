@@ -14,6 +14,7 @@ from nas.efficiency.importance import (
     importance_of,
     omega_squared,
     permutation_p,
+    shuffled,
 )
 from nas.efficiency.selection import population_of
 from search_spaces.architecture import Architecture, Option
@@ -68,7 +69,14 @@ def test_permutation_p_is_that_of_all_permutations() -> None:
     """Two groups of 3 of 6 errors: of 20 divisions only the seen one and its mirror differ as much."""
     errors, groups = np.array([1.0, 2, 3, 7, 8, 9]), np.array([0, 0, 0, 1, 1, 1])
     every = np.array(list(itertools.permutations(errors)))
-    assert permutation_p(errors, groups, every) == pytest.approx(0.1, abs=2e-3)
+    assert permutation_p(errors, [groups], [every]) == [pytest.approx(0.1, abs=2e-3)]
+
+
+def test_blocks_of_shuffles_hold_every_error_once() -> None:
+    errors = np.arange(1_500_000, dtype=float)
+    blocks = list(shuffled(errors, 2, np.random.default_rng(4)))
+    assert [block.shape for block in blocks] == [(1, 1_500_000)] * 2
+    assert (np.sort(blocks[0][0]) == errors).all() and (blocks[0] != blocks[1]).any()
 
 
 def test_holm_against_a_hand_calculation() -> None:
