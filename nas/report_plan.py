@@ -79,8 +79,7 @@ def caveats(comparison: Comparison) -> list[str]:
         "Intervals cover the draw of designs and of seeds for this one split. Another split would move all "
         "designs, most of it together: that part is in no interval.",
         "The interval of what a search buys joins the seeds of the single design (report error) and the "
-        "jackknife over designs by Welch and Satterthwaite. Known coverage of the jackknife: 92 to 96 % "
-        "for n up to N/5.",
+        "jackknife over designs, each with its own Student t (Cochran and Cox): cautious with few seeds.",
         COVERAGE,
         "On test, n counts searches where there are two or more. Finalists of one search share its design: "
         "their interval is that of fresh seeds, not of fresh searches.",

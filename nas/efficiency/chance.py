@@ -192,7 +192,7 @@ def match(
     drawn_cost = weights @ costs + pseudo.sum(axis=1, keepdims=True) * costs.mean(axis=0)
     drawn_single_cost = _mean_costs(single_costs, rng, draws)
 
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         drawn_factor = drawn_cost / drawn_single_cost
         factor = costs.mean(axis=0) / single_costs.mean(axis=0)
         if count == 0:
@@ -247,7 +247,7 @@ def _mean_costs(costs: Floats, rng: np.random.Generator, draws: int) -> Floats:
     mean = costs.mean(axis=0)
     relative = np.divide(costs.std(axis=0, ddof=1), mean, out=np.zeros_like(mean), where=mean > 0)
     deviates = rng.standard_t(len(costs) - 1, (draws, 1))
-    found: Floats = mean * np.exp((relative / math.sqrt(len(costs)) * deviates).clip(-700, 700))
+    found: Floats = mean * np.exp((relative / math.sqrt(len(costs)) * deviates).clip(-200, 200))
     return found
 
 

@@ -74,9 +74,8 @@ def jackknife_best(
 
     ``se^2 = (N - 1)/N sum_j u_j^2`` with u_j = theta_(-j) - mean theta_(-j), leaving out each design (Efron
     and Stein 1981). Few designs carry it where n is a large part of N: ``freedom = 2 (sum u^2)^2 / sum u^4``,
-    from 1 to N - 1, is that of a chi-square whose relative variance is the one of se^2, taking E[u^2] as small
-    beside its spread (Satterthwaite 1946). For an interval see `of_share`. Standard errors are infinite where
-    the expectation is.
+    from 1 to N - 1, is that of a chi-square as variable as se^2 at most is, ``sum u^4`` (Satterthwaite 1946).
+    For an interval see `of_share`. Standard errors are infinite where the expectation is.
     """
     count = len(select)
     left_out = _best_without_each(select, report, ns)

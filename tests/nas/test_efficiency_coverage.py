@@ -37,6 +37,7 @@ QUICK = [
     ("chances", Cell(NORMAL, 50, 5, 0.3), {"p_design": 0.7}),
     ("chances", Cell(NEAR_ZERO, 200, 10, 0.1), {"p_design": 0.25}),
     ("chances", Cell(COARSE, 24, 2, 0.5), {"p_design": 1.0}),
+    ("chances", Cell(NORMAL, 200, 10, 0.02), {"p_design": 0.1}),
     ("runs", Cell(NORMAL, 50, 5, 0.3), {"p_run": 0.6}),
     ("runs", Cell(COARSE, 200, 2, 0.5), {"p_run": 1.0}),
     ("best", Cell(NORMAL, 200, 10, 0.1), {"expected best of n": 0.08, "gain": 0.11}),
