@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -12,11 +13,12 @@ from nas.efficiency import Comparison, Plan, SpaceComparison, compare_records
 from nas.efficiency.sentences import rejected, untuned
 from nas.figures import all_figures
 from nas.inputs import compare_command, inputs_hash
+from nas.joining import join
 from nas.limits import DRAWS
 from nas.report import ReportContext, render_markdown, unfinished
 from nas.report_csv import csv_text
 from nas.report_html import render_html
-from nas.run_directory import RunDirectory, RunTask, open_run
+from nas.run_directory import RunDirectory, RunInfo, RunTask, open_run
 from trials.finding import CONTROLS, EMBEDDED
 from trials.plain import dumps, to_plain
 from trials.record import TrialRecord
@@ -59,22 +61,13 @@ def write_report(directories: Sequence[RunDirectory]) -> Written:
     The run may still be going: it is read as it is at this moment, and its own files are left alone.
     """
     first = directories[0]
-    records: dict[str, TrialRecord] = {}
-    unreadable: list[str] = []
-    for directory in directories:
-        found, broken = directory.read_records()
-        for record in found:
-            if records.setdefault(record.trial.id, record) != record:
-                raise ValueError(
-                    f"{record.trial.id} has different records in these directories, the second in "
-                    f"{directory.path}; compare them apart, or rename that trial"
-                )
-        unreadable += broken
-    plan, sizes, found = plan_of(first), _sizes(first), list(records.values())
-    comparison = _noted(compare_records(found, plan, sizes), first)
+    joined = join(directories)
+    plan, sizes = plan_of(first, joined.infos), _sizes(joined.infos)
+    comparison = compare_records(joined.records, plan, sizes, joined.unreadable)
+    comparison = _noted(comparison, first, joined.infos)
     context = replace(
-        _context(first, found, unreadable),
-        inputs=inputs_hash(found, plan, sizes),
+        _context(first, joined.records),
+        inputs=inputs_hash(joined.records, plan, sizes),
         command=compare_command([directory.path for directory in directories]),
     )
     figures = all_figures(comparison)
@@ -95,15 +88,21 @@ def _fields(comparison: Comparison) -> dict[str, object]:
     return {field.name: getattr(comparison, field.name) for field in fields(comparison)}
 
 
-def plan_of(directory: RunDirectory) -> Plan:
-    """What the run's configuration says is compared, with the names that spaces have in records."""
+def plan_of(directory: RunDirectory, infos: Sequence[RunInfo]) -> Plan:
+    """What a run's configuration says is compared, with the names that spaces and tasks have in records.
+
+    Args:
+        directory: the run whose plan decides.
+        infos: of all runs that are compared.
+    """
     config, info = directory.config(), directory.info()
-    names = {space.reference: space.name for space in info.spaces} if info else {}
+    names = {space.reference: space.name for each in infos for space in each.spaces}
 
     def named(references: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(names.get(each, each) for each in references)
 
-    tasks = tuple(each.task for each in info.tasks) if info else config.the_tasks()
+    planned = tuple(each.task for each in info.tasks) if info else config.the_tasks()
+    tasks = dict.fromkeys((*planned, *(task.task for each in infos for task in each.tasks)))
     development = tuple(task.name for task in tasks if task.source in DEVELOPMENT or config.tuned_on(task))
     (single,) = named((config.single,))
     return Plan(
@@ -114,8 +113,8 @@ def plan_of(directory: RunDirectory) -> Plan:
         margin_points=config.margin_points,
         margin_share=config.margin_share,
         budget=config.judged_budget,
-        development=development,
-        evaluation=tuple(task.name for task in tasks if task.name not in development),
+        development=tuple(dict.fromkeys(development)),
+        evaluation=tuple(task.name for task in planned if task.name not in development),
         references=config.references,
         population=config.population,
         repeats=config.repeats,
@@ -130,17 +129,16 @@ def plan_of(directory: RunDirectory) -> Plan:
     )
 
 
-def _sizes(directory: RunDirectory) -> dict[tuple[str, str], int]:
-    info = directory.info()
-    return {(space.task, space.name): space.designs for space in info.spaces} if info else {}
+def _sizes(infos: Sequence[RunInfo]) -> dict[tuple[str, str], int]:
+    return {(space.task, space.name): space.designs for info in infos for space in info.spaces}
 
 
-def _noted(comparison: Comparison, directory: RunDirectory) -> Comparison:
+def _noted(comparison: Comparison, directory: RunDirectory, infos: Sequence[RunInfo]) -> Comparison:
     """With notes on data, and on searched spaces: rates not chosen for them, what limits left out."""
-    info, config = directory.info(), directory.config()
+    config = directory.config()
     recipe, limits = config.the_recipe(), config.constraints
     chosen = {name for name, _, _ in recipe.per_space}
-    shares = {(s.task, s.name): s.rejected for s in info.spaces} if info is not None and limits else {}
+    shares = {(s.task, s.name): s.rejected for info in infos for s in info.spaces} if limits else {}
 
     def noted(task: str, space: SpaceComparison) -> SpaceComparison:
         notes = list(space.notes)
@@ -150,7 +148,7 @@ def _noted(comparison: Comparison, directory: RunDirectory) -> Comparison:
             notes.append(rejected(shares[task, space.space], DRAWS, limits))
         return replace(space, notes=tuple(notes))
 
-    data = {task.name: _data_notes(task) for task in info.tasks} if info is not None else {}
+    data = {task.name: _data_notes(task) for info in infos for task in info.tasks}
     tasks = (
         replace(
             t,
@@ -169,20 +167,23 @@ def _data_notes(task: RunTask) -> tuple[str, ...]:
     return (*notes, f"Data: {task.origin or 'of unknown origin'}; licence: {task.licence or 'unknown'}.")
 
 
-def _context(directory: RunDirectory, records: Sequence[TrialRecord], unreadable: list[str]) -> ReportContext:
+def _context(directory: RunDirectory, records: Sequence[TrialRecord]) -> ReportContext:
     info, config = directory.info(), directory.config()
     planned = directory.planned()
     ended = sum(r.trial.number < planned.get(r.trial.study.name, 0) for r in records) if planned else None
-    software = sorted({each for record in records for each in record.software.split(", ") if each})
+    software: dict[str, set[str]] = defaultdict(set)
+    for said in {record.software for record in records}:
+        for each in filter(None, said.split(", ")):
+            name, _, number = each.partition(" ")
+            software[name].add(number)
     return ReportContext(
         run=config.name,
         directory=directory.path.resolve().name,
         created=datetime.fromtimestamp(info.created, tz=UTC).isoformat(timespec="seconds") if info else "",
         version=info.version if info else "",
-        software={name: number for name, _, number in (each.partition(" ") for each in software)},
+        software={name: " and ".join(sorted(numbers)) for name, numbers in sorted(software.items())},
         seed=config.seed,
         config=to_plain(config),
-        unreadable=tuple(unreadable),
         planned=sum(planned.values()) if planned else None,
         ended=ended,
     )

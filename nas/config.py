@@ -50,6 +50,8 @@ class SearchConfig:
         grace_epochs: epochs before a search may stop a trial.
         reduction_factor: of asynchronous successive halving: one trial in so many goes on at each rung.
         finalist_seeds: fresh seeds each selected design is retrained with, then tested once.
+        rates: other sampling rates, over that of training, at which finalists are looked at without
+            retraining, on resampled report rows, such as 0.5 or 2.
         margin_points, margin_share: a difference counts when it exceeds the larger of so many points of
             error and this share of the single design's error.
         budget: designs whose expected best the single design is judged against; at most a fifth of the
@@ -83,6 +85,7 @@ class SearchConfig:
     grace_epochs: int = 2
     reduction_factor: int = 3
     finalist_seeds: int = 3
+    rates: tuple[float, ...] = ()
     margin_points: float = 1.0
     margin_share: float = 0.1
     budget: int | None = None
@@ -93,7 +96,16 @@ class SearchConfig:
     def __post_init__(self) -> None:
         sound = re.fullmatch(r"[A-Za-z0-9_@-][A-Za-z0-9._@-]*", self.name) is not None
         _require(sound, "name must be letters, digits and . _ @ -", self.name)
-        for name in ("tasks", "spaces", "defaults", "controls", "development", "references", "constraints"):
+        for name in (
+            "tasks",
+            "spaces",
+            "defaults",
+            "controls",
+            "development",
+            "references",
+            "rates",
+            "constraints",
+        ):
             _require(isinstance(getattr(self, name), tuple), f"{name} must be a tuple", getattr(self, name))
         _require(bool(self.tasks), "tasks must name at least one task", self.tasks)
         names = [task.name for task in self.the_tasks()]
@@ -115,6 +127,8 @@ class SearchConfig:
         _require(self.reduction_factor >= 2, "reduction_factor must be at least 2", self.reduction_factor)
         _require(self.rows is None or self.rows >= 20, "rows must be at least 20, or none", self.rows)
         _require(self.epochs is None or self.epochs >= 1, "epochs must be at least 1, or none", self.epochs)
+        for rate in self.rates:
+            _require(0 < rate < math.inf, "rates must be positive and finite", rate)
         for text in self.constraints:
             Constraint.parse(text)
         for name in self.development:
@@ -209,6 +223,8 @@ def _parse(name: str, hint: Any, text: str) -> object:
     hint = options[0]
     if name == "references":
         return _references(text)
+    if name == "rates":
+        return _rates(text)
     try:
         if get_origin(hint) is tuple:
             parts = [part.strip() for part in text.split(",") if part.strip()]
@@ -221,6 +237,13 @@ def _parse(name: str, hint: Any, text: str) -> object:
     except ValueError:
         expected = " or ".join(get_args(hint)) if get_origin(hint) is Literal else hint.__name__
         raise ValueError(f"--set {name}: expected {expected}, got {text!r}") from None
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError(f"--set rates: expected numbers such as 0.5,2, got {text!r}") from None
 
 
 def _references(text: str) -> tuple[tuple[str, float], ...]:

@@ -20,6 +20,7 @@ from nas.report_csv import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 INK = "#1b1f24"
 SINGLE = "#0072b2"
@@ -52,7 +53,7 @@ class Series:
             figure at y, y None a line up at x.
         colour, line: of Matplotlib.
         style: how the points are joined.
-        marker: of Matplotlib, "" for none.
+        marker: of Matplotlib, "" for none; dots need one.
         strength: opacity in (0, 1].
         width: of the line, in points.
         legend: its entry, "" for none.
@@ -174,7 +175,7 @@ def _svg(
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
-    names = [_printable(each.legend) for each in series if each.legend]
+    names = [printable(each.legend) for each in series if each.legend]
     columns = 2 if max(map(len, names), default=0) <= NARROW else 1
     above = 0.16 + 0.205 * -(-len(names) // columns)
     height = 3.35 + above  # inches; laid out by hand, since a layout engine draws everything twice
@@ -194,9 +195,14 @@ def _svg(
         if names:
             shown = [handle for handle, each in zip(handles, series) if each.legend]
             canvas.legend(shown, names, loc="upper left", ncols=columns, borderaxespad=0.1)
-        text = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        canvas.savefig(text, format="svg", transparent=True, metadata=nothing)
+        return svg_text(canvas)
+
+
+def svg_text(canvas: Canvas) -> str:
+    """A canvas as SVG, the same bytes each time; to be called within `STYLE` and a salt."""
+    text = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    canvas.savefig(text, format="svg", transparent=True, metadata=nothing)
     svg = text.getvalue()
     # Names of groups are never referred to, and would be ambiguous between the figures of one page.
     return re.sub(r' id="[a-z0-9.]+_\d+"', "", svg[svg.index("<svg") :])
@@ -246,7 +252,8 @@ def _draw(axes: Axes, series: Series) -> Any:
         return handle
     xs, ys = [point[0] for point in whole], [point[1] for point in whole]
     if series.style == "dots":
-        return axes.scatter(xs, ys, color=series.colour, s=14, alpha=series.strength, linewidths=0)
+        look = {"color": series.colour, "alpha": series.strength, "marker": series.marker}
+        return axes.scatter(xs, ys, s=14, linewidths=0, **look)
     stepped = series.style == "step"
     banded = [point for point in whole if len(point) == 4 and None not in point]
     if banded:
@@ -260,7 +267,7 @@ def _draw(axes: Axes, series: Series) -> Any:
     return axes.plot(xs, ys, **look)[0]
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """A name on one line of a legend; XML has no control characters, Matplotlib hides names with a bar."""
     name = re.sub(r"[\x00-\x20\x7f-\x9f\ud800-\udfff\ufffe\uffff]+", " ", name)
     name = f" {name}" if name.startswith("_") else name

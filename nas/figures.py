@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import chain
 
 from nas.drawing import (
@@ -25,8 +24,11 @@ from nas.drawing import (
 )
 from nas.efficiency.results import BestOf, Comparison, TaskComparison
 from nas.efficiency.sentences import UNCHANGED
-from nas.efficiency.words import label, number, percent, plural, points
+from nas.efficiency.words import label, percent, plural, points
+from nas.figures_across import across_figures
 from nas.figures_normalised import normalised_figure
+from nas.figures_series import series_figure
+from nas.figures_use import anytime_figure, pareto_figure
 
 
 def edf_figure(task: TaskComparison) -> Figure:
@@ -145,91 +147,6 @@ def best_of_figure(task: TaskComparison) -> Figure:
     )
 
 
-def anytime_figure(task: TaskComparison) -> Figure:
-    """Best select error of a completed trial so far, for every search; fixed designs at their own cost."""
-    series, words = [], []
-    spaces = [space.space for space in task.spaces]
-    named: set[str] = set()
-    for search in task.searches:
-        if not search.curve:
-            continue
-        colour, line = searched(spaces.index(search.space) if search.space in spaces else 0)
-        count = sum(other.space == search.space for other in task.searches)
-        legend = f"{label(search.space)} search ({plural(count, 'seed')})"
-        last = search.curve[-1][1]
-        series.append(
-            Series(
-                f"{label(search.space)} search, seed {search.seed}",
-                search.space,
-                (*((s, 100 * e) for s, e in search.curve), (search.seconds, 100 * last)),
-                colour,
-                line,
-                style="step",
-                strength=0.8,
-                legend="" if legend in named else legend,
-            )
-        )
-        named.add(legend)
-        words.append(f"{series[-1].name}: {percent(last)} after {number(search.seconds)} device-seconds")
-    for level, colour, dash in fixed(task):
-        if level.select_error is not None:
-            error = 100 * level.select_error
-            across = of_level(level, colour, dash, None, error)
-            mark = of_level(level, colour, "none", level.seconds, error)
-            series += [replace(across, width=0.9, legend=""), replace(mark, marker="D")]
-            cost = f"at {number(level.seconds)} device-seconds"
-            words.append(f"{level_name(level)}: {percent(level.select_error)} {cost}")
-    return drawn(
-        series,
-        words,
-        "Searches over time.",
-        "Best select error so far of every search, over completed trials only, since only they can be "
-        "selected; stopped and failed ones cost. A diamond is a fixed design at the cost of one training. "
-        f"({plural(len(task.searches), 'search')}{_seeds(task)})",
-        "device-seconds spent",
-        "best select error so far (%)",
-        f"anytime {task.task}",
-        logarithmic=True,
-    )
-
-
-def pareto_figure(task: TaskComparison) -> Figure:
-    """Report error against multiply-adds of one forward pass: every random design, fixed designs on top."""
-    series, words = [], []
-    for i, space in enumerate(task.spaces):
-        if not space.points:
-            continue
-        name = population(space)
-        dots = tuple((float(p.multiply_adds), 100 * p.report_error) for p in space.points)
-        series.append(
-            Series(name, space.space, dots, searched(i)[0], style="dots", strength=0.55, legend=name)
-        )
-        best = min(space.points, key=lambda point: point.report_error)
-        least = min(space.points, key=lambda point: point.multiply_adds)
-        words.append(
-            f"{name}: lowest error {percent(best.report_error)} at {number(best.multiply_adds)} "
-            f"multiply-adds, fewest multiply-adds {number(least.multiply_adds)} at "
-            f"{percent(least.report_error)}"
-        )
-    for (level, colour, _), marker in zip(fixed(task), "DsPX"):
-        if level.report_error is not None:
-            mark = of_level(level, colour, "none", level.multiply_adds, 100 * level.report_error)
-            series.append(replace(mark, marker=marker))
-            cost = f"at {number(level.multiply_adds)} multiply-adds"
-            words.append(f"{level_name(level)}: {percent(level.report_error)} {cost}")
-    return drawn(
-        series,
-        words,
-        "Error against cost of use.",
-        "Each dot is a random design trained once; large marks are fixed designs, means over seeds. Lower "
-        f"left is better. {_sizes(task)}",
-        "multiply-adds of one forward pass",
-        "report error (%)",
-        f"pareto {task.task}",
-        logarithmic=True,
-    )
-
-
 def kernel_sizes_figure(task: TaskComparison) -> Figure:
     """Taps of every convolution wider than 1, mean over its axes: learned beside the best discrete."""
     series, words = [], []
@@ -268,9 +185,11 @@ def kernel_sizes_figure(task: TaskComparison) -> Figure:
 
 
 def all_figures(comparison: Comparison) -> dict[str, Figure]:
-    """File-safe name -> figure, for every task and figure that has something to show."""
-    each = (figures_of(task, position).items() for position, task in enumerate(comparison.tasks, start=1))
-    return dict(chain.from_iterable(each))
+    """File-safe name -> figure, over tasks, of every task and series, where there is something to show."""
+    tasks = (figures_of(task, position).items() for position, task in enumerate(comparison.tasks, start=1))
+    series = (series_figure(each, comparison.plan.single) for each in comparison.series)
+    of_series = {f"series-{i}": figure for i, figure in enumerate(series, start=1)}
+    return across_figures(comparison) | dict(chain.from_iterable(tasks)) | of_series
 
 
 def figures_of(task: TaskComparison, position: int) -> dict[str, Figure]:

@@ -13,7 +13,7 @@ def normalised_figure(task: TaskComparison) -> Figure:
     shown = [100 * error for space in found.spaces for error in space.errors]
     room = 0.04 * (max(shown) - min(shown)) or 0.5
     left, right = min(shown) - room, max(shown) + room
-    order = [space.space for space in task.spaces]
+    order = [space.space for space in (*task.spaces, *task.controls)]
     series, words = [], []
     for space in found.spaces:
         failed = f", {space.failed} failed" if space.failed else ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from trials.predictions import PREDICTIONS, Predicted, Predictions, write
-from trials.record import EpochMetrics, TestMetrics, Trial, TrialRecord
+from trials.record import EpochMetrics, Trial, TrialRecord
 from trials.task import Rows, TaskData, open_test
 from trials.training import Verdict, run_trial
 
@@ -21,8 +22,9 @@ def train_and_test(
     report: Callable[[EpochMetrics], Verdict],
     folder: Path,
     device_share: float = 1.0,
+    rates: Sequence[float] = (),
 ) -> TrialRecord | None:
-    """Run a trial; a finalist that completes also predicts the report and the test rows.
+    """Run a trial; a finalist that completes also predicts the report and the test rows, and is timed.
 
     Args:
         trial: what to train.
@@ -30,6 +32,7 @@ def train_and_test(
         report: told each epoch's result, answers what to do.
         folder: where the trial keeps its checkpoint, and a finalist its weights and predictions.
         device_share: of an accelerator, see `run_trial`.
+        rates: other sampling rates at which a finalist is looked at, see `trials.other_rates`.
 
     Returns:
         The record, or None if the trial was paused.
@@ -38,21 +41,27 @@ def train_and_test(
     if record is None or record.status != "completed" or trial.study.kind != "finalist":
         return record
     try:
-        return replace(record, test=test(trial, task, folder, device_share))
+        return replace(record, **_looked_at(trial, task, folder, device_share, rates))
     except Exception as error:  # what was trained and spent stays on record
         reason = f"the test failed: {type(error).__name__}: {error}\n{traceback.format_exc()}"
         return replace(record, status="failed", reason=reason)
 
 
-def test(trial: Trial, task: TaskData, folder: Path, device_share: float) -> TestMetrics:
-    """Metrics of stored weights on the test split, from the predictions that are left in the folder."""
+def _looked_at(
+    trial: Trial, task: TaskData, folder: Path, device_share: float, rates: Sequence[float]
+) -> dict[str, Any]:
+    """Fields of the record: metrics of stored weights on the test split, latency, errors at other rates.
+
+    The metrics follow from the predictions that are left in the folder.
+    """
     import torch
     from safetensors.torch import load_model
 
     from search_spaces.network import build
-    from trials.evaluation import predict
+    from trials.evaluation import latency, predict
     from trials.loading import Loader
     from trials.metrics import measure
+    from trials.other_rates import errors_at_rates
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build(trial.architecture, task.shape)
@@ -71,4 +80,9 @@ def test(trial: Trial, task: TaskData, folder: Path, device_share: float) -> Tes
         splits={"report": predicted(task.report), "test": test},
     )
     write(folder / PREDICTIONS, found)
-    return measure(test.labels, test.probabilities)
+    row, _ = next(Loader(task.report, task, device, device_share).in_order(1))
+    return {
+        "test": measure(test.labels, test.probabilities),
+        "latency_seconds": latency(model, row),
+        "at_rates": errors_at_rates(model, task, rates, device, device_share),
+    }

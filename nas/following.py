@@ -102,7 +102,7 @@ def transfers(makers: Mapping[tuple[str, str], Maker], ended: Ended) -> list[Pla
         if name not in target.config.spaces or target.space.single:
             continue
         others = [source for (_, theirs), source in makers.items() if theirs == name]
-        apart = [source for source in others if _unsplit(source) != _unsplit(target)]
+        apart = [each for each in others if _unsplit(each) != _unsplit(target) and not each.space.single]
         for source in (target, *apart) if apart else ():
             cells.append(_cell(source, target, "taps", ended))
             if source is not target:
@@ -124,16 +124,12 @@ def _cell(source: Maker, target: Maker, by: Literal["taps", "fraction"], ended: 
         best = best_of([record for each in chosen_from for record in ended(each) or []])
         if best is None:
             return None
-        design = best.architecture
-        if source is not target:
-            taps, fraction = (
-                _carried(design, source.shape, target.shape, way) for way in ("taps", "fraction")
-            )
-            if by == "fraction" and taps and fraction and alike(taps, fraction):
-                return None  # one network, which the cell by taps trains
-            if (found := taps if by == "taps" else fraction) is None:
-                return None
-            design = found
+        if source is target:
+            return best, best.architecture
+        design = _carried(best.architecture, source.shape, target.shape, by)
+        taps = _carried(best.architecture, source.shape, target.shape, "taps")
+        if design is None or (by == "fraction" and taps is not None and alike(taps, design)):
+            return None  # impossible, or one network, which the cell by taps trains
         return best, design
 
     def propose(number: int) -> Trial | Wait | None:

@@ -64,5 +64,8 @@ def open_spaces(config: SearchConfig, shape: TaskShape) -> dict[str, Space]:
                 AFTER_EACH[name](shape, found) if name in AFTER_EACH else AFTER_ALL[name](shape, (found,))
             )
         except ValueError as error:
-            raise ValueError(f"the control {name} cannot be made on inputs of {shape}: {error}") from error
+            raise ValueError(
+                f"the control {name} cannot be made on inputs of {shape}: {error}; "
+                "leave it out of --set controls="
+            ) from error
     return {name: spaces[name] for name in config.all_spaces}

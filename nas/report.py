@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from nas.efficiency.results import Comparison, TaskComparison
 from nas.efficiency.sentences import loses_to_default, verdict_text
 from nas.efficiency.words import label, plural
+from nas.report_across import across_tables
 from nas.report_budgets import budget_table
 from nas.report_laws import equal_cost_table, importance_table, law_table, normalised_table
 from nas.report_plan import caveats, count_table, plan_table
+from nas.report_series import SERIES, series_tables
 from nas.report_tables import Table, efficiency_table, kernel_table, search_table, test_table
+from nas.report_use import use_tables
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,7 +39,6 @@ class ReportContext:
         software: name -> version.
         seed: of the run.
         config: the run's configuration as plain values.
-        unreadable: records that could not be read, and why.
         planned, ended: trials that the run planned, and how many of them have ended; None if unknown.
         inputs: hash of plan and records (`nas.inputs`).
         command: that makes the report again, in the folder that holds the run directories.
@@ -51,7 +53,6 @@ class ReportContext:
     software: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     config: Mapping[str, object] = field(default_factory=dict)
-    unreadable: tuple[str, ...] = ()
     planned: int | None = None
     ended: int | None = None
     inputs: str = ""
@@ -63,6 +64,9 @@ def render_markdown(comparison: Comparison, context: ReportContext) -> str:
     blocks = [f"# {_md(title(context))}", _md(meta(comparison, context))]
     blocks += [f"**{_md(unfinished(context))}**"] if unfinished(context) else []
     blocks.append(f"**{_md(comparison.overall)}**")
+    if comparison.across:
+        blocks += ["## Across tasks", *map(_md, comparison.across)]
+        blocks += map(_md_table, across_tables(comparison).values())
     for task in comparison.tasks:
         blocks.append(f"## {_md(task.task)}: {'; '.join(text for text, _ in marks(task))}")
         blocks += [_md(sentence) for sentence in task.sentences]
@@ -70,6 +74,8 @@ def render_markdown(comparison: Comparison, context: ReportContext) -> str:
         if more := more_tables(task):
             blocks += [f"### {MORE}", *(_md_table(table) for table in more.values())]
         blocks += ["\n".join(f"- {_md(note)}" for note in notes(task))] if notes(task) else []
+    if series := series_tables(comparison):
+        blocks += [f"## {SERIES}", *(_md_table(table) for table in series.values())]
     blocks += [
         "## What this does and does not show",
         "\n".join(f"- {_md(line)}" for line in caveats(comparison)),
@@ -153,6 +159,7 @@ def tables(task: TaskComparison) -> dict[str, Table]:
         "tests": test_table(task),
         "budgets": budget_table(task),
         "kernels": kernel_table(task),
+        **use_tables(task),
     }
     return {name: table for name, table in known.items() if table is not None and table.rows}
 
@@ -204,7 +211,6 @@ def made_tables(comparison: Comparison, context: ReportContext) -> dict[str, Tab
     ]
     config = [(name, _plain(value)) for name, value in context.config.items()]
     left = [(left.trial, left.reason) for left in comparison.left_out]
-    left += [("unreadable", reason) for reason in context.unreadable]
     same = "fields that are the same in all records, then what differs by space"
     known = {
         "plan": plan_table(comparison.plan),
@@ -225,7 +231,8 @@ def _plain(value: object) -> str:
 
 
 def _md_table(table: Table) -> str:
-    lines = [table.head, tuple("---" for _ in table.head), *(tuple(map(_md, row)) for row in table.rows)]
+    rows = [tuple(map(_md, row)) for row in (table.head, *table.rows)]
+    lines = [rows[0], tuple("---" for _ in table.head), *rows[1:]]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{text}\n\n{_md(table.caption)}" if table.caption else text
 

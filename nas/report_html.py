@@ -12,6 +12,7 @@ from string import Template
 from nas.drawing import COLOURS, Figure
 from nas.efficiency.results import Comparison, TaskComparison
 from nas.figures import all_figures, file_name
+from nas.figures_across import ACROSS
 from nas.report import (
     MORE,
     ReportContext,
@@ -25,9 +26,11 @@ from nas.report import (
     title,
     unfinished,
 )
+from nas.report_across import across_tables
 from nas.report_csv import csv_text, data_uri
 from nas.report_page import DARK, PAGE, SCRIPT
 from nas.report_plan import caveats
+from nas.report_series import SERIES, series_tables
 from nas.report_tables import Table
 
 
@@ -45,7 +48,9 @@ def render_html(
     body = [f'<p class="unfinished">{escape(unfinished(context))}</p>'] if unfinished(context) else []
     body += [f'<p class="overall">{escape(comparison.overall)}</p>']
     body += [f'<div class="verdicts">{cards}</div>'] if cards else []
+    body += [_across(comparison, figures)] if comparison.across else []
     body += [_section(i, task, figures) for i, task in enumerate(comparison.tasks, start=1)]
+    body += [_series(comparison, figures)] if comparison.series else []
     body += [
         "<h2>What this does and does not show</h2>",
         _list(caveats(comparison)),
@@ -89,6 +94,21 @@ def _section(position: int, task: TaskComparison, figures: Mapping[str, Figure])
         parts.append(f"<h3>{MORE}</h3>")
         parts += [table_html(table, file_name(task, position, name)) for name, table in more.items()]
     parts += [_list(notes(task), "note")] if notes(task) else []
+    return "\n".join(parts) + "</section>"
+
+
+def _series(comparison: Comparison, figures: Mapping[str, Figure]) -> str:
+    drawn = [_figure(name, figure) for name, figure in figures.items() if name.startswith("series-")]
+    shown = [table_html(table, f"table.{name}") for name, table in series_tables(comparison).items()]
+    parts = [f'<section><h2>{SERIES}</h2><div class="figures">{"".join(drawn)}</div>', *shown]
+    return "\n".join(parts) + "</section>"
+
+
+def _across(comparison: Comparison, figures: Mapping[str, Figure]) -> str:
+    parts = ["<section><h2>Across tasks</h2>", *(f"<p>{escape(each)}</p>" for each in comparison.across)]
+    drawn = [_figure(name, figure) for name, figure in figures.items() if name.startswith(ACROSS)]
+    parts += [f'<div class="figures">{"".join(drawn)}</div>'] if drawn else []
+    parts += [table_html(table, name) for name, table in across_tables(comparison).items()]
     return "\n".join(parts) + "</section>"
 
 

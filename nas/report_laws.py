@@ -5,7 +5,7 @@ from __future__ import annotations
 from nas.efficiency.equal_cost import EqualCost
 from nas.efficiency.importance import Importance
 from nas.efficiency.law import LEVELS, Law
-from nas.efficiency.results import TaskComparison
+from nas.efficiency.results import SpaceComparison, TaskComparison
 from nas.efficiency.words import label, number, percent, plural, points, probability, share_span, signed
 from nas.report_tables import Table
 
@@ -13,10 +13,15 @@ SHOWN = 10
 """Choices of a space in the table, the most important ones."""
 
 
+def populations(task: TaskComparison) -> tuple[SpaceComparison, ...]:
+    """The spaces whose populations these tables take apart."""
+    return (*task.spaces, *task.controls)
+
+
 def law_table(task: TaskComparison) -> Table:
     """p and quantiles of every population under both laws, and p of its parts."""
     rows = []
-    for space in task.spaces:
+    for space in populations(task):
         laws = space.laws
         if laws is None:
             continue
@@ -34,7 +39,7 @@ def law_table(task: TaskComparison) -> Table:
                     _quantiles(laws.uniform) if whole else "–",
                 )
             )
-    unknown = max((p.unknown for s in task.spaces if s.laws for p in s.laws.parts), default=0)
+    unknown = max((p.unknown for s in populations(task) if s.laws for p in s.laws.parts), default=0)
     caption = (
         "Match f, p under two laws: that of a random sampler, which draws the options of each choice "
         "alike, and the uniform one over designs, by importance weights; effective designs are those of "
@@ -118,10 +123,10 @@ def equal_cost_table(task: TaskComparison) -> Table:
             _known(each.best),
             _gain(each),
         )
-        for space in task.spaces
+        for space in populations(task)
         for each in space.equal_cost
     ]
-    units = sorted({each.unit for space in task.spaces for each in space.equal_cost})
+    units = sorted({each.unit for space in populations(task) for each in space.equal_cost})
     caption = (
         f"At equal cost in {' and '.join(units)}: expected report error of the best (by select error) of "
         f"1, 2 and 4 seeds of {single}, and of the n random designs whose trials cost as much; jackknife "
@@ -155,12 +160,12 @@ def importance_table(task: TaskComparison) -> Table:
             probability(each.p_holm),
             _options(each),
         )
-        for space in task.spaces
+        for space in populations(task)
         for each in space.importance[:SHOWN]
     ]
     hidden = [
         f"{len(space.importance) - SHOWN} less important choices of {label(space.space)} are in report.json."
-        for space in task.spaces
+        for space in populations(task)
         if len(space.importance) > SHOWN
     ]
     caption = (

@@ -43,6 +43,19 @@ def count_table(comparison: Comparison) -> Table:
     return Table("", ("trials", *head), rows)
 
 
+def _reached(comparison: Comparison) -> str:
+    searches = [search for task in comparison.tasks for search in task.searches]
+    aimed = sum(search.target is not None for search in searches)
+    if not searches:
+        return "No search was run."
+    if not aimed:
+        return f"{plural(len(searches), 'search')}, without an error of the single design to reach."
+    return (
+        f"{comparison.censored} of {plural(aimed, 'search')} did not reach the single design's select error "
+        "(censored, listed)."
+    )
+
+
 def caveats(comparison: Comparison) -> list[str]:
     """What this does and does not show, from what is known of the run."""
     stopped = sum(count.trials for count in comparison.counts if count.status == "stopped")
@@ -50,11 +63,10 @@ def caveats(comparison: Comparison) -> list[str]:
     small = sum(s.descriptive for task in comparison.tasks for s in task.spaces)
     tuned = [task.task for task in comparison.tasks if task.development]
     lines = [
-        f"It rests on {plural(comparison.records, 'trial')}: {failed} failed (error +infinity, at their "
-        f"cost, kept in N), {stopped} stopped by a search, {len(comparison.left_out)} left out (listed "
-        "below).",
-        f"{plural(comparison.censored, 'search')} did not reach the single design's select error (censored, "
-        "listed).",
+        f"{plural(comparison.records, 'trial')}: {failed} failed (error +infinity, at their cost, kept in "
+        f"N), {stopped} stopped by a search; {len(comparison.left_out)} left out, on which nothing rests "
+        "(listed below).",
+        _reached(comparison),
     ]
     if small:
         lines.append(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from nas.efficiency.estimate import Estimate
 from nas.efficiency.level import Level
-from nas.efficiency.observed import WinnersCurse
+from nas.efficiency.observed import SearchCurve, Unit, WinnersCurse
 from nas.efficiency.results import Chance, SpaceComparison, TaskComparison
 from nas.efficiency.sentences import too_wide
 from nas.efficiency.words import bits, bound, label, number, percent, points, probability
@@ -155,25 +155,26 @@ def search_table(task: TaskComparison) -> Table | None:
             (
                 f"{label(search.space)}, seed {search.seed}",
                 ended,
-                number(search.seconds),
+                _cost(search.unit, search.spent),
                 percent(search.curve[-1][1]) if search.curve else "–",
-                _time(search.target, search.to_single, search.seconds),
-                _time(search.target, search.to_margin, search.seconds),
+                _time(search, search.to_single),
+                _time(search, search.to_margin),
                 *_curse(curse),
             )
         )
     caption = (
         "Searches choose and stop trials by select error, so no statement about a distribution rests on "
-        "them. A time after > is censored: the target was not reached within it. Winner's curse: test "
-        "error of the selected design, retrained, minus the select error its search saw."
+        "them. Costs are device-seconds (s) or multiply-adds (MA); one after > is censored: the target was "
+        "not reached within it. Winner's curse: test error of the selected design, retrained, minus the "
+        "select error its search saw."
     )
     head = (
         "search",
         "completed / stopped / failed",
-        "device-seconds",
+        "cost",
         "best select error",
-        "s to f",
-        "s to f + margin",
+        "cost to f",
+        "cost to f + margin",
         "select → test",
         "winner's curse",
     )
@@ -187,10 +188,14 @@ def _curse(curse: WinnersCurse | None) -> tuple[str, str]:
     return both, f"{points(curse.gap)} points"
 
 
-def _time(target: float | None, reached: float | None, spent: float) -> str:
-    if target is None:
+def _cost(unit: Unit, spent: float) -> str:
+    return f"{number(spent)} {'s' if unit == 'device-seconds' else 'MA'}"
+
+
+def _time(search: SearchCurve, reached: float | None) -> str:
+    if search.target is None:
         return "–"
-    return number(reached) if reached is not None else f"> {number(spent)}"
+    return f"> {_cost(search.unit, search.spent)}" if reached is None else _cost(search.unit, reached)
 
 
 def test_table(task: TaskComparison) -> Table | None:

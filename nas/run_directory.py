@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import cast
 
 from nas.config import SearchConfig, first_difference
+from nas.reading import load, refuse_contradiction
 from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
@@ -160,13 +161,13 @@ class RunDirectory:
         Raises:
             ValueError: there is none, or it cannot be read.
         """
-        return from_plain(SearchConfig, self._load(self.path / "config.json"), "config.json")
+        return from_plain(SearchConfig, load(self.path / "config.json"), "config.json")
 
     def info(self) -> RunInfo | None:
         """What was found out when the run began; None if it never got so far."""
         if not (self.path / "run.json").exists():
             return None
-        data = self._load(self.path / "run.json")
+        data = load(self.path / "run.json")
         try:
             return from_plain(RunInfo, data, "run.json")
         except ValueError as error:
@@ -175,7 +176,7 @@ class RunDirectory:
     def _way_out(self, commit: object = None) -> str:
         """What wrote a run that this version cannot read, and what to do."""
         try:
-            data = self._load(self.path / "run.json")
+            data = load(self.path / "run.json")
         except ValueError:
             data = None
         wrote = data.get("version", "?") if isinstance(data, dict) else "?"
@@ -207,7 +208,7 @@ class RunDirectory:
     def planned(self) -> dict[str, int]:
         """Trials of each study, by its name; empty if the run never got so far, or cannot say."""
         try:
-            found = self._load(self.path / "planned.json")
+            found = load(self.path / "planned.json")
         except ValueError:
             return {}
         sound = isinstance(found, dict) and all(type(count) is int for count in found.values())
@@ -227,7 +228,7 @@ class RunDirectory:
         trials, unreadable = [], []
         for path in self._glob("design.json"):
             try:
-                trials.append(from_plain(Trial, self._load(path), str(path)))
+                trials.append(from_plain(Trial, load(path), str(path)))
             except ValueError as error:
                 unreadable.append(str(error))
         return trials, unreadable
@@ -237,7 +238,7 @@ class RunDirectory:
         records, unreadable = [], []
         for path in self._glob("record.json"):
             try:
-                data = self._load(path)
+                data = load(path)
                 if isinstance(data, dict):
                     if (schema := data.get("schema")) not in READABLE:
                         raise ValueError(
@@ -245,22 +246,15 @@ class RunDirectory:
                             f"{' and '.join(map(str, READABLE))}; {self._way_out(data.get('commit'))}"
                         )
                     data = current(data)
-                records.append(from_plain(TrialRecord, data, str(path)))
+                record = from_plain(TrialRecord, data, str(path))
+                refuse_contradiction(path, record)
+                records.append(record)
             except ValueError as error:
                 unreadable.append(str(error))
         return records, unreadable
 
     def _glob(self, name: str) -> list[Path]:
         return sorted(self.trials.glob(f"*/{name}"))
-
-    @staticmethod
-    def _load(path: Path) -> object:
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ValueError(f"there is no {path}; a run directory holds one") from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path} cannot be read: {error}") from error
 
     def drop_orphans(self) -> None:
         """Remove what a killed writer left half written."""

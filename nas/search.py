@@ -119,13 +119,14 @@ def work(slot: dict[str, int], board: Any, path: Path, threads: int, share: floa
         from nas.finalists import train_and_test
 
         torch.set_num_threads(threads)
+        rates = RunDirectory(path).config().rates
         while (trial := ray.get(board.next.remote(number))) is not None:
             if trial == "wait":
                 time.sleep(POLL_SECONDS)
                 continue
             report, folder = partial(_report, board, trial), RunDirectory(path).folder(trial.id)
             try:
-                record = train_and_test(trial, _open(trial.task, path), report, folder, share)
+                record = train_and_test(trial, _open(trial.task, path), report, folder, share, rates)
             except Exception:
                 record = replace(failed_record(trial, _reason(), folder), device_share=share)
             if record is not None:

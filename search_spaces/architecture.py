@@ -58,7 +58,8 @@ class Architecture:
         """
         match data:
             case {"family": str(family), "settings": Mapping() as settings}:
-                return cls.of(family, **{str(name): _frozen(value) for name, value in settings.items()})
+                frozen = ((str(name), _frozen(value)) for name, value in settings.items())
+                return cls(family=family, settings=tuple(sorted(frozen)))
         raise ValueError(
             'an architecture must be {"family": "...", "settings": {...}}, '
             f"got {str(data)[:200]}; write it with Architecture.to_json()"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from trials.loading import Loader
 
 BATCH = 256
 """Rows of one forward pass; fixed, so that a result does not depend on who asks for it."""
+
+
+WARM_UP, REPEATS = 5, 30
+"""Forward passes on one row."""
 
 
 class Score(NamedTuple):
@@ -44,6 +50,28 @@ def predict(model: nn.Module, rows: Loader) -> NDArray[np.float32]:
     logits = torch.cat([model(inputs) for inputs, _ in rows.in_order(BATCH)])
     probabilities: NDArray[np.float32] = torch.softmax(logits.double(), dim=1).float().cpu().numpy()
     return probabilities
+
+
+@torch.no_grad()
+def latency(model: nn.Module, row: Tensor) -> float:
+    """Wall seconds of a forward pass on one row: median of `REPEATS` after `WARM_UP` that are not timed.
+
+    In evaluation mode, so with kernels that are generated once and kept; on the device and threads as they
+    are, beside whatever else runs there.
+
+    Args:
+        model: on the row's device.
+        row: float32 (1, channels, *extent), normalised.
+    """
+    _evaluating(model)
+    found = []
+    for _ in range(WARM_UP + REPEATS):
+        started = time.perf_counter()
+        model(row)
+        if row.device.type == "cuda":
+            torch.cuda.synchronize(row.device)
+        found.append(time.perf_counter() - started)
+    return statistics.median(found[WARM_UP:])
 
 
 def _evaluating(model: nn.Module) -> None:

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from search_spaces.architecture import Architecture
 
 T = TypeVar("T")
+Reader = Callable[[object], object]
+
+
+class _Wrong(Exception):
+    """What is wrong with a value; `where` grows on the way out of the values that hold it."""
+
+    def __init__(self, what: str, where: str = "") -> None:
+        self.what, self.where = what, where
+
+    def within(self, step: str) -> _Wrong:
+        return _Wrong(self.what, step + self.where)
 
 
 def to_plain(value: object) -> Any:
     """A dataclass (or tuples, mappings and scalars of them) as JSON values."""
-    if value is None or isinstance(value, str | int | float):
-        return value
     if isinstance(value, Architecture):
         return value.to_dict()
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: to_plain(getattr(value, name)) for name in _shape(type(value))[1]}
+    if dataclasses.is_dataclass(value):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
     if isinstance(value, dict):
@@ -37,9 +48,13 @@ def from_plain(cls: type[T], value: object, where: str = "") -> T:
         where: name of the value in messages.
 
     Raises:
-        ValueError: a field is missing, unknown or of another type; the message names it.
+        ValueError: a field is missing, unknown, of another type, not finite, or breaks a rule of its
+            dataclass; the message names it.
     """
-    return cast(T, _read(cls, value, where or cls.__name__))
+    try:
+        return cast(T, _reader(cast(Any, cls))(value))
+    except _Wrong as wrong:
+        raise ValueError(f"{where or cls.__name__}{wrong.where}{wrong.what}") from None
 
 
 def dumps(value: object) -> str:
@@ -47,58 +62,131 @@ def dumps(value: object) -> str:
     return json.dumps(to_plain(value), indent=1, allow_nan=False) + "\n"
 
 
-def _read(expected: Any, value: object, where: str) -> object:
-    if type(value) is expected:  # a scalar as it should be: nearly all of a record
-        return value
+@cache
+def _reader(expected: Any) -> Reader:
+    """What checks and converts a value of an annotation; made once for each, since records are many."""
     origin, arguments = get_origin(expected), get_args(expected)
     if expected is Architecture:
-        return Architecture.from_dict(value)
+        return _architecture
     if dataclasses.is_dataclass(expected):
-        return _read_dataclass(cast(type, expected), value, where)
+        return _dataclass(cast(type, expected))
+    name = getattr(expected, "__name__", str(expected)) if origin is None else str(expected)
+
+    def refuse(value: object) -> _Wrong:
+        return _Wrong(f" must be {name}, got {str(value)[:100]!r}")
+
     if origin in (Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        scalars = [each for each in arguments if each in (bool, int, float, str)]
-        rest = [each for each in arguments if each not in (bool, int, float, str, type(None))]
-        if type(value) in scalars:
+        return _union(arguments, refuse)
+    if origin is Literal:
+        return _literal(arguments)
+    if origin is tuple:
+        return _tuple(arguments, refuse)
+    if origin is dict:
+        return _dict(arguments, refuse)
+
+    def scalar(value: object) -> object:
+        if type(value) is expected and (expected is not float or math.isfinite(cast(float, value))):
+            return value
+        if expected is float and type(value) is int and abs(value) < 1e300:
+            return float(value)
+        raise refuse(value)
+
+    return scalar
+
+
+def _architecture(value: object) -> Architecture:
+    try:
+        return Architecture.from_dict(value)
+    except ValueError as error:
+        raise _Wrong(f": {error}") from None
+
+
+def _union(arguments: tuple[Any, ...], refuse: Callable[[object], _Wrong]) -> Reader:
+    scalars = tuple(each for each in arguments if each in (bool, int, float, str, type(None)))
+    rest = [_reader(each) for each in arguments if each not in scalars]
+
+    def read(value: object) -> object:
+        if type(value) in scalars and (type(value) is not float or math.isfinite(value)):
             return value
         if len(rest) == 1:
-            return _read(rest[0], value, where)
-    elif origin is Literal:
+            return rest[0](value)
+        raise refuse(value)
+
+    return read
+
+
+def _literal(arguments: tuple[Any, ...]) -> Reader:
+    def read(value: object) -> object:
         if value in arguments:
             return value
-        raise ValueError(f"{where} must be one of {', '.join(map(str, arguments))}, got {value!r}")
-    elif origin is tuple and isinstance(value, list | tuple):
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_read(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-        if len(arguments) == len(value):
-            return tuple(_read(a, item, f"{where}[{i}]") for i, (a, item) in enumerate(zip(arguments, value)))
-    elif origin is dict and isinstance(value, dict):
-        return {str(name): _read(arguments[1], item, f"{where}.{name}") for name, item in value.items()}
-    elif expected is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif expected in (bool, int, str) and type(value) is expected:
-        return value
-    name = getattr(expected, "__name__", str(expected)) if origin is None else str(expected)
-    raise ValueError(f"{where} must be {name}, got {str(value)[:100]!r}")
+        raise _Wrong(f" must be one of {', '.join(map(str, arguments))}, got {value!r}")
+
+    return read
 
 
-def _read_dataclass(cls: type, value: object, where: str) -> object:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where} must be an object, got {str(value)[:100]!r}")
-    hints, fields, required = _shape(cls)
-    if unknown := sorted(set(value) - set(fields)):
-        raise ValueError(f"{where} has no field {unknown[0]!r}; it has {', '.join(fields)}")
-    for name in required:
-        if name not in value:
-            raise ValueError(f"{where} lacks the field {name!r}")
-    return cls(**{name: _read(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+def _tuple(arguments: tuple[Any, ...], refuse: Callable[[object], _Wrong]) -> Reader:
+    many = len(arguments) == 2 and arguments[1] is Ellipsis
+    each, some = _reader(arguments[0]), () if many else tuple(map(_reader, arguments))
+
+    def read(value: object) -> object:
+        if not isinstance(value, list | tuple) or not (many or len(value) == len(some)):
+            raise refuse(value)
+        readers = (each,) * len(value) if many else some
+        position = 0
+        try:
+            found = []
+            for position, item in enumerate(value):
+                found.append(readers[position](item))
+            return tuple(found)
+        except _Wrong as wrong:
+            raise wrong.within(f"[{position}]") from None
+
+    return read
 
 
-@cache  # a run has tens of thousands of values of few types
-def _shape(cls: type) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
-    """Annotations, names of the fields, and of those without a default."""
-    fields = dataclasses.fields(cls)
-    missing = dataclasses.MISSING
-    required = tuple(f.name for f in fields if f.default is missing and f.default_factory is missing)
-    return get_type_hints(cls), tuple(field.name for field in fields), required
+def _dict(arguments: tuple[Any, ...], refuse: Callable[[object], _Wrong]) -> Reader:
+    each = _reader(arguments[1])
+
+    def read(value: object) -> object:
+        if not isinstance(value, dict):
+            raise refuse(value)
+        found, name = {}, ""
+        try:
+            for name, item in value.items():
+                found[str(name)] = each(item)
+        except _Wrong as wrong:
+            raise wrong.within(f".{name}") from None
+        return found
+
+    return read
+
+
+def _dataclass(cls: type) -> Reader:
+    hints, fields = get_type_hints(cls), dataclasses.fields(cls)
+    readers = {field.name: _reader(hints[field.name]) for field in fields}
+    required = [
+        field.name
+        for field in fields
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+
+    def read(value: object) -> object:
+        if not isinstance(value, dict):
+            raise _Wrong(f" must be an object, got {str(value)[:100]!r}")
+        if unknown := sorted(set(value) - set(readers)):
+            raise _Wrong(f" has no field {unknown[0]!r}; it has {', '.join(readers)}")
+        for name in required:
+            if name not in value:
+                raise _Wrong(f" lacks the field {name!r}")
+        found, name = {}, ""
+        try:
+            for name, item in value.items():
+                found[name] = readers[name](item)
+        except _Wrong as wrong:
+            raise wrong.within(f".{name}") from None
+        try:
+            return cls(**found)
+        except ValueError as error:
+            raise _Wrong(f": {error}") from None
+
+    return read

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from search_spaces.architecture import Architecture
@@ -22,6 +23,11 @@ Kind = Literal["population", "search", "finalist", "long", "transfer"]
 Status = Literal["completed", "stopped", "failed"]
 Verdict = Literal["continue", "stop", "pause"]
 """What the receiver of an epoch's metrics wants: go on, end as ``stopped``, or be resumed another time."""
+
+
+@cache
+def _file_safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_@=,-]+", "-", text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +59,7 @@ class Study:
         """A file-safe name, unique in a run."""
         carried = (part for part in (self.source, self.by) if part)
         parts = (self.task, self.space, self.kind, str(self.seed), *carried)
-        return ".".join(re.sub(r"[^A-Za-z0-9_@=,-]+", "-", part) for part in parts)
+        return ".".join(map(_file_safe, parts))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,6 +162,20 @@ class TestMetrics:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AtRate:
+    """A finalist at another sampling rate, not trained there: `trials.other_rates`.
+
+    Attributes:
+        rate: over the rate of training.
+        error: on the report rows, resampled, in [0, 1]; None where the rate does not fit, with the `reason`.
+    """
+
+    rate: float
+    error: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRecord:
     """How a trial ended: the content of ``record.json``.
 
@@ -190,6 +210,8 @@ class TrialRecord:
             frequent training class on the validation rows.
         digest: of the task's rows; records of different rows are not compared.
         test: finalists only.
+        latency_seconds: wall seconds of one forward pass on one row, finalists only: `evaluation.latency`.
+        at_rates: finalists only, where the run asks for other rates.
         started, finished: Unix times.
         device: model of the processor or accelerator that trained it.
         device_share: share of the accelerator the trial had, in (0, 1]; 1 on processors, where a trial's
@@ -223,6 +245,8 @@ class TrialRecord:
     majority_error: float = 1.0
     digest: str = ""
     test: TestMetrics | None = None
+    latency_seconds: float | None = None
+    at_rates: tuple[AtRate, ...] = ()
     started: float
     finished: float
     device: str = ""

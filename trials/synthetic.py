@@ -110,7 +110,9 @@ def _metrics(trial: Trial, task: TaskData, epoch: int, sizes: KernelSizes) -> Ep
     final = min(0.05 + 0.1 * distance(trial), task.majority_error)
     level = final + (task.majority_error - final) * math.exp(-5 * epoch / trial.recipe.epochs)
     rng = np.random.default_rng((trial.seed, int(trial.architecture.id, 16), epoch))
-    select, report = (min(max(level + 0.005 * z, 0.0), 1.0) for z in rng.standard_normal(2).tolist())
+    noisy = [min(max(level + 0.005 * z, 0.0), 1.0) for z in rng.standard_normal(2).tolist()]
+    halves = (len(task.select), len(task.report))
+    select, report = (round(error * rows) / rows for error, rows in zip(noisy, halves))
     seconds = SECONDS * (1 + distance(trial)) * epoch
     return EpochMetrics(
         epoch=epoch,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ class Budget:
         failed: at this budget.
         mean, sd: over trainings; sd None for one.
         best: of the training with the lowest select error.
+        seconds, training_multiply_adds: of all trainings at this budget, failed ones too, per training that
+            ended; None without one.
     """
 
     epochs: int
@@ -32,6 +34,8 @@ class Budget:
     mean: float | None
     sd: float | None
     best: float | None
+    seconds: float | None = None
+    training_multiply_adds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,14 +64,9 @@ def budgets_of(space: str, records: Sequence[TrialRecord], fixed: bool) -> Budge
         records: of one task and space, any kind: first trainings of the population and long trials count.
         fixed: the space has one design; all its seeds count.
     """
-    short, long = ([r for r in records if r.trial.study.kind == kind] for kind in ("population", "long"))
+    short, long = trained_at_both(records, fixed)
     if not long:
         return None
-    if not fixed:
-        first, again = _first(short), _first(long)
-        short, long = ([each[design] for design in again if design in first] for each in (first, again))
-        if not long:
-            return None
     found = None
     both = {record.trial.architecture.id for record in (*short, *long)}
     if not fixed:
@@ -86,6 +85,18 @@ def budgets_of(space: str, records: Sequence[TrialRecord], fixed: bool) -> Budge
     )
 
 
+def trained_at_both(
+    records: Sequence[TrialRecord], fixed: bool
+) -> tuple[list[TrialRecord], list[TrialRecord]]:
+    """Trainings at B and at 4B: of a fixed design all, of several designs the first of each that has both."""
+    short, long = ([r for r in records if r.trial.study.kind == kind] for kind in ("population", "long"))
+    if fixed:
+        return short, long
+    first, again = _first(short), _first(long)
+    short, long = ([each[design] for design in again if design in first] for each in (first, again))
+    return short, long
+
+
 def _first(records: Sequence[TrialRecord]) -> dict[str, TrialRecord]:
     """The first training of every design, in the order of their numbers."""
     found: dict[str, TrialRecord] = {}
@@ -99,6 +110,11 @@ def _budget(records: Sequence[TrialRecord], designs: Container[str]) -> Budget:
     ended = [r for r in records if r.status == "completed" and r.trial.architecture.id in designs]
     errors = np.array([record.report_error for record in ended])
     best = min(ended, key=lambda record: (record.select_error, record.trial.number), default=None)
+    completed = len(records) - failed
+
+    def per_training(costs: Iterable[float]) -> float | None:
+        return sum(costs) / completed if completed else None
+
     return Budget(
         epochs=max((record.trial.recipe.epochs for record in records), default=0),
         trainings=len(ended),
@@ -106,4 +122,6 @@ def _budget(records: Sequence[TrialRecord], designs: Container[str]) -> Budget:
         mean=float(errors.mean()) if len(errors) else None,
         sd=float(errors.std(ddof=1)) if len(errors) > 1 else None,
         best=best.report_error if best else None,
+        seconds=per_training(record.seconds for record in records),
+        training_multiply_adds=per_training(float(record.training_multiply_adds) for record in records),
     )

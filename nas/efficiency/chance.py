@@ -15,6 +15,7 @@ import numpy as np
 from scipy import special
 
 from nas.efficiency.estimators import LEVEL, Floats, Interval, dirichlet, quantiles
+from nas.efficiency.halves import ValidationErrors
 
 DRAWS = 4000
 GROWTH = 0.25
@@ -123,9 +124,9 @@ def bound(
 
 
 def match(
-    errors: Floats,
+    errors: ValidationErrors,
     costs: Floats,
-    single: Floats,
+    single: ValidationErrors,
     single_costs: Floats,
     noise: Noise,
     rng: np.random.Generator,

@@ -10,21 +10,39 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nas.efficiency import sentences
+from nas.efficiency.across import across
+from nas.efficiency.aggregates import aggregate_of
+from nas.efficiency.beside import with_beside
 from nas.efficiency.budgets import budgets_of
-from nas.efficiency.level import against, level_of
+from nas.efficiency.controls import is_fixed
+from nas.efficiency.devices import at_once, seconds_apart
+from nas.efficiency.elsewhere import ChosenElsewhere, chosen_elsewhere, trials_of
+from nas.efficiency.level import against, level_of, level_over
 from nas.efficiency.normalised import Complexity, Normalised, normalised_of
 from nas.efficiency.observed import finalists_of, kernel_sizes_of, search_curves
 from nas.efficiency.overall import overall
 from nas.efficiency.plan import Plan
+from nas.efficiency.refusals import refuse_unfair_tests
 from nas.efficiency.results import Comparison, Count, SpaceRecipe, TaskComparison
-from nas.efficiency.selection import common_settings, population_of, refuse_differing_recipes, usable
+from nas.efficiency.selection import (
+    LeftOut,
+    common_settings,
+    population_of,
+    refuse_differing_recipes,
+    usable,
+)
+from nas.efficiency.series import series_of
 from nas.efficiency.spaces import compare_space
+from nas.efficiency.transfer import transfers_of
 from nas.efficiency.words import points
 from trials.record import TrialRecord
 
 
 def compare_records(
-    records: Sequence[TrialRecord], plan: Plan, space_sizes: Mapping[tuple[str, str], int] | None = None
+    records: Sequence[TrialRecord],
+    plan: Plan,
+    space_sizes: Mapping[tuple[str, str], int] | None = None,
+    unreadable: Sequence[LeftOut] = (),
 ) -> Comparison:
     """All measures of all tasks.
 
@@ -32,15 +50,28 @@ def compare_records(
         records: of one run, in any order, of any kind, also none.
         plan: what is compared and by which rule.
         space_sizes: (task, space) -> number of designs in the space, to recognise a census.
+        unreadable: what could not be read at all, to be listed and counted with what is left out here.
 
     Raises:
-        ValueError: recipes or splits differ within a task, or a population trial was stopped early.
+        ValueError: recipes or splits differ within a task, a population trial was stopped early, or a
+            finalist was selected by something else than select error.
     """
     kept, left_out = usable(records, plan)
+    left_out += unreadable
     refuse_differing_recipes(kept)
+    refuse_unfair_tests(kept)
+    packing = at_once(records)
     names = sorted({record.trial.study.task for record in kept})
+    chosen = chosen_elsewhere(kept, plan)
     tasks = tuple(
-        _compare_task(name, [r for r in kept if r.trial.study.task == name], plan, space_sizes or {})
+        _compare_task(
+            name,
+            [r for r in kept if r.trial.study.task == name],
+            plan,
+            space_sizes or {},
+            packing,
+            [each for each in chosen if each.task == name],
+        )
         for name in names
     )
     counts = Counter((record.trial.study.kind, record.status) for record in records)
@@ -48,16 +79,17 @@ def compare_records(
         (r.trial.study.task, r.trial.study.space, r.trial.recipe.learning_rate, r.trial.recipe.weight_decay)
         for r in kept
     }
+    matrices, aggregate = transfers_of(kept, plan), aggregate_of(kept, plan, chosen)
     return Comparison(
         plan=plan,
-        overall=overall(tasks),
+        overall=overall(tasks, len(left_out)),
         tasks=tasks,
         settings=common_settings(kept),
         per_space=tuple(
             SpaceRecipe(task=task, space=space, learning_rate=rate, weight_decay=decay)
             for task, space, rate, decay in sorted(rates)
         ),
-        records=len(records),
+        records=len(records) + len(unreadable),
         counts=tuple(Count(kind=k, status=s, trials=n) for (k, s), n in sorted(counts.items())),
         censored=sum(
             search.target is not None and search.to_single is None for t in tasks for search in t.searches
@@ -65,30 +97,44 @@ def compare_records(
         devices=tuple(sorted({record.device for record in kept if record.device})),
         commits=tuple(sorted({record.commit for record in kept if record.commit})),
         left_out=tuple(left_out),
+        series=series_of(tasks, {r.trial.study.task: r.trial.task for r in kept}, plan),
+        transfer=matrices,
+        chosen=chosen,
+        aggregate=aggregate,
+        across=across(matrices, chosen, aggregate, plan, len(tasks)) if kept else (),
     )
 
 
 def _compare_task(
-    task: str, records: Sequence[TrialRecord], plan: Plan, sizes: Mapping[tuple[str, str], int]
+    task: str,
+    records: Sequence[TrialRecord],
+    plan: Plan,
+    sizes: Mapping[tuple[str, str], int],
+    packing: Mapping[str, float],
+    chosen: Sequence[ChosenElsewhere],
 ) -> TaskComparison:
     random = [record for record in records if record.trial.study.kind == "population"]
-    single, single_notes = level_of(plan.single, _of(random, plan.single))
-    # A trial whose worker died knows no device.
-    one_device = len({(record.device, record.device_share) for record in random if record.device}) <= 1
-    notes = list(single_notes)
-    if not one_device:
-        notes.append("Trials ran on several device models or shares of one: only multiply-adds are compared.")
+    apart = seconds_apart(records, (plan.single, *plan.searched), packing)
+    one_device = not apart
+    single, notes = level_of(plan.single, _of(random, plan.single), one_device=one_device)
+    notes += [apart] if apart else []
     margin = None
     if single and single.report_error is not None:
         margin = max(plan.margin_points / 100, plan.margin_share * single.report_error)
     defaults = []
     for space in plan.defaults:
-        default, default_notes = level_of(space, _of(random, space))
+        default, default_notes = level_of(space, _of(random, space), one_device=one_device)
         notes += default_notes
         if default:
             defaults.append(against(default, _of(random, space), _of(random, plan.single)))
-    spaces = tuple(
-        compare_space(
+    for each in chosen:
+        trials = trials_of(each, records)
+        default, default_notes = level_over(each.name, trials, one_device=one_device)
+        notes += default_notes
+        if default:
+            defaults.append(against(default, trials, _of(random, plan.single)))
+    compared = {
+        space: compare_space(
             space,
             _of(random, space),
             _of(random, plan.single),
@@ -99,9 +145,11 @@ def _compare_task(
             one_device=one_device,
             rng=np.random.default_rng([plan.seed, zlib.crc32(f"{task}/{space}".encode())]),
         )
-        for space in plan.searched
-    )
-    searches = search_curves(records, single.select_error if single else None, margin)
+        for space in (*plan.searched, *plan.controls)
+        if space in plan.searched or not is_fixed(_of(random, space))
+    }
+    spaces = tuple(compared[space] for space in plan.searched)
+    searches = search_curves(records, single.select_error if single else None, margin, one_device=one_device)
     ended = [record for record in records if record.status != "failed"]
     rows_report = ended[0].rows_report if ended else 0
     if margin is not None and rows_report and 2 / rows_report > margin:
@@ -141,11 +189,13 @@ def _compare_task(
         budgets=budgets,
         normalised=_normalised(random, plan),
     )
-    return dataclasses.replace(result, sentences=sentences.of_task(result, plan))
+    result = dataclasses.replace(result, sentences=sentences.of_task(result, plan))
+    controls = [each for space, each in compared.items() if space in plan.controls]
+    return with_beside(result, records, controls, plan, one_device=one_device)
 
 
 def _normalised(random: Sequence[TrialRecord], plan: Plan) -> tuple[Normalised, ...]:
-    populations = {space: population_of(_of(random, space)) for space in plan.searched}
+    populations = {space: population_of(_of(random, space)) for space in (*plan.searched, *plan.controls)}
     both: tuple[Complexity, ...] = ("multiply-adds", "parameters")
     return tuple(found for by in both if (found := normalised_of(populations, by)))
 

@@ -12,7 +12,6 @@ import numpy as np
 from nas.efficiency.chance import Noise
 from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import (
-    Floats,
     Interval,
     Moments,
     cautious,
@@ -21,6 +20,7 @@ from nas.efficiency.estimators import (
     jackknife_best,
     moments,
 )
+from nas.efficiency.halves import ReportErrors, SelectErrors, report_errors, select_errors
 from nas.efficiency.selection import Population
 from trials.record import TrialRecord
 
@@ -100,7 +100,7 @@ def _at(
 
 
 def _best_seed(single: Sequence[TrialRecord], k: int, row: float) -> Moments:
-    select, report = (_halves(single, half) for half in ("select_error", "report_error"))
+    select, report = select_errors(single), report_errors(single)
     if k == 1:
         return moments(report, row) if np.isfinite(report).all() else Moments(math.inf, math.inf, 1.0)
     if 2 * k > len(single):
@@ -109,7 +109,7 @@ def _best_seed(single: Sequence[TrialRecord], k: int, row: float) -> Moments:
 
 
 def _best_design(population: Population, n: int, noise: Noise | None) -> Moments:
-    select, report = population.errors("select_error"), population.errors("report_error")
+    select, report = population.select_errors(), population.report_errors()
     if noise is None:
         return _jackknife(select, report, n)
     (value,) = expected_best(select, report, [n])
@@ -117,7 +117,7 @@ def _best_design(population: Population, n: int, noise: Noise | None) -> Moments
     return Moments(float(value), float(deviation), float(noise.freedom))
 
 
-def _jackknife(select: Floats, report: Floats, n: int) -> Moments:
+def _jackknife(select: SelectErrors, report: ReportErrors, n: int) -> Moments:
     (value,), (deviation,), (freedom,) = jackknife_best(select, report, [n])
     return Moments(float(value), float(deviation), float(freedom))
 
@@ -127,7 +127,3 @@ def _difference(ours: Moments, theirs: Moments) -> Interval:
     if math.isfinite(ours.standard_error + theirs.standard_error):
         return cautious(ours, theirs)
     return Interval(ours.mean - theirs.mean, -math.inf, math.inf)
-
-
-def _halves(records: Sequence[TrialRecord], half: str) -> Floats:
-    return np.array([getattr(record, half) for record in records], float)

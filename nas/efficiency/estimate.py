@@ -21,3 +21,14 @@ def estimate(interval: Interval) -> Estimate:
     """An interval for a result: what is not finite becomes None."""
     value, low, high = (float(each) if math.isfinite(each) else None for each in interval)
     return Estimate(value=value, low=low, high=high)
+
+
+def apart(found: Estimate) -> bool:
+    """Whether the interval lies on one side of 0; an absent bound is infinite."""
+    return (found.low is not None and found.low > 0) or (found.high is not None and found.high < 0)
+
+
+def turned(found: Estimate) -> Estimate:
+    """The same of the difference the other way round."""
+    value, low, high = (None if each is None else -each for each in (found.value, found.high, found.low))
+    return Estimate(value=value, low=low, high=high)

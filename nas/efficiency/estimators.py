@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from nas.efficiency.halves import ReportErrors, SelectErrors, ValidationErrors
+
 Floats = NDArray[np.float64]
 LEVEL = 0.95
 
@@ -54,7 +56,7 @@ def best_of_weights(count: int, n: int) -> Floats:
     return (n / count) * np.concatenate(([1.0], np.cumprod(ratios)))
 
 
-def expected_best(select: Floats, report: Floats, ns: Sequence[int]) -> Floats:
+def expected_best(select: SelectErrors, report: ReportErrors, ns: Sequence[int]) -> Floats:
     """Expected `report` error of the design with the lowest `select` error among n drawn designs.
 
     Unbiased, without replacement: `best_of_weights` on the designs sorted by `select`. Designs that tie on
@@ -65,7 +67,9 @@ def expected_best(select: Floats, report: Floats, ns: Sequence[int]) -> Floats:
     return _infinite_if_all_may_fail(weights @ _report_by_rank(select, report), report, ns)
 
 
-def jackknife_best(select: Floats, report: Floats, ns: Sequence[int]) -> tuple[Floats, Floats, Floats]:
+def jackknife_best(
+    select: SelectErrors, report: ReportErrors, ns: Sequence[int]
+) -> tuple[Floats, Floats, Floats]:
     """`expected_best`, its jackknife standard error and the degrees of freedom of that, for each n <= N - 1.
 
     ``se^2 = (N - 1)/N sum_j u_j^2`` with u_j = theta_(-j) - mean theta_(-j), leaving out each design (Efron
@@ -88,7 +92,7 @@ def jackknife_best(select: Floats, report: Floats, ns: Sequence[int]) -> tuple[F
     )
 
 
-def _best_without_each(select: Floats, report: Floats, ns: Sequence[int]) -> Floats:
+def _best_without_each(select: SelectErrors, report: ReportErrors, ns: Sequence[int]) -> Floats:
     """(ns, N) `expected_best` of the N - 1 other designs; failures as 0.
 
     Designs that tie are a group. Without a design of it, its others share one rank less and later groups
@@ -112,7 +116,7 @@ def _best_without_each(select: Floats, report: Floats, ns: Sequence[int]) -> Flo
     return found
 
 
-def census_deviation(select: Floats, report: Floats, ns: Sequence[int], seed_sd: float) -> Floats:
+def census_deviation(select: SelectErrors, report: ReportErrors, ns: Sequence[int], seed_sd: float) -> Floats:
     """Standard error of `expected_best` where every design of the space is in the arrays.
 
     The weights are exact then, only the errors they weigh are noisy: ``seed_sd sqrt(sum of weights^2)``.
@@ -147,13 +151,22 @@ def moments(values: Floats, resolution: float = 0.0) -> Moments:
 
 def welch(a: Moments, b: Moments, level: float = LEVEL) -> Interval:
     """``a - b`` with Student t on the degrees of freedom of Welch (1947) and Satterthwaite (1946)."""
-    difference, variances = a.mean - b.mean, (a.standard_error**2, b.standard_error**2)
+    return weighted_sum([(1.0, a), (-1.0, b)], level)
+
+
+def weighted_sum(terms: Sequence[tuple[float, Moments]], level: float = LEVEL) -> Interval:
+    """``sum w m`` of independent means, Student t on Satterthwaite's degrees of freedom.
+
+    ``(sum v)^2 / sum (v^2 / freedom)`` with ``v = (w se)^2`` (Satterthwaite 1946).
+    """
+    value = sum(weight * each.mean for weight, each in terms)
+    variances = [(weight * each.standard_error) ** 2 for weight, each in terms]
     total = sum(variances)
     if total == 0:
-        return Interval(difference, difference, difference)
-    freedom = total**2 / (variances[0] ** 2 / a.freedom + variances[1] ** 2 / b.freedom)
+        return Interval(value, value, value)
+    freedom = total**2 / sum(v**2 / each.freedom for v, (_, each) in zip(variances, terms))
     half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(total)
-    return Interval(difference, difference - half, difference + half)
+    return Interval(value, value - half, value + half)
 
 
 def of_share(value: float, standard_error: float, freedom: float) -> Interval:
@@ -184,8 +197,8 @@ def cautious(a: Moments, b: Moments, level: float = LEVEL) -> Interval:
 
 
 def chance_run(
-    designs: Sequence[Floats],
-    single: Floats,
+    designs: Sequence[ValidationErrors],
+    single: ValidationErrors,
     rng: np.random.Generator,
     *,
     census: bool = False,

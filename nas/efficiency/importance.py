@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from nas.efficiency.selection import Population
 from nas.efficiency.weighted import FEW
 
 PERMUTATIONS = 1999
+BLOCK = 2_000_000
+"""Numbers that are shuffled at a time: what the memory allows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,21 +63,42 @@ def omega_squared(errors: Floats, groups: NDArray[np.int64]) -> float:
     return (between - (len(sizes) - 1) * within) / (total + within)
 
 
-def permutation_p(errors: Floats, groups: NDArray[np.int64], permuted: Floats) -> float:
+def permutation_p(
+    errors: Floats, groups: Sequence[NDArray[np.int64]], shuffles: Iterable[Floats]
+) -> list[float]:
     """P that shuffled errors differ as much between groups: ``(1 + #{SSB* >= SSB}) / (1 + draws)``.
 
     Exact at every level that is a multiple of ``1 / (1 + draws)`` (Phipson and Smyth 2010, Stat. Appl. Genet.
     Mol. Biol. 9, 39). SSB orders the permutations as F and omega squared do.
 
     Args:
-        permuted: (draws, n) shuffled `errors`.
+        errors: (n,) finite.
+        groups: several divisions, each (n,) 0..k-1; the same shuffles serve them all.
+        shuffles: blocks (draws, n) of shuffled `errors`.
     """
-    member = (groups[:, None] == np.arange(groups.max() + 1)).astype(float)
-    sizes, middle = member.sum(axis=0), errors.mean()
-    seen = (((errors - middle) @ member) ** 2 / sizes).sum()
-    drawn = (((permuted - middle) @ member) ** 2 / sizes).sum(axis=1)
+    members = [(each[:, None] == np.arange(each.max() + 1)).astype(float) for each in groups]
+    offsets = errors - errors.mean()
     # Rounding must not undo an exact tie.
-    return float(1 + (drawn >= seen * (1 - 1e-9)).sum()) / (1 + len(permuted))
+    seen = [_between(offsets[None], member)[0] * (1 - 1e-9) for member in members]
+    draws, reached = 0, np.zeros(len(members))
+    for block in shuffles:
+        draws += len(block)
+        centred = block - errors.mean()
+        reached += [(_between(centred, m) >= s).sum() for m, s in zip(members, seen)]
+    return [float(1 + count) / (1 + draws) for count in reached]
+
+
+def shuffled(errors: Floats, draws: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """`draws` permutations of the errors, in blocks of at most `BLOCK` numbers."""
+    rows = max(1, BLOCK // len(errors))
+    for start in range(0, draws, rows):
+        yield rng.permuted(np.tile(errors, (min(rows, draws - start), 1)), axis=1)
+
+
+def _between(offsets: Floats, member: Floats) -> Floats:
+    """Sum of squares between groups, of each row."""
+    found: Floats = ((offsets @ member) ** 2 / member.sum(axis=0)).sum(axis=1)
+    return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -95,36 +119,45 @@ def importance_of(population: Population, rng: np.random.Generator) -> tuple[Imp
     errors = population.errors()
     values = [record.trial.values for record in population.first]
     names = dict.fromkeys(name for each in values for name in each)
-    shuffled: dict[bytes, Floats] = {}
-    found = []
+    tested: dict[bytes, list[tuple[str, NDArray[np.int64]]]] = defaultdict(list)
+    taken = {name: _taken(name, values) for name in names}
     for name in names:
-        asked = np.array([name in each for each in values])
-        finished = asked & np.isfinite(errors)
-        taken = np.array([repr(each[name]) if name in each else "" for each in values])
-        options, groups = np.unique(taken[finished], return_inverse=True)
-        kept = errors[finished]
-        if len(kept) < FEW or not 1 < len(options) < len(kept) or np.ptp(kept) == 0:
-            continue
-        key = finished.tobytes()  # choices asked of the same designs share their shuffles
-        if key not in shuffled:
-            shuffled[key] = rng.permuted(np.tile(kept, (PERMUTATIONS, 1)), axis=1)
-        means = [_option(option, taken, errors) for option in np.unique(taken[asked])]
-        found.append(
-            (
-                name,
-                int(asked.sum()),
-                int(asked.sum() - finished.sum()),
-                omega_squared(kept, groups),
-                permutation_p(kept, groups, shuffled[key]),
-                tuple(sorted(means, key=lambda m: (m.error is None, m.error or 0.0, m.option))),
-            )
-        )
-    adjusted = holm([p for *_, p, _ in found])
+        finished = np.isfinite(errors) & (taken[name] != "")
+        options, groups = np.unique(taken[name][finished], return_inverse=True)
+        if finished.sum() >= FEW and 1 < len(options) < finished.sum() and np.ptp(errors[finished]) > 0:
+            tested[finished.tobytes()].append((name, groups))
+    found = []
+    for mask, choices in tested.items():  # asked of the same designs: they share their shuffles
+        kept = errors[np.frombuffer(mask, bool)]
+        shuffles = shuffled(kept, PERMUTATIONS, rng)
+        ps = permutation_p(kept, [groups for _, groups in choices], shuffles)
+        found += [(name, omega_squared(kept, groups), p) for (name, groups), p in zip(choices, ps)]
+    adjusted = holm([p for *_, p in found])
     results = [
-        Importance(choice=n, designs=d, failed=f, share=s, p=p, p_holm=q, options=o)
-        for (n, d, f, s, p, o), q in zip(found, adjusted)
+        _importance(name, taken[name], errors, share, p, q) for (name, share, p), q in zip(found, adjusted)
     ]
     return tuple(sorted(results, key=lambda each: -each.share))
+
+
+def _taken(name: str, values: Sequence[Mapping[str, object]]) -> NDArray[np.str_]:
+    """The option that each design took, in text; empty where it was not asked."""
+    return np.array([repr(each[name]) if name in each else "" for each in values])
+
+
+def _importance(
+    choice: str, taken: NDArray[np.str_], errors: Floats, share: float, p: float, p_holm: float
+) -> Importance:
+    asked = taken != ""
+    means = [_option(option, taken, errors) for option in np.unique(taken[asked])]
+    return Importance(
+        choice=choice,
+        designs=int(asked.sum()),
+        failed=int((asked & ~np.isfinite(errors)).sum()),
+        share=share,
+        p=p,
+        p_holm=p_holm,
+        options=tuple(sorted(means, key=lambda m: (m.error is None, m.error or 0.0, m.option))),
+    )
 
 
 def _option(option: str, taken: NDArray[np.str_], errors: Floats) -> OptionMean:
@@ -136,22 +169,3 @@ def _option(option: str, taken: NDArray[np.str_], errors: Floats) -> OptionMean:
         failed=len(of_option) - len(ended),
         error=float(ended.mean()) if len(ended) else None,
     )
-
-
-def false_positives(simulations: int, rng: np.random.Generator, *, designs: int = 100) -> float:
-    """Share of simulated spaces without any effect in which a choice has a Holm-adjusted p of at most 0.05.
-
-    Six choices of two to five options, one of them asked after half the others' options, skewed errors.
-    """
-    wrong = 0
-    for _ in range(simulations):
-        errors = rng.gamma(2.0, 0.05, designs)
-        asked = rng.random(designs) < 0.5
-        kept = [np.ones(designs, bool)] * 5 + [asked]
-        ps = []
-        for options, mask in zip((2, 3, 4, 5, 5, 3), kept):
-            _, groups = np.unique(rng.integers(options, size=mask.sum()), return_inverse=True)
-            permuted = rng.permuted(np.tile(errors[mask], (199, 1)), axis=1)
-            ps.append(permutation_p(errors[mask], groups, permuted))
-        wrong += min(holm(ps)) <= 0.05
-    return wrong / simulations

@@ -19,8 +19,6 @@ from trials.record import TrialRecord
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 TAPS = ("kernel", "edge")
 """A choice whose name has one of these words offers kernel sizes: its whole numbers are numbers of taps."""
-WEIGHED = 3
-"""Schema of the first records that know their weight."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,11 +165,13 @@ def _weights(first: Sequence[TrialRecord], census: bool) -> tuple[Floats, Floats
 
 
 def _known(first: Sequence[TrialRecord], weights: Floats) -> bool:
-    """Whether the weights are more than the default 1.
+    """Whether the weights are positive numbers, and more than the default 1.
 
     Where all designs answer the same choices, as in a space without conditions, weights of 1 are right unless
     different values merge to one design, which older records cannot say.
     """
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        return False
     if (weights != 1).any():
         return True
     return len({frozenset(record.trial.values) for record in first}) == 1

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from nas.efficiency.estimate import Estimate, estimate
-from nas.efficiency.estimators import Interval, moments, welch
+from nas.efficiency.estimators import Floats, Interval, moments, welch
+from nas.efficiency.halves import report_errors
 from nas.efficiency.selection import population_of
 from trials.record import TrialRecord
 
@@ -26,7 +27,8 @@ class Level:
         seeds: trainings that ended; `failed` come on top.
         error, select_error, report_error: means over seeds of both validation halves, and of each.
         error_sd, report_sd: standard deviations over seeds, None for one seed.
-        seconds, training_multiply_adds: of all its trainings, failed ones too, per training that ended.
+        seconds, training_multiply_adds: of all its trainings, failed ones too, per training that ended;
+            seconds None where those of the task are not compared.
         difference: its report error minus the single design's (Welch); None for the single design.
         verdict: on the single design against this default.
         multiply_adds, parameters: means over seeds.
@@ -40,7 +42,7 @@ class Level:
     select_error: float | None
     report_error: float | None
     report_sd: float | None
-    seconds: float
+    seconds: float | None
     training_multiply_adds: float
     multiply_adds: float
     parameters: float
@@ -48,7 +50,9 @@ class Level:
     verdict: DefaultVerdict | None = None
 
 
-def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, list[str]]:
+def level_of(
+    space: str, records: Sequence[TrialRecord], *, one_device: bool = True
+) -> tuple[Level | None, list[str]]:
     """Summary of a fixed design over its seeds; more than one design in its space is refused."""
     designs = population_of(records).trials
     if len(designs) > 1:
@@ -56,10 +60,23 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
             f"{space} is planned as a single design but has {len(designs)} designs on "
             f"{records[0].trial.study.task}; name it under `searched`"
         )
-    ended = [record for record in records if record.status == "completed"]
+    return level_over(space, records, one_device=one_device)
+
+
+def level_over(
+    name: str, records: Sequence[TrialRecord], *, one_device: bool = True
+) -> tuple[Level | None, list[str]]:
+    """Summary of trainings of one design, whatever their kind, and a note where some failed."""
     if not records:
         return None, []
-    notes = [f"{len(records) - len(ended)} of {len(records)} trainings of {space} failed."]
+    level = summary(name, records, one_device=one_device)
+    notes = [f"{level.failed} of {len(records)} trainings of {name} failed."]
+    return level, notes if level.failed else []
+
+
+def summary(space: str, records: Sequence[TrialRecord], *, one_device: bool = True) -> Level:
+    """Means over trainings, at least one, of whatever designs; costs are charged to those that ended."""
+    ended = [record for record in records if record.status == "completed"]
 
     def mean(name: str) -> float:
         return float(np.mean([getattr(record, name) for record in ended])) if ended else 0.0
@@ -67,7 +84,7 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
     def spread(name: str) -> float | None:
         return float(np.std([getattr(r, name) for r in ended], ddof=1)) if len(ended) > 1 else None
 
-    level = Level(
+    return Level(
         space=space,
         seeds=len(ended),
         failed=len(records) - len(ended),
@@ -76,32 +93,50 @@ def level_of(space: str, records: Sequence[TrialRecord]) -> tuple[Level | None, 
         select_error=mean("select_error") if ended else None,
         report_error=mean("report_error") if ended else None,
         report_sd=spread("report_error"),
-        seconds=sum(record.seconds for record in records) / max(len(ended), 1),
+        seconds=sum(r.seconds for r in records) / max(len(ended), 1) if one_device else None,
         training_multiply_adds=sum(record.training_multiply_adds for record in records) / max(len(ended), 1),
         multiply_adds=mean("multiply_adds"),
         parameters=mean("parameters"),
     )
-    return level, notes if level.failed else []
 
 
 def against(default: Level, records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Level:
     """A default with its report error minus the single design's; failures leave the interval open."""
-    a = np.array([record.report_error for record in records])
-    b = np.array([record.report_error for record in single])
-    finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
-    if len(finished_a) < 2 or len(finished_b) < 2:
+    difference = report_difference(records, single)
+    if difference is None:
         return dataclasses.replace(default, verdict="cannot say")
-    row = 1 / max(record.rows_report for record in records if record.status != "failed")
-    difference = welch(moments(finished_a, row), moments(finished_b, row))
-    # A failed training is an infinite error: it can only make its side worse, by any amount.
-    difference = Interval(
-        difference.value,
-        -math.inf if len(finished_b) < len(b) else difference.low,
-        math.inf if len(finished_a) < len(a) else difference.high,
-    )
     verdict: DefaultVerdict = "cannot say"
     if difference.low > 0:
         verdict = "better than the default"
     elif difference.high < 0:
         verdict = "worse"
     return dataclasses.replace(default, difference=estimate(difference), verdict=verdict)
+
+
+def report_difference(records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Interval | None:
+    """Mean report error minus that of `single`, by `difference`."""
+    return difference(report_errors(records), report_errors(single), step_of(records))
+
+
+def step_of(records: Iterable[TrialRecord]) -> float:
+    """What one report row is of an error on a task; 0 where nothing ended."""
+    return 1 / max(
+        (r.rows_report for r in records if r.status != "failed" and r.rows_report), default=math.inf
+    )
+
+
+def difference(a: Floats, b: Floats, step: float) -> Interval | None:
+    """Mean of a minus mean of b over the errors that are finite, by `welch`; None with under two on a side.
+
+    A failed training is an infinite error: it can only make its side worse, by any amount, and leaves the
+    interval open there. `step` is what one row is of an error (`estimators.moments`).
+    """
+    finished_a, finished_b = a[np.isfinite(a)], b[np.isfinite(b)]
+    if len(finished_a) < 2 or len(finished_b) < 2:
+        return None
+    found = welch(moments(finished_a, step), moments(finished_b, step))
+    return Interval(
+        found.value,
+        -math.inf if len(finished_b) < len(b) else found.low,
+        math.inf if len(finished_a) < len(a) else found.high,
+    )

@@ -63,7 +63,7 @@ class Normalised:
 def bin_weights(bins: Sequence[NDArray[np.int64]], count: int) -> tuple[list[Floats], int]:
     """Weights that make the distribution over bins uniform, ``1 / (kept bins x designs in the bin)``.
 
-    Radosavovic et al. 2019, "On Network Design Spaces for Visual Recognition", section 3.3. A bin that is
+    Radosavovic et al. 2019, "On Network Design Spaces for Visual Recognition". A bin that is
     empty for one space is dropped for all.
 
     Args:
@@ -96,8 +96,10 @@ def normalised_of(populations: Mapping[str, Population], by: Complexity) -> Norm
 
     low_space, low = max(((s, float(size.min())) for s, (size, _) in known.items()), key=lambda each: each[1])
     high_space, high = min(((s, float(size.max())) for s, (size, _) in known.items()), key=lambda e: e[1])
-    if low >= high:
-        return nothing(f"no common support: {low_space} begins where {high_space} ends")
+    if low > high:
+        return nothing(f"no common support: all of {low_space} is above all of {high_space}")
+    if low == high:
+        return nothing("the common support is a single value")
     inside = {s: (size >= low) & (size <= high) for s, (size, _) in known.items()}
     edges = np.linspace(math.log(low), math.log(high), BINS + 1)
     binned = [

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -14,16 +15,20 @@ from nas.efficiency.estimators import Floats, moments, welch
 from nas.efficiency.plan import Plan
 from trials.record import TestMetrics, TrialRecord
 
+Unit = Literal["device-seconds", "multiply-adds"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchCurve:
-    """One search (a space and a seed): best select error so far against device-seconds.
+    """One search (a space and a seed): best select error so far against its cost.
 
     Attributes:
-        curve: (device-seconds spent so far, best select error so far) after each trial, in order of finish.
+        unit: of cost: device-seconds, or multiply-adds where the seconds of the task are not compared.
+        spent: the whole cost.
+        curve: (cost so far, best select error so far) after each trial, in order of finish.
             All trials cost; only completed ones can be selected and count as best.
-        to_single, to_margin: device-seconds until the single design's select error, and that plus the margin,
-            was reached; None: not reached within `seconds` (censored), or no target yet.
+        to_single, to_margin: cost until the single design's select error, and that plus the margin,
+            was reached; None: not reached within `spent` (censored), or no target yet.
     """
 
     space: str
@@ -31,7 +36,8 @@ class SearchCurve:
     completed: int
     stopped: int
     failed: int
-    seconds: float
+    unit: Unit
+    spent: float
     curve: tuple[tuple[float, float], ...]
     target: float | None
     to_single: float | None
@@ -40,7 +46,11 @@ class SearchCurve:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WinnersCurse:
-    """Gap between the select error a search saw and the test error its design has: test - select."""
+    """Gap between a select error that something was picked by and a test error: test - select.
+
+    Of a design: the search's select error, and the mean test error of its n retrainings. Of kept weights:
+    both of the finalist that is exported, n = 1.
+    """
 
     search_seed: int
     selected_from: str
@@ -70,6 +80,8 @@ class Finalist:
         difference: the space's test error minus the single design's (Welch); None for the single design,
             where a finalist of either failed, and with n = 1 on either side.
         tested: each training with all its metrics.
+        curses: of the designs, one for each search.
+        kept: of the weights that are exported, those of the finalist with the lowest select error.
     """
 
     space: str
@@ -82,6 +94,7 @@ class Finalist:
     difference: Estimate | None
     curses: tuple[WinnersCurse, ...]
     tested: tuple[Tested, ...]
+    kept: WinnersCurse | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +111,7 @@ class KernelSizes:
 
 
 def search_curves(
-    records: Sequence[TrialRecord], target: float | None, margin: float | None
+    records: Sequence[TrialRecord], target: float | None, margin: float | None, *, one_device: bool
 ) -> tuple[SearchCurve, ...]:
     """Best select error so far of every search, trials in the order they finished.
 
@@ -108,16 +121,23 @@ def search_curves(
     for record in records:
         if record.trial.study.kind == "search":
             searches[record.trial.study.space, record.trial.study.seed].append(record)
+    unit: Unit = "device-seconds" if one_device else "multiply-adds"
     return tuple(
-        _curve(space, seed, sorted(trials, key=lambda r: (r.finished, r.trial.number)), target, margin)
+        _curve(space, seed, sorted(trials, key=lambda r: (r.finished, r.trial.number)), target, margin, unit)
         for (space, seed), trials in sorted(searches.items())
     )
 
 
 def _curve(
-    space: str, seed: int, trials: Sequence[TrialRecord], target: float | None, margin: float | None
+    space: str,
+    seed: int,
+    trials: Sequence[TrialRecord],
+    target: float | None,
+    margin: float | None,
+    unit: Unit,
 ) -> SearchCurve:
-    spent = np.cumsum([record.seconds for record in trials])
+    seconds = unit == "device-seconds"
+    spent = np.cumsum([r.seconds if seconds else float(r.training_multiply_adds) for r in trials])
     best = np.minimum.accumulate([r.select_error if r.status == "completed" else math.inf for r in trials])
     curve = tuple((float(s), float(b)) for s, b in zip(spent, best) if math.isfinite(b))
 
@@ -131,7 +151,8 @@ def _curve(
         completed=status.count("completed"),
         stopped=status.count("stopped"),
         failed=status.count("failed"),
-        seconds=float(spent[-1]),
+        unit=unit,
+        spent=float(spent[-1]),
         curve=curve,
         target=target,
         to_single=time_to(target),
@@ -180,6 +201,7 @@ def _finalist(
             _curse(by_id[str(name)], ended) for name in selected if by_id[str(name)].status != "failed"
         ),
         tested=tuple(Tested(trial=r.trial.id, metrics=r.test) for r in ended if r.test),
+        kept=_kept(ended),
     )
 
 
@@ -199,16 +221,30 @@ def _test_errors(trials: Sequence[TrialRecord]) -> Floats:
 
 
 def _curse(searched: TrialRecord, finalists: Sequence[TrialRecord]) -> WinnersCurse:
-    own = [r.test.error for r in finalists if r.trial.selected_from == searched.trial.id and r.test]
+    return _gap(
+        searched, searched.trial.id, [r for r in finalists if r.trial.selected_from == searched.trial.id]
+    )
+
+
+def _gap(picked: TrialRecord, name: str, tested: Sequence[TrialRecord]) -> WinnersCurse:
+    own = [record.test.error for record in tested if record.test]
     test_error = float(np.mean(own))
     return WinnersCurse(
-        search_seed=searched.trial.study.seed,
-        selected_from=searched.trial.id,
-        select_error=searched.select_error,
+        search_seed=picked.trial.study.seed,
+        selected_from=name,
+        select_error=picked.select_error,
         test_error=test_error,
         n=len(own),
-        gap=test_error - searched.select_error,
+        gap=test_error - picked.select_error,
     )
+
+
+def _kept(finalists: Sequence[TrialRecord]) -> WinnersCurse | None:
+    tested = [record for record in finalists if record.test]
+    if not tested:
+        return None
+    best = min(tested, key=lambda record: (record.select_error, record.trial.id))  # as `nas export` picks
+    return _gap(best, best.trial.id, [best])
 
 
 def kernel_sizes_of(records: Sequence[TrialRecord], plan: Plan) -> tuple[KernelSizes, ...]:

@@ -9,11 +9,17 @@ from nas.efficiency.sentences import loses_to_default, verdict_text
 from nas.efficiency.words import label, plural
 
 
-def overall(tasks: Sequence[TaskComparison]) -> str:
+def overall(tasks: Sequence[TaskComparison], left_out: int = 0) -> str:
     """A sentence over the evaluation tasks and one over the development tasks: a count, no test.
 
     Tasks made from one dataset count as one.
+
+    Args:
+        tasks: that have a record which counts.
+        left_out: records that do not count.
     """
+    if not tasks and left_out:
+        return f"No record counts: nothing can be concluded ({plural(left_out, 'trial')}, all left out)."
     if not tasks:
         return "No record yet: nothing can be concluded (0 trials)."
     judged = [task for task in tasks if not task.development]

@@ -1,4 +1,4 @@
-"""What is compared, written down before the first trial."""
+"""What is compared and by which rule: fixed in the run's configuration before its first trial."""
 
 from __future__ import annotations
 

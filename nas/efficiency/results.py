@@ -9,7 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nas.efficiency.aggregates import Aggregate
+from nas.efficiency.anytime import Anytime
+from nas.efficiency.budget_pairs import BudgetPair
 from nas.efficiency.budgets import Budgets
+from nas.efficiency.controls import FixedControl
+from nas.efficiency.elsewhere import ChosenElsewhere
 from nas.efficiency.equal_cost import EqualCost
 from nas.efficiency.estimate import Estimate
 from nas.efficiency.importance import Importance
@@ -17,9 +22,14 @@ from nas.efficiency.law import Laws
 from nas.efficiency.level import Level
 from nas.efficiency.normalised import Normalised
 from nas.efficiency.observed import Finalist, KernelSizes, SearchCurve
+from nas.efficiency.other_rates import OtherRate
+from nas.efficiency.pareto import Front
 from nas.efficiency.plan import Plan
 from nas.efficiency.resolving import Resolving
 from nas.efficiency.selection import LeftOut
+from nas.efficiency.series import TaskSeries
+from nas.efficiency.transfer import TransferMatrix
+from nas.efficiency.usage import Usage
 
 Verdict = Literal["no search needed", "search", "cannot say"]
 
@@ -87,6 +97,8 @@ class SpaceComparison:
         n: the budget that is judged: min(plan's budget, N/5), at least 1; of a census min(plan's budget, N).
         gain: f - E[best of n] on report error; positive: the search is better.
         reason: why the verdict is "cannot say" whatever the interval says, else empty.
+        seconds, multiply_adds, parameters: means over designs; seconds, and all that is made from them, None
+            where those of the task are not compared.
         cost_ratio_seconds, cost_ratio_multiply_adds: n trials over one training of the single design.
         notes: what was approximated.
         laws: the population under both laws, whole and in parts.
@@ -130,7 +142,8 @@ class SpaceComparison:
 class TaskComparison:
     """Everything said about one task. `verdict` is that of the first searched space.
 
-    `dataset`: what the task is made from; tasks of one are not independent of each other.
+    `dataset`: what the task is made from; tasks of one are not independent of each other. `controls` are
+    measured as searched spaces are, but their fields `verdict` and `reason` are no conclusion of the task.
     """
 
     task: str
@@ -151,6 +164,13 @@ class TaskComparison:
     kernel_sizes: tuple[KernelSizes, ...]
     notes: tuple[str, ...]
     budgets: tuple[Budgets, ...] = ()
+    budget_pairs: tuple[BudgetPair, ...] = ()
+    anytime: tuple[Anytime, ...] = ()
+    usage: tuple[Usage, ...] = ()
+    fronts: tuple[Front, ...] = ()
+    controls: tuple[SpaceComparison, ...] = ()
+    fixed_controls: tuple[FixedControl, ...] = ()
+    other_rates: tuple[OtherRate, ...] = ()
     normalised: tuple[Normalised, ...] = ()
 
 
@@ -180,6 +200,11 @@ class Comparison:
     Attributes:
         settings: fields of the recipe that are the same in all records.
         censored: searches that did not reach the single design's error.
+        series: sets of tasks that differ in one thing.
+        transfer: one matrix per searched space that has such trials.
+        chosen: per task and space the default that was chosen on the other tasks.
+        aggregate: normalised errors over tasks; None before the single design was trained.
+        across: what is said across tasks.
     """
 
     plan: Plan
@@ -193,3 +218,8 @@ class Comparison:
     devices: tuple[str, ...]
     commits: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    series: tuple[TaskSeries, ...] = ()
+    transfer: tuple[TransferMatrix, ...] = ()
+    chosen: tuple[ChosenElsewhere, ...] = ()
+    aggregate: Aggregate | None = None
+    across: tuple[str, ...] = ()

@@ -5,12 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-import numpy as np
-
-from nas.efficiency.estimators import Floats
+from nas.efficiency.halves import (
+    ReportErrors,
+    SelectErrors,
+    ValidationErrors,
+    report_errors,
+    select_errors,
+    validation_errors,
+)
 from nas.efficiency.plan import Plan
 from trials.recipe import LONG, Recipe
 from trials.record import TrialRecord
@@ -56,13 +62,25 @@ class Population:
         """Rows that report errors are shares of; 1 where every training failed."""
         return max((record.rows_report for record in self.first), default=0) or 1
 
-    def errors(self, half: str = "error") -> Floats:
-        """(N,) errors of the first trainings: ``error``, ``select_error`` or ``report_error``."""
-        return np.array([getattr(record, half) for record in self.first], float)
+    def errors(self) -> ValidationErrors:
+        """(N,) errors of the first trainings on both halves."""
+        return validation_errors(self.first)
 
-    def repeats(self, half: str = "error") -> list[Floats]:
-        """For each design the errors of all its trainings."""
-        return [np.array([getattr(record, half) for record in trials], float) for trials in self.trials]
+    def select_errors(self) -> SelectErrors:
+        """(N,) errors of the first trainings on the half that picks designs."""
+        return select_errors(self.first)
+
+    def report_errors(self) -> ReportErrors:
+        """(N,) errors of the first trainings on the half that is shown."""
+        return report_errors(self.first)
+
+    def repeats(self) -> list[ValidationErrors]:
+        """For each design the errors of all its trainings on both halves."""
+        return [validation_errors(trials) for trials in self.trials]
+
+    def report_repeats(self) -> list[ReportErrors]:
+        """For each design the errors of all its trainings on the half that is shown."""
+        return [report_errors(trials) for trials in self.trials]
 
 
 def population_of(records: Iterable[TrialRecord]) -> Population:
@@ -93,10 +111,12 @@ def usable(records: Sequence[TrialRecord], plan: Plan) -> tuple[list[TrialRecord
     kept: list[TrialRecord] = []
     left: list[LeftOut] = []
     seen: dict[object, str] = {}
+    known = {record.trial.id for record in records}
     for record in sorted(records, key=lambda record: record.trial.id):
         trial = record.trial
-        key = (trial.study, trial.architecture, trial.seed)
-        reason = _reason(record, plan)
+        # One training, whichever search selected it: its design and its seed are all that it depends on.
+        key = (dataclasses.replace(trial.study, seed=0), trial.architecture, trial.seed)
+        reason = _reason(record, plan, known)
         if not reason and trial.study.kind != "search" and key in seen:
             reason = f"same design and seed as {seen[key]}"
         if reason:
@@ -107,10 +127,15 @@ def usable(records: Sequence[TrialRecord], plan: Plan) -> tuple[list[TrialRecord
     return kept, left
 
 
-def _reason(record: TrialRecord, plan: Plan) -> str:
+def _reason(record: TrialRecord, plan: Plan, known: Container[str]) -> str:
     study = record.trial.study
     if study.space not in (plan.single, *plan.searched, *plan.defaults, *plan.controls):
         return f"space {study.space} is not in the plan"
+    origin = record.trial.selected_from
+    if study.kind == "finalist" and study.space in plan.searched and origin not in known:
+        return f"selected from {origin}, which has no record here" if origin else "no search selected it"
+    if study.kind == "transfer" and not (study.source and study.by):
+        return "a transfer trial that does not say from which task, or how, its design was carried"
     if record.status == "failed":
         return ""
     if not record.curve:
@@ -120,13 +145,13 @@ def _reason(record: TrialRecord, plan: Plan) -> str:
         return "errors or validation rows are missing"
     if study.kind == "finalist" and record.test is None:
         return "a finalist without its look at the test split"
-    if study.kind == "long" and record.status == "stopped":
-        return "a long trial that was stopped early"
+    if study.kind in ("long", "transfer") and record.status == "stopped":
+        return f"a {study.kind} trial that was stopped early"
     return ""
 
 
 def refuse_differing_recipes(records: Sequence[TrialRecord]) -> None:
-    """Within a task everything but `FREE_PER_SPACE` must agree; within a space of the task those too.
+    """Within a task everything but `FREE_PER_SPACE` must agree; within a space, on any task, those too.
 
     So must `SAME_IN_A_TASK` of trials that did not fail; an empty digest is unknown. The same data may lie
     elsewhere for some trials, which their digest shows: one without a digest must have been trained from
@@ -137,7 +162,7 @@ def refuse_differing_recipes(records: Sequence[TrialRecord]) -> None:
         ValueError: names the field, both values and both trials.
     """
     of_task: dict[str, TrialRecord] = {}
-    of_space: dict[tuple[str, str], TrialRecord] = {}
+    of_space: dict[str, TrialRecord] = {}
     of_data: dict[tuple[str, str], TrialRecord] = {}
     places: dict[str, dict[str, TrialRecord]] = defaultdict(dict)
     for record in records:
@@ -147,8 +172,8 @@ def refuse_differing_recipes(records: Sequence[TrialRecord]) -> None:
         study = record.trial.study
         first = of_task.setdefault(study.task, record)
         _refuse(first, record, _recipe_fields(record.trial.recipe, exclude=FREE_PER_SPACE), "in one task")
-        sibling = of_space.setdefault((study.task, study.space), record)
-        _refuse(sibling, record, FREE_PER_SPACE, "in one space of a task")
+        sibling = of_space.setdefault(study.space, record)
+        _refuse(sibling, record, FREE_PER_SPACE, "in one space")
         ours, known = record.trial.task, places[study.task] or {first.trial.task.source: first}
         other = first if record.digest else known.get(ours.source, next(iter(known.values())))
         theirs = other.trial.task.at(ours.source) if record.digest else other.trial.task
@@ -166,8 +191,9 @@ def _recipe_fields(recipe: Recipe, exclude: Iterable[str] = ()) -> tuple[str, ..
 
 
 def _refuse(first: TrialRecord, second: TrialRecord, names: Iterable[str], where: str) -> None:
-    for name in names:
-        if getattr(_lengthened(first), name) != getattr(_lengthened(second), name):
+    ours, theirs = _lengthened(first), _lengthened(second)
+    for name in names if ours != theirs else ():
+        if getattr(ours, name) != getattr(theirs, name):
             a, b = getattr(first.trial.recipe, name), getattr(second.trial.recipe, name)
             if name == "epochs" and "long" in (first.trial.study.kind, second.trial.study.kind):
                 where += f" ({LONG} times as many in long trials)"
@@ -177,7 +203,12 @@ def _refuse(first: TrialRecord, second: TrialRecord, names: Iterable[str], where
 def _lengthened(record: TrialRecord) -> Recipe:
     """The recipe at 4B, whichever budget the trial had."""
     recipe = record.trial.recipe
-    return recipe if record.trial.study.kind == "long" else recipe.lengthened(LONG)
+    return recipe if record.trial.study.kind == "long" else _longer(recipe)
+
+
+@cache
+def _longer(recipe: Recipe) -> Recipe:
+    return recipe.lengthened(LONG)
 
 
 def _difference(

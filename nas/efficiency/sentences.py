@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from nas.efficiency.budgets import PREDICTS, Budgets
+from nas.efficiency.controls import FixedControl
 from nas.efficiency.estimate import Estimate
 from nas.efficiency.level import Level
 from nas.efficiency.observed import Finalist
@@ -40,7 +41,11 @@ def of_task(task: TaskComparison, plan: Plan) -> tuple[str, ...]:
     single = label(plan.single)
     missing = _missing_single(task.single, single)
     if missing:
-        found = [plural(s.designs, f"{label(s.space)} design") for s in task.spaces if s.designs]
+        found = [
+            plural(s.designs, f"{label(s.space)} design") + (f" ({s.failed} failed)" if s.failed else "")
+            for s in task.spaces
+            if s.designs
+        ]
         beside = f" Trained so far: {', '.join(found)}." if found else ""
         return (f"{missing}: nothing can be concluded about {task.task} yet.{beside}",)
     verdicts = [_verdict_sentence(space, task, single) for space in task.spaces]
@@ -98,7 +103,7 @@ def _verdict_sentence(space: SpaceComparison, task: TaskComparison, single: str)
             f"{start}{subject} is {_gain_only(space.gain)}; with one seed of {single} there is no interval: "
             "cannot say whether to search."
         )
-    gain = signed(space.gain, "better", "worse") + _at_cost(space)
+    gain = signed(space.gain, "better", "worse") + at_cost(space)
     rule = f"margin {points(task.margin)} points, {plural(task.rows_report, 'report row')}"
     rule += "; every design of the space was trained" if space.census else ""
     rule += f"; {space.reason}" if space.reason else ""
@@ -124,7 +129,8 @@ def _gain_only(gain: Estimate) -> str:
     return f"{points(abs(value))} points {'better' if value >= 0 else 'worse'}"
 
 
-def _at_cost(space: SpaceComparison) -> str:
+def at_cost(space: SpaceComparison | FixedControl) -> str:
+    """`` at 31x the device-time`` of one training of the single design; or empty."""
     if space.cost_ratio_seconds is not None:
         return f" at {number(space.cost_ratio_seconds)}x the device-time"
     if space.cost_ratio_multiply_adds is not None:

@@ -24,6 +24,12 @@ from nas.efficiency.estimators import (
     moments,
     of_share,
 )
+from nas.efficiency.halves import (
+    OneHalf,
+    ReportErrors,
+    report_errors,
+    validation_errors,
+)
 from nas.efficiency.importance import importance_of
 from nas.efficiency.law import laws_of
 from nas.efficiency.level import Level
@@ -58,7 +64,7 @@ def compare_space(
     ended = [record for record in population.first if record.status == "completed"]
     census = size is not None and count >= size
     n = max(1, min(plan.budget, count if census else count // 5))
-    noise = _of_census(population, _errors(single_records, "report_error")) if census else None
+    noise = _of_census(population, report_errors(single_records)) if census else None
     result = SpaceComparison(
         space=space,
         designs=count,
@@ -69,7 +75,7 @@ def compare_space(
         descriptive=0 < count < ENOUGH and not census,
         errors=tuple(float(error) for error in np.sort(errors[np.isfinite(errors)])),
         band=dkw_halfwidth(count) if count and not census else None,
-        seconds=_mean(record.seconds for record in population.first),
+        seconds=_mean(record.seconds for record in population.first) if one_device else None,
         multiply_adds=_mean(record.multiply_adds for record in ended),
         parameters=_mean(record.parameters for record in ended),
         chance_run=None,
@@ -93,7 +99,7 @@ def compare_space(
             result, population, single_records, single, plan.budget, n, noise, margin, one_device
         )
         result = _with_chances(result, population, single_records, margin, one_device, rng)
-    single_errors = _errors(single_records, "error")
+    single_errors = validation_errors(single_records)
     repeats, _ = _trained_again(population.repeats(), single_errors)
     known = noise_of(repeats, population.rows) if result.chance else None
     whole = result.chance.chance if result.chance else None
@@ -121,10 +127,6 @@ def _sample_notes(count: int, size: int | None) -> tuple[str, ...]:
     )
 
 
-def _errors(records: Iterable[TrialRecord], half: str) -> Floats:
-    return np.array([getattr(record, half) for record in records], float)
-
-
 def _best_of(population: Population, judged: int, noise: Noise | None) -> tuple[BestOf, ...]:
     """Expected best of n at `judged` and at most `CURVE_POINTS` other n, up to N/2; of a census up to N."""
     count = len(population.trials)
@@ -132,7 +134,7 @@ def _best_of(population: Population, judged: int, noise: Noise | None) -> tuple[
         return ()
     solid, last = (count, count) if noise else (max(1, count // 5), max(1, count // 2))
     ns = sorted({round(n) for n in np.geomspace(1, last, CURVE_POINTS)} | {min(solid, last), judged})
-    values = expected_best(population.errors("select_error"), population.errors("report_error"), ns)
+    values = expected_best(population.select_errors(), population.report_errors(), ns)
     with_interval = [n for n in ns if n <= solid]
     known = zip(with_interval, *_best(population, with_interval, noise))
     intervals = {n: of_share(*map(float, each)) for n, *each in known if math.isfinite(each[0])}
@@ -149,7 +151,7 @@ def _best_of(population: Population, judged: int, noise: Noise | None) -> tuple[
 
 def _best(population: Population, ns: Sequence[int], noise: Noise | None) -> tuple[Floats, Floats, Floats]:
     """Expected best of n, standard errors and their freedom: by jackknife, or of a census from `noise`."""
-    select, report = population.errors("select_error"), population.errors("report_error")
+    select, report = population.select_errors(), population.report_errors()
     if noise is None:
         return jackknife_best(select, report, ns)
     deviations = census_deviation(select, report, ns, math.sqrt(noise.variance))
@@ -169,7 +171,7 @@ def _with_verdict(
 ) -> SpaceComparison:
     """gain = f - E[best of n] on report error, both standard errors combined by `cautious`."""
     (best,), (deviation,), (freedom,) = _best(population, [n], noise)
-    single_report = _errors(single_records, "report_error")
+    single_report = report_errors(single_records)
     finished = single_report[np.isfinite(single_report)]
     gain: Estimate | None = None
     claim: Verdict = "cannot say"
@@ -206,7 +208,7 @@ def _with_verdict(
         gain=gain,
         verdict="cannot say" if reasons else claim,
         reason=", ".join(reasons),
-        cost_ratio_seconds=_ratio(n * float(seconds), single.seconds) if one_device else None,
+        cost_ratio_seconds=_ratio(n * float(seconds), single.seconds) if single.seconds is not None else None,
         cost_ratio_multiply_adds=_ratio(n * float(multiply_adds), single.training_multiply_adds),
         notes=tuple(notes),
         resolving=would if reasons or claim == "cannot say" else None,
@@ -231,7 +233,7 @@ def _with_chances(
     one_device: bool,
     rng: np.random.Generator,
 ) -> SpaceComparison:
-    single = _errors(single_records, "error")
+    single = validation_errors(single_records)
     if len(single) < 2:
         return result
     notes = list(result.notes)
@@ -262,7 +264,7 @@ def _with_chances(
     return replace(result, chance=chance, chance_margin=chances[1], notes=tuple(notes))
 
 
-def _trained_again(repeats: Sequence[Floats], single: Floats) -> tuple[Sequence[Floats], str]:
+def _trained_again(repeats: Sequence[OneHalf], single: OneHalf) -> tuple[Sequence[OneHalf], str]:
     """Errors of designs trained several times; of the single design where they leave fewer than 2 degrees."""
     _, freedom = pooled_variance(repeats)
     if freedom >= 2:
@@ -274,9 +276,9 @@ def _trained_again(repeats: Sequence[Floats], single: Floats) -> tuple[Sequence[
     )
 
 
-def _of_census(population: Population, single: Floats) -> Noise:
+def _of_census(population: Population, single: ReportErrors) -> Noise:
     """Noise of a report error; infinite where the single design has fewer than two errors as well."""
-    variance, freedom = pooled_variance(_trained_again(population.repeats("report_error"), single)[0])
+    variance, freedom = pooled_variance(_trained_again(population.report_repeats(), single)[0])
     return Noise(variance, freedom) if freedom else Noise(math.inf, 1)
 
 
@@ -290,7 +292,7 @@ def _chance(
     census: bool,
     one_device: bool,
 ) -> Chance:
-    single = _errors(single_records, "error")
+    single = validation_errors(single_records)
     drawn = match(
         population.errors(),
         _costs(population.first),

@@ -14,6 +14,11 @@ def label(space: str) -> str:
     return PRINTED.get(space, space)
 
 
+def carried_from(space: str, source: str, by: str) -> str:
+    """A design by where it was chosen: ``twin from digits by taps``."""
+    return f"{space} from {source} by {by}"
+
+
 def points(share: float) -> str:
     """A share in percentage points, one decimal, no negative zero."""
     return f"{round(100 * share, 1) + 0.0:.1f}"

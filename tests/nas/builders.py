@@ -65,7 +65,7 @@ def record(
 ) -> TrialRecord:
     """A record. `error` is that of the select half, and of the report half unless given.
 
-    It has one epoch, or two where the kernel sizes of a first one are given.
+    It has all epochs of its recipe (a stopped one all but the last), the first with `first_kernel_sizes`.
     """
     metrics = EpochMetrics(
         epoch=1,
@@ -78,7 +78,8 @@ def record(
         seconds_evaluation=0.0,
         kernel_sizes=kernel_sizes,
     )
-    first = () if first_kernel_sizes is None else (replace(metrics, kernel_sizes=first_kernel_sizes),)
+    first = replace(metrics, kernel_sizes=first_kernel_sizes or kernel_sizes)
+    later = range(2, recipe.epochs + (status != "stopped"))
     failed = status == "failed"
     return TrialRecord(
         trial=Trial(
@@ -93,7 +94,7 @@ def record(
         ),
         status=status,
         reason="loss is not finite" if failed else "",
-        curve=() if failed else (*first, metrics),
+        curve=() if failed else (first, *(replace(metrics, epoch=epoch) for epoch in later)),
         parameters=10_000,
         multiply_adds=multiply_adds,
         training_multiply_adds=multiply_adds * 1000,

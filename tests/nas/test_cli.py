@@ -95,6 +95,11 @@ def half(shape):
             ["run", "smoke", "--tasks", "digits", "--address", "127.0.0.1:9"],
             "no Ray cluster answers at 127.0.0.1:9",
         ),
+        (
+            ["run", "smoke", "--spaces", "ccnn,twin", "--set", "single=ccnn"],
+            "the control twin_learned cannot be made on inputs of 1x8x8: twin_learned takes its sizes from a "
+            "flexnet design, got one of ccnn; leave it out of --set controls=",
+        ),
         (["run", "smoke", "--spaces", "twin"], "spaces must hold the single design flexconv, got twin"),
         (["run", "smoke", "--set", "name=../elsewhere"], "name must be letters, digits"),
         (["run", "smoke", "--set", "margin_points=inf"], "margin_points must be finite"),

@@ -105,7 +105,7 @@ def test_the_plan_of_a_run_says_who_judges_and_at_what_budgets(tmp_path: Path) -
     )
     directory = RunDirectory(tmp_path)
     with directory.claimed(config, resume=False):
-        plan = plan_of(directory)
+        plan = plan_of(directory, ())
     assert (plan.development, plan.evaluation) == (("mnist5k", "frogs@rows=500"), ("birds",))
     assert plan.controls == ("twin_matched", "flexconv_fixed", "twin_learned")
     assert plan.references == (("birds", 0.02),)

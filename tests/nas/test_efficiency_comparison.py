@@ -64,7 +64,7 @@ def test_learning_rate_and_weight_decay_may_differ_between_spaces_only() -> None
     }
     assert comparison.settings["epochs"] == 20
     assert "learning_rate" not in comparison.settings
-    with pytest.raises(ValueError, match="learning_rate must be the same in one space of a task"):
+    with pytest.raises(ValueError, match="learning_rate must be the same in one space"):
         compare_records([record("twin"), record("twin", 1, recipe=other)], PLAN)
 
 
@@ -187,7 +187,7 @@ def test_records_that_nothing_rests_on_are_listed_with_the_reason() -> None:
     good = record("twin")
     twice = dataclasses.replace(good, trial=dataclasses.replace(good.trial, number=9))
     bare = dataclasses.replace(record("twin", 3), curve=())
-    untested = record("twin", 4, kind="finalist")
+    untested = record("flexconv", 4, kind="finalist")
     elsewhere = record("resnet", 5)
     comparison = compare_records([good, twice, bare, untested, elsewhere], PLAN)
     reasons = {left.trial: left.reason for left in comparison.left_out}

@@ -195,6 +195,8 @@ def finalists(twin: dict[int, list[float]], single: list[float]) -> tuple[TaskCo
                 i,
                 kind="finalist",
                 study_seed=trial.trial.study.seed,
+                seed=100 * trial.trial.study.seed + i,
+                architecture=trial.trial.architecture,
                 test_error=error,
                 selected_from=trial.trial.id,
                 status="failed" if math.isinf(error) else "completed",

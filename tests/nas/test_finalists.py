@@ -35,9 +35,21 @@ def test_metrics_of_a_finalist_follow_from_its_stored_predictions(digits: TaskDa
     assert plain.from_plain(record.TrialRecord, json.loads(plain.dumps(found))) == found
 
 
+def test_a_finalist_is_timed_and_looked_at_on_other_rates(digits: TaskData, tmp_path: Path) -> None:
+    wanted = trial(digits, "flexconv", kind="finalist", epochs=1)
+    found = train_and_test(wanted, digits, record.keep_going, tmp_path, rates=(1.0, 2.0, 0.3))
+    assert found is not None and found.status == "completed" and found.test is not None
+    assert found.latency_seconds is not None and 0 < found.latency_seconds < 1
+    same, double, odd = found.at_rates
+    assert (same.rate, same.error) == (1.0, found.report_error)
+    assert double.error is not None and odd.error is None and "whole number" in odd.reason
+    assert plain.from_plain(record.TrialRecord, json.loads(plain.dumps(found))) == found
+
+
 def test_others_are_not_tested(digits: TaskData, tmp_path: Path) -> None:
     found = train_and_test(trial(digits, epochs=1), digits, record.keep_going, tmp_path)
     assert found is not None and found.status == "completed" and found.test is None
+    assert found.latency_seconds is None and found.at_rates == ()
     assert not (tmp_path / "predictions.parquet").exists()
 
 

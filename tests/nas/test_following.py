@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from nas import compare
 from nas.open_space import open_spaces
 from nas.schedule import Schedule
+from nas.showing import state_of
 from search_spaces import SPACES, TaskShape, complexity
 from search_spaces.carrying import carried
 from search_spaces.controls import matched
@@ -63,11 +67,8 @@ def test_a_report_of_what_was_asked_needs_nothing_that_comes_later(tmp_path: Pat
     drive(schedule_of(config, tmp_path / "b"))
     early, late = compare(tmp_path / "a"), compare(tmp_path / "b")
     for before, after in zip(early.tasks, late.tasks, strict=True):
-        assert (before.verdict, before.margin, before.sentences) == (
-            after.verdict,
-            after.margin,
-            after.sentences,
-        )
+        assert (before.verdict, before.margin, before.spaces) == (after.verdict, after.margin, after.spaces)
+        assert after.defaults[:2] == before.defaults  # those chosen on the other tasks come later
         assert before.searches == after.searches
     assert early.left_out == late.left_out  # closed-form finalists, which are not tested
 
@@ -95,6 +96,23 @@ def test_a_driver_killed_among_controls_or_transfers_changes_nothing(tmp_path: P
     drive(schedule_of(WHOLE, tmp_path / "b"), until=kill)
     resumed = schedule_of(WHOLE, tmp_path / "b", resume=True)
     assert drive(resumed)[0] == seen[-1]
+    assert outcome(resumed) == outcome(undisturbed)
+
+
+def test_folders_of_finalists_controls_and_transfers_that_were_removed_are_run_again(tmp_path: Path) -> None:
+    undisturbed = schedule_of(WHOLE, tmp_path)
+    drive(undisturbed)
+    removed = {
+        f"{DIGITS}.twin.finalist.0.0000",
+        f"{DIGITS}.flexconv.population.0.0001",
+        f"{SEQUENCE}.twin_matched.population.0.0001",
+        f"{SEQUENCE}.twin_learned.population.0.0000",
+        f"{SEQUENCE}.twin.transfer.0.{DIGITS}.fraction.0000",
+    }
+    for name in removed:
+        shutil.rmtree(tmp_path / "trials" / name)
+    resumed = schedule_of(WHOLE, tmp_path, resume=True)
+    assert {trial.id for trial in drive(resumed)} == removed
     assert outcome(resumed) == outcome(undisturbed)
 
 
@@ -188,6 +206,9 @@ def test_the_best_design_of_every_task_is_trained_on_every_task(tmp_path: Path) 
         assert trial.task.name == trial.study.task and trial.recipe == best.recipe
     assert len({trial.seed for trial in trials}) == len(trials) == 8
     assert all(schedule.records[trial.id].test is None for trial in trials)
+    said = io.StringIO()
+    Console(file=said, width=200).print(state_of(tmp_path))
+    assert f"transfer of {SEQUENCE} by fraction" in said.getvalue()
 
 
 @pytest.mark.parametrize(

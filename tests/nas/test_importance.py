@@ -10,15 +10,16 @@ import pytest
 
 from nas.efficiency.importance import (
     Importance,
-    false_positives,
     holm,
     importance_of,
     omega_squared,
     permutation_p,
+    shuffled,
 )
 from nas.efficiency.selection import population_of
 from search_spaces.architecture import Architecture, Option
 from tests.nas.builders import record
+from tests.nas.importance_cases import false_positives
 from trials.record import TrialRecord
 
 
@@ -68,7 +69,14 @@ def test_permutation_p_is_that_of_all_permutations() -> None:
     """Two groups of 3 of 6 errors: of 20 divisions only the seen one and its mirror differ as much."""
     errors, groups = np.array([1.0, 2, 3, 7, 8, 9]), np.array([0, 0, 0, 1, 1, 1])
     every = np.array(list(itertools.permutations(errors)))
-    assert permutation_p(errors, groups, every) == pytest.approx(0.1, abs=2e-3)
+    assert permutation_p(errors, [groups], [every]) == [pytest.approx(0.1, abs=2e-3)]
+
+
+def test_blocks_of_shuffles_hold_every_error_once() -> None:
+    errors = np.arange(1_500_000, dtype=float)
+    blocks = list(shuffled(errors, 2, np.random.default_rng(4)))
+    assert [block.shape for block in blocks] == [(1, 1_500_000)] * 2
+    assert (np.sort(blocks[0][0]) == errors).all() and (blocks[0] != blocks[1]).any()
 
 
 def test_holm_against_a_hand_calculation() -> None:
@@ -104,4 +112,4 @@ def test_equal_errors_say_nothing() -> None:
 
 def test_false_positives_of_a_space_without_effects_are_rare() -> None:
     """At 5 %; of 400 simulated spaces more than 30 have a chance below 2 %."""
-    assert false_positives(400, np.random.default_rng(3)) <= 30 / 400
+    assert false_positives(400, np.random.default_rng(3), permutations=399) <= 30 / 400

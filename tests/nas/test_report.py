@@ -30,7 +30,6 @@ CONTEXT = ReportContext(
     version="0.1.0",
     software={"torch": "2.13"},
     config={"population": 100, "rows": None, "tasks": ["digits"]},
-    unreadable=("trials/x/record.json: not JSON",),
     planned=10_000,
     ended=40,
     inputs="0123abcd",
@@ -182,7 +181,6 @@ def test_the_unfinished_run_and_its_provenance_are_named() -> None:
         "abc1234",
         "cpu-a",
         "torch 2.13",
-        "not JSON",
         "max(1 points, 10 % of f)",
         "epochs",
     ):

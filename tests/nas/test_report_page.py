@@ -82,7 +82,7 @@ def test_every_figure_and_table_is_offered_as_csv() -> None:
         assert texts[name] == csv_text(figure.head, figure.rows)
     (task,) = COMPARISON.tasks
     rows = list(csv.DictReader(io.StringIO(texts["01.mnist5k.pareto"], newline="")))
-    twin = [row for row in rows if row["space"] == "twin"]
+    twin = [row for row in rows if row["series"].startswith("twin ")]
     expected = [(float(p.multiply_adds), 100 * p.report_error) for p in task.spaces[0].points]
     x, y = list(rows[0])[2:]
     assert [(float(row[x]), float(row[y])) for row in twin] == expected

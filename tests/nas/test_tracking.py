@@ -43,6 +43,17 @@ def a_few() -> list[TrialRecord]:
     ]
 
 
+def test_a_transferred_design_says_where_it_comes_from_and_how(uri: str, tmp_path: Path) -> None:
+    one = record(kind="transfer", selected_from="speech.twin.search.0.0007")
+    study = replace(one.trial.study, source="speech", by="fraction")
+    one = replace(one, trial=replace(one.trial, study=study))
+    Store(uri, "carried", tmp_path).end(one)
+    runs = runs_of(uri, "carried")
+    for run in (runs["digits.twin.transfer.0.speech.fraction"], runs[one.trial.id]):
+        assert (run.data.tags["nas.source"], run.data.tags["nas.by"]) == ("speech", "fraction")
+    assert runs[one.trial.id].data.params["selected_from"] == "speech.twin.search.0.0007"
+
+
 def test_trials_are_children_of_their_study_with_parameters_curves_and_status(
     uri: str, tmp_path: Path
 ) -> None:

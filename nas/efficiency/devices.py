@@ -1,0 +1,91 @@
+"""Whether device-seconds of a task's trials may be compared: one device model, one packing level.
+
+What is checked: the model and the trial's share of it; on processors, whose share is always 1, how many of
+these trials ran on the same host at a time. Not checked, since no record shows it: threads of a trial, and
+whatever else a host did.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from nas.efficiency.estimators import Floats
+from nas.efficiency.words import label
+from trials.record import TrialRecord
+
+PACKED = 1.5
+"""Trials at a time on a host, of one space over another, from which on seconds are not compared."""
+
+
+def at_once(records: Sequence[TrialRecord]) -> dict[str, float]:
+    """Trials on the host of each trial at a time, itself included, on average over its time; by id.
+
+    Of trials on processors with a known host; of one that was interrupted, over its last stretch.
+
+    Args:
+        records: all of the run, since trials of any task share a host.
+    """
+    by_host: dict[str, list[TrialRecord]] = defaultdict(list)
+    for record in records:
+        if record.host and record.peak_device_bytes is None and record.wall > 0:
+            by_host[record.host].append(record)
+    found: dict[str, float] = {}
+    for trials in by_host.values():
+        ends = np.array([record.finished for record in trials])
+        spent = np.array([record.wall + record.seconds_waiting for record in trials])
+        begins = np.maximum([record.started for record in trials], ends - spent)
+        first = begins.min()
+        begins, ends = begins - first, ends - first
+        lengths = np.maximum(ends - begins, 1e-9)
+        means = (_together(ends, begins, ends) - _together(begins, begins, ends)) / lengths
+        found |= {record.trial.id: float(mean) for record, mean in zip(trials, means)}
+    return found
+
+
+def _together(times: Floats, begins: Floats, ends: Floats) -> Floats:
+    """Time that all trials had run, summed, at each of some times."""
+    begun, over = (_since(times, np.sort(each)) for each in (begins, ends))
+    return begun - over
+
+
+def _since(times: Floats, events: Floats) -> Floats:
+    """Sum over the sorted events before each time of the time since them."""
+    count = np.searchsorted(events, times, side="right")
+    sums = np.concatenate(([0.0], np.cumsum(events)))
+    passed: Floats = count * times - sums[count]
+    return passed
+
+
+def seconds_apart(records: Sequence[TrialRecord], spaces: Sequence[str], packing: Mapping[str, float]) -> str:
+    """Why device-seconds of these records are not compared; empty where they are.
+
+    Args:
+        records: of one task. A trial whose worker died knows no device and is not looked at.
+        spaces: whose populations must have been packed alike on processors: their means of `packing` differ
+            by less than a factor of `PACKED`.
+        packing: of `at_once`.
+    """
+    known = [record for record in records if record.device]
+    devices = sorted({record.device for record in known})
+    if len(devices) > 1:
+        return f"Trials ran on several device models ({', '.join(devices)}): only multiply-adds are compared."
+    shares = sorted({record.device_share for record in known})
+    if len(shares) > 1:
+        several = ", ".join(f"{share:g}" for share in shares)
+        return f"Trials had several shares of a device ({several}): only multiply-adds are compared."
+    of_space: dict[str, list[float]] = defaultdict(list)
+    for record in known:
+        study = record.trial.study
+        if study.kind == "population" and study.space in spaces and record.trial.id in packing:
+            of_space[study.space].append(packing[record.trial.id])
+    means = {space: float(np.mean(values)) for space, values in of_space.items()}
+    least, most = (choose(means, key=means.__getitem__, default="") for choose in (min, max))
+    if not means or means[most] < PACKED * means[least]:
+        return ""
+    return (
+        f"On average {means[most]:.1f} trials ran on a host while one of {label(most)} did, and "
+        f"{means[least]:.1f} while one of {label(least)} did: only multiply-adds are compared."
+    )
