@@ -116,7 +116,7 @@ def _parts(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
         if rare:
             choices = [(", p >= 0.1", lambda line: line.p >= 0.1), (", p = 0.02", lambda line: line.p < 0.1)]
         for text, keep in choices:
-            for seeds in ((2,), (5, 10)) if len({line.seeds for line in own}) > 1 else ((),):
+            for seeds in ((2,), (5, 10)) if any(line.seeds == 2 for line in own) else ((),):
                 which = f", {' or '.join(map(str, seeds))} seeds" if seeds else ""
                 part = [line for line in own if keep(line) and (not seeds or line.seeds in seeds)]
                 parts.append((measure + text + which, part))

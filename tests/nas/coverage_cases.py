@@ -6,6 +6,7 @@ replication. A one-sided bound has an infinite (or the least possible) other sid
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import product
@@ -13,6 +14,7 @@ from itertools import product
 import numpy as np
 from scipy import stats
 
+from nas.efficiency.anytime import median_time
 from nas.efficiency.chance import Match, Noise, match, noise_of, pooled_variance, undecided
 from nas.efficiency.estimators import (
     Floats,
@@ -30,7 +32,7 @@ from nas.efficiency.estimators import (
     welch,
 )
 from nas.efficiency.weighted import weighted_chance
-from tests.nas.simulator import Counts, World, halves
+from tests.nas.simulator import Counts, World, halves, searches
 
 REPEATS = 8
 """Designs trained a second time: the default of `SearchConfig.repeats`."""
@@ -281,6 +283,18 @@ def correlations(cell: Cell, replications: int, rng: np.random.Generator) -> Fou
     return {"rank correlation": found}
 
 
+def times(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
+    """Median trials of `seeds` random searches to the first match, censored after N trials."""
+    truth = math.ceil(math.log(0.5) / math.log1p(-cell.p))
+    found = []
+    for _ in range(replications):
+        taken, matched = searches(rng, cell.p, cell.designs, cell.seeds)
+        result = median_time(taken[matched], taken[~matched])
+        low, high = result.low or 0.0, result.high or math.inf
+        found.append((low, high, float(truth)))
+    return {"median time to target": found}
+
+
 def bands(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     """The largest distance of the EDF from the distribution of errors on the split: (0, band, it)."""
     world = cell.world
@@ -309,5 +323,6 @@ CASES = {
     "differences": Case(differences, cells(designs=(0,), ps=(0.1,))),
     "finalists": Case(finalists, cells(designs=(0,), ps=(0.1,))),
     "correlations": Case(correlations, cells(designs=(6, 10, 20, 50), seeds=(1,), ps=(0.1,))),
+    "times": Case(times, cells(WORLDS[:1], designs=(40,), seeds=(6, 10, 20), ps=(0.02, 0.1, 0.3))),
     "bands": Case(bands, cells(seeds=(1,), ps=(0.1,))),
 }
