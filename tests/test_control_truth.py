@@ -17,8 +17,8 @@ from functools import cache
 
 import pytest
 
-from nas.designs import population
 from nas.efficiency import Plan, SpaceComparison, TaskComparison, compare_records
+from nas.population import population
 from nas.seeds import derived_seed
 from search_spaces import SPACES, Architecture, Choice, Space
 from search_spaces.space import Values
