@@ -93,7 +93,7 @@ def _space_row(task: TaskComparison, space: SpaceComparison) -> tuple[str, ...]:
         cost = _bounded(costs) + unit
         factor = (
             "cannot say"
-            if chance.matches and too_wide(ratio)
+            if ratio.high is not None and too_wide(ratio)
             else _bounded(ratio) + ("" if seconds else unit)
         )
     return (
@@ -128,8 +128,8 @@ def _probability(estimate: Estimate) -> str:
 
 
 def _bounded(estimate: Estimate) -> str:
-    """A value and its interval; without a value, the one-sided bound."""
-    if estimate.value is None:
+    """A value and its interval, or the one-sided bound."""
+    if estimate.high is None:
         return f"≥ {number(estimate.low)}"
     return f"{number(estimate.value)} [{bound(estimate.low)}, {bound(estimate.high)}]"
 

@@ -18,6 +18,8 @@ from nas.efficiency.estimators import LEVEL, Floats, Interval, dirichlet, quanti
 from nas.efficiency.halves import ValidationErrors
 
 DRAWS = 4000
+RARE = 0.1
+"""Share of matches below which p has an upper bound only: its lower one is too high where few designs match."""
 GROWTH = 0.25
 """Between 0, seeds that move errors, and 1, seeds that move log-odds: covers under both (decision 6)."""
 FEWEST_WRONG = 0.5
@@ -164,7 +166,8 @@ def match(
             variance ``s^2 (1 - s^2 / S^2)`` (empirical Bayes; Efron and Morris 1973).
 
     With k = 0 the point values of designs, cost and factor are infinite and their low bounds are one-sided at
-    95 %: ``p <= 1 - 0.05^(1/N)``, or the drawn 95 % quantile of p where the noise makes that larger.
+    95 %: ``p <= 1 - 0.05^(1/N)``, or the drawn 95 % quantile of p where the noise makes that larger. With
+    k / N below `RARE`, no census, the bounds on that side are those of the interval, and the others are left out.
     """
     number, growth, levels = len(errors), noise.growth, stabilised(errors, noise.growth)
     finished = levels[np.isfinite(levels)]
@@ -208,7 +211,7 @@ def match(
                 tuple(_at_least(float(each) / most) for each in factor),
             )
         share = count / number
-        return Match(
+        found = Match(
             count,
             float(scale),
             Interval(share, *quantiles(chances)),
@@ -217,6 +220,18 @@ def match(
             _over(costs.mean(axis=0), drawn_cost, share, chances),
             _over(factor, drawn_factor, share, chances),
         )
+        return _one_sided(found) if share < RARE and not census else found
+
+
+def _one_sided(found: Match) -> Match:
+    """Without the lower bound of p, and so without the upper ones of what is over p."""
+    return found._replace(
+        chance=found.chance._replace(low=0.0),
+        designs=found.designs._replace(high=math.inf),
+        even_chance=found.even_chance._replace(high=math.inf),
+        cost=tuple(each._replace(high=math.inf) for each in found.cost),
+        factor=tuple(each._replace(high=math.inf) for each in found.factor),
+    )
 
 
 def undecided(errors: Floats, single: Floats, matches: int, rows: int) -> bool:

@@ -190,7 +190,7 @@ def _chance(space: SpaceComparison, single: str) -> str:
     )
     unit = "device-time" if chance.factor_seconds else "multiply-adds"
     factor = chance.factor_seconds or chance.factor_multiply_adds
-    if chance.matches == 0:
+    if chance.designs_to_match.high is None:
         low = number(chance.designs_to_match.low)
         least = f"factor at least {number(factor.low)} in {unit} (one-sided 95 %)"
         return f"{counted}: at least {low} designs to match, {least}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.efficiency.chance import Noise, bound, shrinkage, stabilised, target_of
+from nas.efficiency.chance import RARE, Noise, bound, shrinkage, stabilised, target_of
 from nas.efficiency.estimators import LEVEL, Floats, Interval, quantiles
 
 DRAWS = 1000
@@ -79,7 +79,8 @@ def weighted_chance(
     if value == 0:
         most = 1 / len(errors) if census else 1 - (1 - LEVEL) ** (1 / size)
         return Interval(0.0, 0.0, min(1.0, max(most, float(np.quantile(chances, LEVEL)))))
-    return Interval(value, *quantiles(chances))
+    low, high = quantiles(chances)
+    return Interval(value, 0.0 if value < RARE and not census else low, high)
 
 
 def _moments(levels: Floats, weights: Floats, size: float) -> tuple[Floats, Floats]:
