@@ -28,6 +28,8 @@ test: $(VENV)/dev
 # By hand, where an estimator changed; the result is kept in docs/ with its date and commit.
 soak: $(VENV)/dev
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage --replications 1000 --processes 2 --write
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.nas.coverage_across
+	@$(BIN)/python benchmarks/report_at_scale.py
 
 machine:
 	@$(PYTHON) .ci/machine.py
