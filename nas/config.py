@@ -132,7 +132,7 @@ class SearchConfig:
         for text in self.constraints:
             Constraint.parse(text)
         for name in self.development:
-            known = {known for task in self.the_tasks() for known in (task.name, task.dataset)}
+            known = {known for task in self.the_tasks() for known in (task.name, task.short)}
             _require(as_task(name).name in known, f"development must name some of {', '.join(names)}", name)
         for each in self.references:
             sound = len(each) == 2 and isinstance(each[0], str) and 0 <= each[1] < 1
@@ -161,7 +161,7 @@ class SearchConfig:
     def tuned_on(self, task: Task) -> bool:
         """Whether a task is one of `development`."""
         names = {as_task(name).name for name in self.development}
-        return bool(names & {task.name, task.dataset})
+        return bool(names & {task.name, task.short})
 
     @property
     def judged_budget(self) -> int:

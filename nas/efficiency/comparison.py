@@ -195,7 +195,8 @@ def _compare_task(
 
 
 def _normalised(random: Sequence[TrialRecord], plan: Plan) -> tuple[Normalised, ...]:
-    populations = {space: population_of(_of(random, space)) for space in (*plan.searched, *plan.controls)}
+    """Of searched spaces: a control that lies at one cost, such as twin_matched, has no common support."""
+    populations = {space: population_of(_of(random, space)) for space in plan.searched}
     both: tuple[Complexity, ...] = ("multiply-adds", "parameters")
     return tuple(found for by in both if (found := normalised_of(populations, by)))
 

@@ -139,3 +139,8 @@ def test_the_first_difference_is_named() -> None:
     config = load("smoke")
     assert first_difference(config, config) is None
     assert first_difference(override(config, ["seeds=9"]), config) == "seeds is 5 there and 9 here"
+
+
+def test_a_development_task_marks_no_other_form_of_its_dataset() -> None:
+    config = SearchConfig(name="own", tasks=("digits@rows=200", "digits_sequence"), development=("digits",))
+    assert [config.tuned_on(task) for task in config.the_tasks()] == [True, False]

@@ -228,6 +228,17 @@ def test_a_default_of_the_other_tasks_judges_the_single_design() -> None:
     assert from_plain(Comparison, json.loads(dumps(comparison))) == comparison
 
 
+def test_a_default_is_not_chosen_on_the_same_rows_in_another_form() -> None:
+    levels = {"digits": 0.1, "digits_sequence": 0.2, "mnist5k": 0.3}
+    records = [r for a in levels for b, level in levels.items() for r in carried(around(level), a, b)]
+    found = {each.task: each for each in chosen_elsewhere(records, PLAN)}
+    for task in ("digits", "digits_sequence"):
+        assert (found[task].source, found[task].candidates, found[task].tasks) == ("mnist5k", 1, ("mnist5k",))
+    assert (found["mnist5k"].candidates, found["mnist5k"].tasks) == (2, ("digits", "digits_sequence"))
+    alone = [r for r in records if "mnist5k" not in (r.trial.study.task, r.trial.study.source)]
+    assert chosen_elsewhere(alone, PLAN) == ()
+
+
 def test_a_default_is_not_chosen_on_other_splits_of_its_own_dataset() -> None:
     records = [r for i in (0, 1) for r in carried(around(0.1), f"a@split={i}", "a")]
     assert chosen_elsewhere(records, PLAN) == ()
