@@ -222,6 +222,10 @@ def test_a_default_of_the_other_tasks_judges_the_single_design() -> None:
     task = next(task for task in comparison.tasks if task.task == "c")
     assert [default.space for default in task.defaults] == ["twin_3x3", "twin from b by taps"]
     assert task.defaults[1].verdict == "worse" and task.defaults[1].seeds == 5
+    assert (
+        "The default chosen on the other tasks (twin design of b, carried by taps, of 3 candidates on 3 "
+        "tasks; 5 seeds, best of 2 defaults by select error) is 9.0 points better"
+    ) in task.sentences[0]
     chosen = next(each for each in comparison.chosen if each.task == "c")
     assert (chosen.candidates, chosen.tasks) == (3, ("a", "b", "d"))
     assert chosen.rank == pytest.approx((2.5 + 1 + 2) / 3)  # the design of d has the same by symmetry
