@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from search_spaces import SPACES
 from search_spaces.constraints import Constraint
 from search_spaces.controls import AFTER_ALL, AFTER_EACH
 from search_spaces.lookup import lookup
@@ -34,7 +35,8 @@ class SearchConfig:
             ``twin_learned`` are made from what the single design learned (`search_spaces.controls`).
         development: tasks that rules were tuned on, beside those that ship as such: shown, not judged. By
             their names, with or without sizes.
-        references: (task, reference error) for normalised errors, beside the committed table.
+        references: (task, reference error) for normalised errors, beside the committed table. By the names of
+            tasks of this run in records, with or without the seed of the split.
         recipe: how every design is trained: a registered name or your own.
         epochs: overrides the recipe's, None to keep it.
         population: designs drawn at random from each space, all trained for the whole recipe.
@@ -115,6 +117,9 @@ class SearchConfig:
         _require(
             len(set(spaces)) == len(spaces), "spaces, defaults and controls must differ", ", ".join(spaces)
         )
+        for name in self.controls:
+            if ":" not in name:  # a function of the user's is looked up when it is made
+                lookup("control", name, {**SPACES, **AFTER_EACH, **AFTER_ALL})
         for name in ("splits", "population", "seeds", "grace_epochs", "cpus_per_trial"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
         counts = ("repeats", "long", "transfer", "search_trials", "search_seeds", "finalist_seeds", "seed")
@@ -132,13 +137,17 @@ class SearchConfig:
         for text in self.constraints:
             Constraint.parse(text)
         for name in self.development:
-            known = {known for task in self.the_tasks() for known in (task.name, task.dataset)}
+            known = {known for task in self.the_tasks() for known in (task.name, task.short)}
             _require(as_task(name).name in known, f"development must name some of {', '.join(names)}", name)
         for each in self.references:
             sound = len(each) == 2 and isinstance(each[0], str) and 0 <= each[1] < 1
             _require(sound, "references must be pairs of a task and an error in [0, 1)", each)
         referred = [name for name, _ in self.references]
         _require(len(set(referred)) == len(referred), "references must name each task once", referred)
+        every = [replace(task, split=task.split + i) for task in self.the_tasks() for i in range(self.splits)]
+        known = {name for task in every for name in (task.name, replace(task, split=0).name)}
+        for name in referred:
+            _require(name in known, f"references must name some of {', '.join(names)}", name)
         for name in ("margin_points", "margin_share"):
             value = getattr(self, name)
             _require(0 <= value < math.inf, f"{name} must be finite and not negative", value)
@@ -161,7 +170,7 @@ class SearchConfig:
     def tuned_on(self, task: Task) -> bool:
         """Whether a task is one of `development`."""
         names = {as_task(name).name for name in self.development}
-        return bool(names & {task.name, task.dataset})
+        return bool(names & {task.name, task.short})
 
     @property
     def judged_budget(self) -> int:

@@ -94,15 +94,15 @@ def _learned(record: TrialRecord) -> Learned:
 def transfers(makers: Mapping[tuple[str, str], Maker], ended: Ended) -> list[Planned]:
     """The best design of every searched space on every task, with fresh seeds on every task.
 
-    Tasks that differ in the seed of their split alone do not exchange designs: one's `select` rows may be the
-    other's test rows.
+    Tasks of one dataset that are split by different seeds do not exchange designs: the `select` rows of one
+    may be test rows of the other.
     """
     cells = []
     for (_, name), target in makers.items():
         if name not in target.config.spaces or target.space.single:
             continue
         others = [source for (_, theirs), source in makers.items() if theirs == name]
-        apart = [each for each in others if _unsplit(each) != _unsplit(target) and not each.space.single]
+        apart = [each for each in others if _exchange(each, target) and not each.space.single]
         for source in (target, *apart) if apart else ():
             cells.append(_cell(source, target, "taps", ended))
             if source is not target:
@@ -110,8 +110,9 @@ def transfers(makers: Mapping[tuple[str, str], Maker], ended: Ended) -> list[Pla
     return cells
 
 
-def _unsplit(maker: Maker) -> object:
-    return replace(maker.task, split=0)
+def _exchange(source: Maker, target: Maker) -> bool:
+    ours, theirs = source.task, target.task
+    return ours != theirs and (ours.dataset != theirs.dataset or ours.split == theirs.split)
 
 
 def _cell(source: Maker, target: Maker, by: Literal["taps", "fraction"], ended: Ended) -> Planned:

@@ -11,6 +11,8 @@ import numpy as np
 from trials.dataset import ArrayPart, Dataset, Ints
 
 DIGITS = tuple("0123456789")
+MADE_FROM = {"digits_sequence": "digits", "mnist5k_sequence": "mnist5k", "mnist5k_permuted": "mnist5k"}
+"""Tasks that hold another one's rows in another form: evidence on both is evidence on one dataset."""
 
 
 KEPT_DIGITS = ("crop", "noise")

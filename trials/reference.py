@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args, get_type_hints
 
+from trials.embedded import MADE_FROM
+
 _SIZES = re.compile(r"(.+?)@([a-z_]+=[^,@/=]+(?:,[a-z_]+=[^,@/=]+)*)")
 AUGMENTATIONS = ("crop", "flip", "cutout", "shift", "noise")
 """Names of what `Task.augment` and a recipe may ask for."""
@@ -82,12 +84,15 @@ class Task:
     @property
     def name(self) -> str:
         """Its name in records: the last part of the source, and whatever is not left to its default."""
-        return _joined(self._short(), self._said(exclude=("max_rows", "max_pixels")))
+        return _joined(self.short, self._said(exclude=("max_rows", "max_pixels")))
 
     @property
     def dataset(self) -> str:
-        """Its name without sizes: tasks of one dataset are not independent of each other."""
-        return self._short()
+        """What its rows are: tasks of one dataset are not independent of each other.
+
+        The name without sizes; of a task that ships and is made from another one's rows, the other's.
+        """
+        return MADE_FROM.get(self.source, self.short)
 
     def __str__(self) -> str:
         return _joined(self.source, self._said())
@@ -96,8 +101,9 @@ class Task:
         """The same of another source."""
         return replace(self, source=source)
 
-    def _short(self) -> str:
-        """Of the text alone: the same name on a machine that lacks the data."""
+    @property
+    def short(self) -> str:
+        """Its name without sizes, of the text alone: the same on a machine that lacks the data."""
         source, colon, attribute = self.source.rpartition(":")
         if colon and attribute.isidentifier() and (source.endswith(".py") or "/" not in source):
             return attribute

@@ -133,12 +133,11 @@ def _runs(standing: Standing) -> str:
 def _signs(counts: Sequence[SignCount], single: str) -> str:
     datasets = plural(len(counts[0].effects), "dataset")
     each = (
-        f"{count.wins} / {count.losses} / {count.unclear} against {label(count.other)}" for count in counts
+        f"better than {label(count.other)} on {count.wins}, worse on {count.losses}, cannot say on "
+        f"{count.unclear}"
+        for count in counts
     )
-    return (
-        f"By intervals of report errors on each of {datasets}, {single} is better / worse / cannot say: "
-        f"{', '.join(each)}."
-    )
+    return f"By intervals of report errors on each of {datasets}, {single} is {'; '.join(each)}."
 
 
 def _tests(tests: RankTests, single: str) -> str:

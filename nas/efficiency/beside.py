@@ -24,6 +24,7 @@ def with_beside(
     plan: Plan,
     *,
     one_device: bool,
+    one_device_long: bool,
 ) -> TaskComparison:
     """The task with what stands beside its verdict, its sentences last.
 
@@ -32,7 +33,8 @@ def with_beside(
         records: all of them.
         controls: measured like searched spaces; those without a design are left out.
         plan: roles of the spaces.
-        one_device: device-seconds of all these records can be compared.
+        one_device: device-seconds of all these records but the long ones can be compared.
+        one_device_long: those of the long ones too.
     """
     of_space = {
         space: [record for record in records if record.trial.study.space == space]
@@ -48,7 +50,7 @@ def with_beside(
             {space: trials for space, trials in of_space.items() if space not in plan.controls},
             plan.single,
             (plan.single, *plan.defaults),
-            one_device=one_device,
+            one_device=one_device_long,
         ),
         anytime=anytime_of(
             records, task.single.select_error if task.single else None, task.margin, one_device=one_device

@@ -114,10 +114,13 @@ def _compare_task(
     chosen: Sequence[ChosenElsewhere],
 ) -> TaskComparison:
     random = [record for record in records if record.trial.study.kind == "population"]
-    apart = seconds_apart(records, (plan.single, *plan.searched), packing)
+    stated = (plan.single, *plan.searched, *plan.defaults, *plan.controls)
+    apart = seconds_apart(records, stated, packing)
     one_device = not apart
+    apart_transfer = apart or seconds_apart(records, stated, packing, "transfer")
+    apart_long = apart or seconds_apart(records, stated, packing, "long")
     single, notes = level_of(plan.single, _of(random, plan.single), one_device=one_device)
-    notes += [apart] if apart else []
+    notes += dict.fromkeys(text for text in (apart, apart_transfer, apart_long) if text)
     margin = None
     if single and single.report_error is not None:
         margin = max(plan.margin_points / 100, plan.margin_share * single.report_error)
@@ -129,7 +132,7 @@ def _compare_task(
             defaults.append(against(default, _of(random, space), _of(random, plan.single)))
     for each in chosen:
         trials = trials_of(each, records)
-        default, default_notes = level_over(each.name, trials, one_device=one_device)
+        default, default_notes = level_over(each.name, trials, one_device=not apart_transfer)
         notes += default_notes
         if default:
             defaults.append(against(default, trials, _of(random, plan.single)))
@@ -189,13 +192,14 @@ def _compare_task(
         budgets=budgets,
         normalised=_normalised(random, plan),
     )
-    result = dataclasses.replace(result, sentences=sentences.of_task(result, plan))
+    result = dataclasses.replace(result, sentences=sentences.of_task(result, plan, chosen))
     controls = [each for space, each in compared.items() if space in plan.controls]
-    return with_beside(result, records, controls, plan, one_device=one_device)
+    return with_beside(result, records, controls, plan, one_device=one_device, one_device_long=not apart_long)
 
 
 def _normalised(random: Sequence[TrialRecord], plan: Plan) -> tuple[Normalised, ...]:
-    populations = {space: population_of(_of(random, space)) for space in (*plan.searched, *plan.controls)}
+    """Of searched spaces: a control that lies at one cost, such as twin_matched, has no common support."""
+    populations = {space: population_of(_of(random, space)) for space in plan.searched}
     both: tuple[Complexity, ...] = ("multiply-adds", "parameters")
     return tuple(found for by in both if (found := normalised_of(populations, by)))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -59,7 +60,12 @@ def _since(times: Floats, events: Floats) -> Floats:
     return passed
 
 
-def seconds_apart(records: Sequence[TrialRecord], spaces: Sequence[str], packing: Mapping[str, float]) -> str:
+def seconds_apart(
+    records: Sequence[TrialRecord],
+    spaces: Sequence[str],
+    packing: Mapping[str, float],
+    kind: Literal["population", "long", "transfer"] = "population",
+) -> str:
     """Why device-seconds of these records are not compared; empty where they are.
 
     Args:
@@ -67,6 +73,8 @@ def seconds_apart(records: Sequence[TrialRecord], spaces: Sequence[str], packing
         spaces: whose populations must have been packed alike on processors: their means of `packing` differ
             by less than a factor of `PACKED`.
         packing: of `at_once`.
+        kind: of the trials whose seconds are to be compared with those of populations: the trials of this
+            kind must have been packed as these.
     """
     known = [record for record in records if record.device]
     devices = sorted({record.device for record in known})
@@ -76,16 +84,18 @@ def seconds_apart(records: Sequence[TrialRecord], spaces: Sequence[str], packing
     if len(shares) > 1:
         several = ", ".join(f"{share:g}" for share in shares)
         return f"Trials had several shares of a device ({several}): only multiply-adds are compared."
-    of_space: dict[str, list[float]] = defaultdict(list)
+    groups: dict[str, list[float]] = defaultdict(list)
     for record in known:
         study = record.trial.study
-        if study.kind == "population" and study.space in spaces and record.trial.id in packing:
-            of_space[study.space].append(packing[record.trial.id])
-    means = {space: float(np.mean(values)) for space, values in of_space.items()}
+        if study.kind in ("population", kind) and study.space in spaces and record.trial.id in packing:
+            name = label(study.space) + ("" if study.kind == "population" else f" ({kind})")
+            groups[name].append(packing[record.trial.id])
+    means = {name: float(np.mean(values)) for name, values in groups.items()}
     least, most = (choose(means, key=means.__getitem__, default="") for choose in (min, max))
     if not means or means[most] < PACKED * means[least]:
         return ""
+    of_kind = "" if kind == "population" else f" with {kind} trials"
     return (
-        f"On average {means[most]:.1f} trials ran on a host while one of {label(most)} did, and "
-        f"{means[least]:.1f} while one of {label(least)} did: only multiply-adds are compared."
+        f"On average {means[most]:.1f} trials ran on a host while one of {most} did, and "
+        f"{means[least]:.1f} while one of {least} did: only multiply-adds are compared{of_kind}."
     )

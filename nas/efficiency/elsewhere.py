@@ -44,7 +44,8 @@ def chosen_elsewhere(records: Sequence[TrialRecord], plan: Plan) -> tuple[Chosen
     trials on B. They are ranked on every other task C by the mean select error of their trials there
     (infinite with one that failed; ties share the mean rank; a candidate without trials on C has the worst
     rank), ranks are averaged over the tasks of a dataset, then over datasets; the lowest wins, ties go by
-    name. *Other* tasks are those of other datasets than B's. Of B no error is looked at.
+    name. *Other* tasks are those of other datasets than B's: no row of B's dataset is looked at, in whatever
+    split, size or form. A single candidate is the default: there is nothing to choose.
     """
     datasets = datasets_of(records)
     found = []

@@ -100,6 +100,18 @@ def summary(space: str, records: Sequence[TrialRecord], *, one_device: bool = Tr
     )
 
 
+def learned_nothing(level: Level, majority_error: float, rows: int) -> bool:
+    """Whether a fixed design is within two standard errors of knowing nothing, or worse.
+
+    Its error is held against that of always answering the most frequent class, both on `rows` validation
+    rows; the standard error is that of so many rows at the majority's error and of the seeds.
+    """
+    if level.error is None or not rows:
+        return False
+    noise = majority_error * (1 - majority_error) / rows + (level.error_sd or 0.0) ** 2 / level.seeds
+    return level.error >= majority_error - 2 * math.sqrt(noise)
+
+
 def against(default: Level, records: Sequence[TrialRecord], single: Sequence[TrialRecord]) -> Level:
     """A default with its report error minus the single design's; failures leave the interval open."""
     difference = report_difference(records, single)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from nas.efficiency.results import TaskComparison
-from nas.efficiency.sentences import loses_to_default, verdict_text
+from nas.efficiency.sentences import loses_to_default, lost_to, single_learned_nothing, verdict_text
 from nas.efficiency.words import label, plural
 
 
 def overall(tasks: Sequence[TaskComparison], left_out: int = 0) -> str:
     """A sentence over the evaluation tasks and one over the development tasks: a count, no test.
 
-    Tasks made from one dataset count as one.
+    Tasks made from one dataset count as one. Verdicts are those against the first searched space, which is
+    named if there are several; where another one says "search", that is said.
 
     Args:
         tasks: that have a record which counts.
@@ -40,6 +42,9 @@ def _count(tasks: Sequence[TaskComparison], kind: str, more: str = "") -> str:
     start = plural(len(tasks), f"{kind} task")
     if len(datasets) < len(tasks):
         start = f"{plural(len(datasets), f'{kind} dataset')} ({plural(len(tasks), 'task')})"
+    searched = list(dict.fromkeys(space.space for task in tasks for space in task.spaces))
+    if len(searched) > 1:
+        more += f", against {label(searched[0])}"
     by_verdict: dict[str, list[str]] = {}
     for dataset, members in datasets.items():
         verdicts = {verdict_text(task) for task in members}
@@ -52,19 +57,48 @@ def _count(tasks: Sequence[TaskComparison], kind: str, more: str = "") -> str:
         if names := by_verdict.get(verdict):
             few = " only, fewer than 100 designs," if verdict == "descriptive" else ""
             parts.append(f"{verdict}{few} on {len(names)} ({', '.join(names)})")
-    return f"{start}{more}: {', '.join(parts)}{_losses(datasets)}."
+    for other in searched[1:]:
+        if names := _where(datasets, partial(_says_search, other)):
+            parts[-1] += f"; search in {label(other)} on {len(names)} ({', '.join(names)})"
+    return f"{start}{more}: {', '.join(parts)}{_of_single(datasets)}."
 
 
-def _losses(datasets: Mapping[str, Sequence[TaskComparison]]) -> str:
-    """Of datasets with any task on which the single design is worse than its best default."""
+_Datasets = Mapping[str, Sequence[TaskComparison]]
+
+
+def _says_search(space: str, task: TaskComparison) -> bool:
+    return any(each.space == space and each.verdict == "search" for each in task.spaces)
+
+
+def _where(
+    datasets: _Datasets,
+    holds: Callable[[TaskComparison], object],
+    name: Callable[[TaskComparison], str] = lambda task: task.task,
+) -> list[str]:
+    """Names of datasets with any task of which something holds."""
     names = []
     for dataset, members in datasets.items():
-        worse = [task for task in members if loses_to_default(task)]
-        several = f"{dataset}: {len(worse)} of {len(members)} tasks"
-        names += [members[0].task if len(members) == 1 else several] if worse else []
+        if found := [task for task in members if holds(task)]:
+            several = f"{dataset}: {len(found)} of {len(members)} tasks"
+            names.append(name(found[0]) if len(members) == 1 else several)
+    return names
+
+
+def _of_single(datasets: _Datasets) -> str:
+    """Where the single design learned nothing, or is worse than a default."""
     single = next((task.single for members in datasets.values() for task in members if task.single), None)
-    if not names or single is None:
+    if single is None:
         return ""
-    return (
-        f"; on {len(names)} of them {label(single.space)} is worse than its best default ({', '.join(names)})"
+    said = (
+        ("learned nothing", _where(datasets, single_learned_nothing)),
+        ("is worse than a default", _where(datasets, loses_to_default, _with_defaults)),
     )
+    return "".join(
+        f"; on {len(names)} of them {label(single.space)} {what} ({', '.join(names)})"
+        for what, names in said
+        if names
+    )
+
+
+def _with_defaults(task: TaskComparison) -> str:
+    return f"{task.task}: {', '.join(map(label, lost_to(task.defaults)))}"

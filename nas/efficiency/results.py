@@ -104,7 +104,8 @@ class SpaceComparison:
         laws: the population under both laws, whole and in parts.
         equal_cost: regret at the cost of 1, 2 and 4 trainings of the single design.
         resolving: what would decide where the interval of `gain` holds the margin or N is too small; None
-            where there is a verdict or no whole interval, and for a census, which cannot grow.
+            where there is a verdict or no whole interval, for a census, which cannot grow, and where the
+            single design learned nothing.
         importance: of each choice of the space.
     """
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from nas.efficiency.budgets import PREDICTS, Budgets
 from nas.efficiency.controls import FixedControl
+from nas.efficiency.elsewhere import ChosenElsewhere
 from nas.efficiency.estimate import Estimate
-from nas.efficiency.level import Level
+from nas.efficiency.level import Level, learned_nothing
 from nas.efficiency.observed import Finalist
 from nas.efficiency.plan import Plan
 from nas.efficiency.results import SpaceComparison, TaskComparison
@@ -36,8 +36,11 @@ def guess(level: Level, majority_error: float | None) -> str:
     )
 
 
-def of_task(task: TaskComparison, plan: Plan) -> tuple[str, ...]:
-    """The verdict sentence of every searched space first, then defaults, chance to match and finalists."""
+def of_task(task: TaskComparison, plan: Plan, chosen: Sequence[ChosenElsewhere] = ()) -> tuple[str, ...]:
+    """The verdict sentence of every searched space first, then defaults, chance to match and finalists.
+
+    `chosen`: the task's defaults that were chosen on the other tasks.
+    """
     single = label(plan.single)
     missing = _missing_single(task.single, single)
     if missing:
@@ -52,7 +55,7 @@ def of_task(task: TaskComparison, plan: Plan) -> tuple[str, ...]:
     if not verdicts:
         assert task.single is not None  # or something would be missing
         verdicts = [f"{single} reaches {level_text(task.single)}; no space to search was planned."]
-    verdicts[0] += " " + _against_default(task.defaults, single, plan)
+    verdicts[0] += " " + _against_default(task.defaults, single, plan, chosen)
     chances = [_chance(space, single) for space in task.spaces if space.chance]
     chances += _learned_nothing(task, single)
     of_single = next((f for f in task.finalists if f.space == plan.single), None)
@@ -61,18 +64,21 @@ def of_task(task: TaskComparison, plan: Plan) -> tuple[str, ...]:
 
 
 def _learned_nothing(task: TaskComparison, single: str) -> list[str]:
-    """Where the single design is within two standard errors of knowing nothing, or worse."""
+    if not single_learned_nothing(task):
+        return []
+    assert task.single is not None
+    return [
+        f"{single} ({percent(task.single.error)} on all validation rows) is not better, beyond noise, than "
+        f"always answering the most frequent class ({percent(task.majority_error)}): that a design matches "
+        "it means little."
+    ]
+
+
+def single_learned_nothing(task: TaskComparison) -> bool:
+    """Whether the task's single design is not better, beyond noise, than the most frequent class."""
     level, majority = task.single, task.majority_error
     rows = task.rows_select + task.rows_report
-    if level is None or level.error is None or majority is None or not rows:
-        return []
-    noise = majority * (1 - majority) / rows + (level.error_sd or 0.0) ** 2 / level.seeds
-    if level.error < majority - 2 * math.sqrt(noise):
-        return []
-    return [
-        f"{single} ({percent(level.error)} on all validation rows) is not better, beyond noise, than always "
-        f"answering the most frequent class ({percent(majority)}): that a design matches it means little."
-    ]
+    return level is not None and majority is not None and learned_nothing(level, majority, rows)
 
 
 def _missing_single(level: Level | None, single: str) -> str:
@@ -144,15 +150,21 @@ def _conclusion(space: SpaceComparison, single: str) -> str:
 
 
 def best_default(defaults: Sequence[Level]) -> Level | None:
-    """The default with the lowest select error, if one was trained."""
+    """The default with the lowest select error, if one was trained; with a failed training after the rest."""
     known = [default for default in defaults if default.select_error is not None]
-    return min(known, key=lambda default: (default.select_error, default.space), default=None)
+    return min(
+        known, key=lambda default: (default.failed > 0, default.select_error, default.space), default=None
+    )
 
 
 def loses_to_default(task: TaskComparison) -> bool:
-    """Whether the single design is worse than its best default, by the interval."""
-    best = best_default(task.defaults)
-    return best is not None and best.verdict == "worse"
+    """Whether the single design is worse than any of its defaults, by the interval."""
+    return bool(lost_to(task.defaults))
+
+
+def lost_to(defaults: Sequence[Level]) -> list[str]:
+    """Defaults than which the single design is worse, by the interval."""
+    return [default.space for default in defaults if default.verdict == "worse"]
 
 
 def verdict_text(task: TaskComparison) -> str:
@@ -160,23 +172,36 @@ def verdict_text(task: TaskComparison) -> str:
     return "descriptive" if task.spaces and task.spaces[0].descriptive else task.verdict
 
 
-def _against_default(defaults: Sequence[Level], single: str, plan: Plan) -> str:
+def _against_default(
+    defaults: Sequence[Level], single: str, plan: Plan, chosen: Sequence[ChosenElsewhere]
+) -> str:
     best = best_default(defaults)
     if best is None:
         planned = ", ".join(map(label, plan.defaults)) or "none planned"
         return f"No default ({planned}; 0 seeds) was trained: cannot say whether {single} beats one."
     known = sum(default.select_error is not None for default in defaults)
     which = f"best of {known} defaults by select error" if known > 1 else "the only default"
-    subject = f"The {label(best.space)} default ({plural(best.seeds, 'seed')}, {which})"
+    which = f"{plural(best.seeds, 'seed')}, {which}"
+    subject = f"The {label(best.space)} default ({which})"
+    if found := next((each for each in chosen if each.name == best.space), None):
+        subject = (
+            f"The default chosen on the other tasks ({label(found.space)} design of {found.source}, carried "
+            f"by {found.by}, of {plural(found.candidates, 'candidate')} on "
+            f"{plural(len(found.tasks), 'task')}; {which})"
+        )
+    others = [label(name) for name in lost_to(defaults) if name != best.space]
+    also = "also loses" if best.verdict == "worse" else "loses"
+    more = f" {single} {also} to {', '.join(others)}." if others else ""
     if best.difference is None:
         return (
             f"{subject} reaches {percent(best.report_error)}; without two seeds on either side there is no "
-            f"interval: cannot say whether {single} beats it."
+            f"interval: cannot say whether {single} beats it.{more}"
         )
     text = f"{subject} is {signed(best.difference, 'worse', 'better')}"
     if best.verdict == "worse":
-        return f"{text}: {single} loses to it."
-    return f"{text}." if best.verdict == "better than the default" else f"{text}: cannot say which is better."
+        return f"{text}: {single} loses to it.{more}"
+    sure = best.verdict == "better than the default"
+    return f"{text}.{more}" if sure else f"{text}: cannot say which is better.{more}"
 
 
 def _chance(space: SpaceComparison, single: str) -> str:

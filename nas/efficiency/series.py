@@ -49,7 +49,9 @@ class SeriesLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskSeries:
-    """Tasks of one dataset that differ in nothing but `by`; points lie in the order of it.
+    """Tasks of one source that differ in nothing but `by`; points lie in the order of it.
+
+    `dataset` is the source's name.
 
     With `rows`, validation and test rows differ too; with `fraction` they are the same.
     """
@@ -76,7 +78,7 @@ def series_of(
     for by, same in APART.items():
         groups: dict[Task, list[TaskComparison]] = {}
         for task in tasks:
-            source = sources[task.task].at(task.dataset)  # wherever its data lie
+            source = sources[task.task].at(sources[task.task].short)  # wherever its data lie
             groups.setdefault(same(source), []).append(task)
         for members in groups.values():
             if len(members) > 1:
@@ -84,7 +86,8 @@ def series_of(
                 spaces = (plan.single, *plan.searched, *plan.defaults)
                 lines = [_line(space, members, sources, by, plan) for space in spaces]
                 shown = tuple(line for line in lines if line is not None)
-                found.append(TaskSeries(dataset=members[0].dataset, by=by, lines=shown))
+                name = sources[members[0].task].short
+                found.append(TaskSeries(dataset=name, by=by, lines=shown))
     return tuple(found)
 
 

@@ -32,11 +32,12 @@ from nas.efficiency.halves import (
 )
 from nas.efficiency.importance import importance_of
 from nas.efficiency.law import laws_of
-from nas.efficiency.level import Level
+from nas.efficiency.level import Level, learned_nothing
 from nas.efficiency.plan import Plan
 from nas.efficiency.resolving import Resolving, resolving
 from nas.efficiency.results import BestOf, Chance, Point, SpaceComparison, Verdict
 from nas.efficiency.selection import Population, population_of
+from nas.efficiency.words import label
 from trials.record import TrialRecord
 
 ENOUGH = 100
@@ -201,6 +202,10 @@ def _with_verdict(
     reasons = [f"descriptive: N = {result.designs} is below {ENOUGH}"] if result.descriptive else []
     if claim == "no search needed" and n < budget and not result.census:
         reasons.append(f"N = {result.designs} allows n = {n}, the plan asks for {budget}")
+    majority = next(record.majority_error for record in population.first if record.status == "completed")
+    if claim != "search" and learned_nothing(single, majority, population.rows):
+        reasons.append(f"{label(single.space)} learned nothing here")
+        would = None
     seconds = np.mean([record.seconds for record in population.first])
     multiply_adds = np.mean([record.training_multiply_adds for record in population.first])
     return replace(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,25 @@ def test_the_sentence_says_ratio_budgets_and_n() -> None:
     assert budget_pair_table(task).rows == (
         ("twin_3x3 at 4B (n = 3)", "B (n = 3)", "1.1 (device-seconds)", "4.0 [1.7, 6.3]"),
     )
+
+
+def test_long_trials_that_were_packed_otherwise_are_compared_in_multiply_adds() -> None:
+    errors = (0.20, 0.22, 0.24), (0.14, 0.15, 0.16)
+    records = both(SINGLE, (40.0, 160.0), "flexconv") + both(errors, (40.0, 160.0), "twin_3x3")
+    for packed, unit in ((False, "device-seconds"), (True, "multiply-adds")):
+        on_host, now = [], 0.0
+        for r in records:
+            together = packed and r.trial.study.kind == "long" and r.trial.study.space == "flexconv"
+            started = 10_000.0 if together else now
+            on_host.append(replace(r, host="h", started=started, finished=started + r.seconds))
+            now += r.seconds
+        (task,) = compare_records(on_host, PLAN).tasks
+        assert task.single is not None and task.single.seconds is not None
+        assert [pair.unit for pair in task.budget_pairs] == [unit]
+        notes = [note for note in task.notes if "multiply-adds" in note]
+        assert len(notes) == packed
+        for note in notes:
+            assert note.startswith(
+                "On average 3.0 trials ran on a host while one of FlexConv (long) did, and 1.0"
+            )
+            assert note.endswith("only multiply-adds are compared with long trials.")

@@ -69,6 +69,11 @@ def test_commas_within_the_sizes_of_a_task_belong_to_it(text: str, tasks: tuple[
         ("references=digits:1.5", "references must be pairs of a task and an error in [0, 1)"),
         ("references=digits:nan", "references must be pairs of a task and an error in [0, 1)"),
         ("references=digits:0.1,digits:0.2", "references must name each task once"),
+        ("references=mnist5k:0.1", "references must name some of digits, digits_sequence, got mnist5k"),
+        ("references=digits@rows=200:0.1", "some of digits, digits_sequence, got digits@rows=200"),
+        ("references=digits@split=1:0.1", "some of digits, digits_sequence, got digits@split=1"),
+        ("controls=nope", "unknown control 'nope'; there are: "),
+        ("controls=twin_learnt", "did you mean 'twin_learned'"),
         ("rows=3", "rows must be at least 20"),
         ("constraints=size <= 3", "a constraint is parameters or multiply_adds"),
     ],
@@ -89,7 +94,7 @@ def test_references_and_development_tasks_are_named_as_tasks_are() -> None:
     )
     assert config.references == (("digits@rows=200,resolution=4", 0.01), ("digits_sequence", 0.0))
     assert [config.tuned_on(task) for task in config.the_tasks()] == [True, False]
-    whole = override(config, ["development=digits", "rows=100"])
+    whole = override(config, ["development=digits", "references=", "rows=100"])
     assert [whole.tuned_on(task) for task in whole.the_tasks()] == [True, False]
 
 
@@ -139,3 +144,19 @@ def test_the_first_difference_is_named() -> None:
     config = load("smoke")
     assert first_difference(config, config) is None
     assert first_difference(override(config, ["seeds=9"]), config) == "seeds is 5 there and 9 here"
+
+
+def test_a_reference_may_name_a_task_with_or_without_the_seed_of_its_split() -> None:
+    given = (("digits", 0.1), ("digits@split=1", 0.2), ("mnist5k", 0.1), ("mnist5k@split=3", 0.1))
+    config = SearchConfig(name="own", tasks=("digits", "mnist5k@split=3"), splits=2, references=given)
+    assert config.references == given
+
+
+def test_controls_that_are_made_from_what_is_learned_are_among_those_there_are() -> None:
+    with pytest.raises(ValueError, match="there are: .*twin_matched.*twin_learned"):
+        SearchConfig(name="own", tasks=("digits",), controls=("nope",))
+
+
+def test_a_development_task_marks_no_other_form_of_its_dataset() -> None:
+    config = SearchConfig(name="own", tasks=("digits@rows=200", "digits_sequence"), development=("digits",))
+    assert [config.tuned_on(task) for task in config.the_tasks()] == [True, False]

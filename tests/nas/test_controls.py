@@ -39,6 +39,7 @@ def test_controls_change_no_verdict_and_no_other_number() -> None:
     task = compare_records([*USUAL, *beside], CONTROLLED).tasks[0]
     assert task.verdict == without.verdict and task.spaces == without.spaces
     assert task.defaults == without.defaults and task.fronts == without.fronts
+    assert task.normalised == without.normalised  # at one cost a control has no support in common
     assert task.sentences[: len(without.sentences)] == without.sentences
     assert [control.space for control in task.controls] == ["flexconv_fixed"]
     assert [control.level.space for control in task.fixed_controls] == ["twin_learned"]

@@ -211,11 +211,28 @@ def test_the_best_design_of_every_task_is_trained_on_every_task(tmp_path: Path) 
     assert f"transfer of {SEQUENCE} by fraction" in said.getvalue()
 
 
+def test_forms_of_one_dataset_exchange_designs_within_a_split(tmp_path: Path) -> None:
+    tasks = ("digits", "digits@split=1", "digits_sequence", "digits_sequence@split=1")
+    config = replace(SMALL, tasks=tasks, transfer=1, population=2, repeats=0, search_trials=0, seeds=1)
+    studies = {
+        trial.study for trial in drive(schedule_of(config, tmp_path)) if trial.study.kind == "transfer"
+    }
+    pairs = {(study.source, study.task) for study in studies}
+    within = {
+        (f"{a}{end}", f"{b}{end}")
+        for a in (DIGITS, SEQUENCE)
+        for b in (DIGITS, SEQUENCE)
+        for end in ("", ",split=1")
+    }
+    assert pairs == within
+
+
 @pytest.mark.parametrize(
     ("tasks", "cells"),
     [
         (("digits",), set()),
         (("digits", "digits@split=1"), set()),  # what one selects on, the other tests on
+        (("digits", "digits@resolution=12,split=1"), set()),
         (
             ("digits", "digits@fraction=0.5"),  # equal extents: one network either way
             {(a, b, "taps") for a in ("", ",fraction=0.5") for b in ("", ",fraction=0.5")},

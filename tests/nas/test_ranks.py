@@ -120,4 +120,4 @@ def test_the_sentences_carry_n_and_the_attainable_level() -> None:
     (tests,) = [sentence for sentence in enough if "Wilcoxon" in sentence]
     assert "n = 10 datasets" in tests and "Attainable at this n: 0.002, with Holm 0.0039" in tests
     assert "Holm: better than twin_3x3, p = 0.0039." in tests  # twin_7x7 is better and worse by turns
-    assert any("10 / 0 / 0 against twin_3x3" in sentence for sentence in enough)
+    assert any("better than twin_3x3 on 10, worse on 0, cannot say on 0" in sentence for sentence in enough)

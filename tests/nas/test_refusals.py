@@ -225,5 +225,16 @@ def test_spaces_that_were_packed_otherwise_on_processors_are_not_compared_in_sec
     apart = [on_host("twin", i, 1000 + 10.0 * i, 10) for i in range(100)]
     (task,) = compare_records(alone + apart, PLAN).tasks
     assert task.single is not None and task.single.seconds == pytest.approx(10)
+    plan = dataclasses.replace(PLAN, controls=("twin_learned",))
+    control = [
+        dataclasses.replace(r, trial=dataclasses.replace(r.trial, selected_from=source.trial.id))
+        for i, source in enumerate(alone)
+        for r in [on_host("twin_learned", i, 3000, 10)]
+    ]
+    (task,) = compare_records(alone + apart + control, plan).tasks
+    (note,) = [note for note in task.notes if "multiply-adds" in note]
+    assert note.startswith("On average 5.0 trials ran on a host while one of twin_learned did, and 1.0 while")
+    assert all(each.level.seconds is None for each in task.fixed_controls) and task.fixed_controls
+    assert task.single is not None and task.single.seconds is None
     accelerated = [dataclasses.replace(r, peak_device_bytes=1) for r in alone + packed]
     assert at_once(accelerated) == {}

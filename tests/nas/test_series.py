@@ -140,3 +140,15 @@ def test_finalists_at_other_rates_are_compared_with_themselves() -> None:
         "55.0 % ± 7.1 (n = 2)",
         "1 finalist: out of memory",
     )
+
+
+def test_forms_of_one_dataset_are_series_of_their_own() -> None:
+    records = []
+    for source in ("digits", "digits_sequence"):
+        for rows in (500, 1000):
+            records += on(Task(source=source, rows=rows), seeds(around(0.1)))
+    found = compare_records(records, PLAN).series
+    assert [(each.dataset, each.by, len(each.lines[0].points)) for each in found] == [
+        ("digits", "rows", 2),
+        ("digits_sequence", "rows", 2),
+    ]

@@ -222,10 +222,25 @@ def test_a_default_of_the_other_tasks_judges_the_single_design() -> None:
     task = next(task for task in comparison.tasks if task.task == "c")
     assert [default.space for default in task.defaults] == ["twin_3x3", "twin from b by taps"]
     assert task.defaults[1].verdict == "worse" and task.defaults[1].seeds == 5
+    assert (
+        "The default chosen on the other tasks (twin design of b, carried by taps, of 3 candidates on 3 "
+        "tasks; 5 seeds, best of 2 defaults by select error) is 9.0 points better"
+    ) in task.sentences[0]
     chosen = next(each for each in comparison.chosen if each.task == "c")
     assert (chosen.candidates, chosen.tasks) == (3, ("a", "b", "d"))
     assert chosen.rank == pytest.approx((2.5 + 1 + 2) / 3)  # the design of d has the same by symmetry
     assert from_plain(Comparison, json.loads(dumps(comparison))) == comparison
+
+
+def test_a_default_is_not_chosen_on_the_same_rows_in_another_form() -> None:
+    levels = {"digits": 0.1, "digits_sequence": 0.2, "mnist5k": 0.3}
+    records = [r for a in levels for b, level in levels.items() for r in carried(around(level), a, b)]
+    found = {each.task: each for each in chosen_elsewhere(records, PLAN)}
+    for task in ("digits", "digits_sequence"):
+        assert (found[task].source, found[task].candidates, found[task].tasks) == ("mnist5k", 1, ("mnist5k",))
+    assert (found["mnist5k"].candidates, found["mnist5k"].tasks) == (2, ("digits", "digits_sequence"))
+    alone = [r for r in records if "mnist5k" not in (r.trial.study.task, r.trial.study.source)]
+    assert chosen_elsewhere(alone, PLAN) == ()
 
 
 def test_a_default_is_not_chosen_on_other_splits_of_its_own_dataset() -> None:

@@ -149,6 +149,24 @@ def test_unknown_tasks_list_what_exists() -> None:
         task.open_task("no/such/directory")
 
 
+def test_tasks_that_ship_and_hold_the_same_rows_are_of_one_dataset() -> None:
+    by_dataset: dict[str, set[str]] = {}
+    for name in TASKS:
+        by_dataset.setdefault(task.Task.parse(f"{name}@rows=300,split=1").dataset, set()).add(name)
+    several = {origin: names for origin, names in by_dataset.items() if len(names) > 1}
+    assert several == {
+        "digits": {"digits", "digits_sequence"},
+        "mnist5k": {"mnist5k", "mnist5k_sequence", "mnist5k_permuted"},
+    }
+    assert task.Task.parse("elsewhere/digits_sequence").dataset == "digits_sequence"  # a user's own folder
+    for origin, names in several.items():
+        ours = TASKS[origin]().train
+        for name in names:
+            theirs = TASKS[name]().train
+            assert isinstance(ours, dataset.ArrayPart) and isinstance(theirs, dataset.ArrayPart)
+            assert (ours.all_labels == theirs.all_labels).all()
+
+
 def test_names_need_no_data(tmp_path: Path) -> None:
     for text, name in (
         ("digits", "digits"),
