@@ -35,7 +35,6 @@ class ReportContext:
         directory: name of the run directory, never a path of the machine.
         created: ISO time of the run.
         version: of the product.
-        commits, hardware: everything the trials ran with; empty: as the records say.
         software: name -> version.
         seed: of the run.
         config: the run's configuration as plain values.
@@ -48,8 +47,6 @@ class ReportContext:
     directory: str = ""
     created: str = ""
     version: str = ""
-    commits: tuple[str, ...] = ()
-    hardware: tuple[str, ...] = ()
     software: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     config: Mapping[str, object] = field(default_factory=dict)
@@ -118,10 +115,9 @@ def title(context: ReportContext) -> str:
 def meta(comparison: Comparison, context: ReportContext) -> str:
     """Trials, devices, commits and time on one line."""
     trials = plural(comparison.records, "trial")
-    hardware = ", ".join(context.hardware or comparison.devices)
-    commits = ", ".join(context.commits or comparison.commits)
+    commits = ", ".join(comparison.commits)
     return " · ".join(
-        filter(None, (trials, hardware, f"commit {commits}" if commits else "", context.created))
+        filter(None, (trials, ", ".join(comparison.devices), f"commit {commits}" if commits else "", context.created))
     )
 
 
@@ -204,8 +200,8 @@ def made_tables(comparison: Comparison, context: ReportContext) -> dict[str, Tab
         ("run directory", context.directory),
         ("run started", context.created),
         ("nas-flexconv", context.version),
-        ("commit", ", ".join(context.commits or comparison.commits)),
-        ("device", ", ".join(context.hardware or comparison.devices)),
+        ("commit", ", ".join(comparison.commits)),
+        ("device", ", ".join(comparison.devices)),
         ("software", "; ".join(f"{name} {version}".strip() for name, version in context.software.items())),
         ("seed of the run", str(context.seed)),
     ]
