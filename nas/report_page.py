@@ -73,7 +73,8 @@ figure svg text { font-family: system-ui, "Segoe UI", Roboto, "Noto Sans", sans-
 figcaption { font-size: .86rem; color: var(--faint); margin-top: .5rem; line-height: 1.45; }
 figcaption b { color: var(--ink); }
 .note, .small { font-size: .88rem; color: var(--faint); }
-details { margin: .7rem 0; } summary { cursor: pointer; font-weight: 600; }
+details { border-top: 1px solid var(--line); } details:last-of-type { border-bottom: 1px solid var(--line); }
+summary { cursor: pointer; font-weight: 600; padding: .55rem 0; }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); font-size: .88rem; color: var(--faint); }
 code { font: .9em ui-monospace, "Cascadia Mono", Menlo, monospace; }
 @media (max-width: 34rem) { body { padding: 1.2rem .9rem 2rem; } h1 { font-size: 1.4rem; }
@@ -82,6 +83,7 @@ code { font: .9em ui-monospace, "Cascadia Mono", Menlo, monospace; }
   body { max-width: none; padding: 0; } .csv, th button::after { display: none; }
   figure, .verdict, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .figures { grid-template-columns: 1fr 1fr; gap: .6rem; } figure { padding: .4rem; }
+  details::details-content { content-visibility: visible; display: block; height: auto; }
   .scroll { overflow: visible; } table { font-size: 6.8pt; width: 100%; } td { white-space: normal; }
   th, td { padding: .2rem .25rem; overflow-wrap: normal; }
   .badge, .verdict, figure { print-color-adjust: exact; } }
