@@ -53,7 +53,7 @@ def anytime_figure(task: TaskComparison) -> Figure:
 def _single_searches(task: TaskComparison, named: Set[str]) -> list[Series]:
     """A thin line for each search; the first one of a space not in `named` is its entry in the legend."""
     order = [space.space for space in task.spaces]
-    found = []
+    found: list[Series] = []
     for search in task.searches:
         if search.curve:
             colour, line = searched(order.index(search.space) if search.space in order else 0)

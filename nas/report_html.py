@@ -24,6 +24,7 @@ from nas.report import (
     title,
     unfinished,
 )
+from nas.report_cells import Cell
 from nas.report_csv import csv_text, data_uri
 from nas.report_folds import Fold, across_folds, folds, main_table
 from nas.report_page import DARK, PAGE, SCRIPT
@@ -152,10 +153,15 @@ def _list(lines: Sequence[str], css: str = "") -> str:
 
 def table_html(table: Table, name: str, words: bool = False, lead: bool = False) -> str:
     """A table in a box of its own that scrolls; `lead`: its first row stands out wherever sorted to."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
+    values = [[_value(cell) for cell in row] for row in table.rows]
+    left = ["" if any(len(v) > len(_EMPTY) for v in column) else " class=text" for column in zip(*values)]
+    head = "".join(f'<th scope="col"{css}>{escape(cell)}</th>' for cell, css in zip(table.head, left))
     rows = []
     for i, row in enumerate(table.rows):
-        cells = (f"<td{_value(cell)}>{escape(cell) if words else _two_lines(cell)}</td>" for cell in row)
+        cells = (
+            f"<td{css}{value}>{escape(cell) if words else _two_lines(cell)}</td>"
+            for cell, value, css in zip(row, values[i], left)
+        )
         rows.append(f"<tr{' class=lead' if lead and i == 0 else ''}>{''.join(cells)}</tr>")
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     what = f"table of {name.rsplit('.', 1)[-1].replace('-', ' ')}"
@@ -168,20 +174,25 @@ def table_html(table: Table, name: str, words: bool = False, lead: bool = False)
 
 
 _VALUE = re.compile(
-    r"[≥≤<>]? ?(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?)([kMGT]?)(?![\w.:-]|,\S)"
+    r"[≥≤<>]? ?([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?)([kMGT]?)(?![\w.:-]|,\S)"
 )
+_EMPTY = ' data-value=""'
 _SIZES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
 def _value(cell: str) -> str:
-    """What a column is sorted by: the number at the start of a cell, or its p; nothing for words."""
+    """What a column is sorted by: a cell's own value, else the number at its start or its p; none of words."""
+    if isinstance(cell, Cell):
+        group = f' data-group="{escape(cell.group)}"' if cell.group else ""
+        return f' data-value="{cell.value:.12g}"{group}'
     if cell in ("", "–"):
-        return ' data-value=""'
+        return _EMPTY
     _, p, chance = cell.partition(", p ")
     found = _VALUE.match(chance if p else cell)
     if found is None:
         return ""
-    return f' data-value="{float(found[1].replace(",", "")) * _SIZES[found[2]]:.12g}"'
+    group = ' data-group="MA"' if cell.endswith(" MA") else ""
+    return f' data-value="{float(found[1].replace(",", "")) * _SIZES[found[2]]:.12g}"{group}'
 
 
 def _two_lines(cell: str) -> str:

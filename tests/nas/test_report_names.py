@@ -99,6 +99,16 @@ def test_no_cell_of_a_csv_is_a_formula() -> None:
         assert cell[:1] != "-" or float(cell) < 0
 
 
+def test_a_bracket_before_a_colon_stays_and_a_link_reference_is_none() -> None:
+    lines = ("0.5 points better [0.1, 0.9]: it loses", "[label]: https://x.y", "see [label][label]")
+    (task,) = hostile().tasks
+    notes = replace(task, task="t", sentences=lines, notes=lines)
+    text = render_markdown(replace(hostile(), tasks=(notes,), left_out=()), CONTEXT)
+    assert f"\n{lines[0]}\n" in text
+    html = MarkdownIt("commonmark").render(text)
+    assert "<a " not in html and "[label]: https:" in unescape(html)
+
+
 def test_markdown_shows_them_and_links_nothing() -> None:
     text = render_markdown(hostile(), CONTEXT)
     html = MarkdownIt("commonmark").enable("table").enable("strikethrough").render(text)
