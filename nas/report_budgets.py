@@ -31,8 +31,8 @@ def budget_table(task: TaskComparison) -> Table | None:
     caption = (
         f"Budgets: B is {short} epochs, 4B is {long}; nothing else differs. Report errors: mean ± sd over "
         "random designs, those whose trainings at both ended, and that of the best of them by select "
-        "error; of a fixed design over seeds. Rank correlation: Spearman's, of the designs' errors on all validation "
-        "rows, with its 95 % interval; the noise of seeds lowers it."
+        "error; of a fixed design over seeds. Rank correlation: Spearman's, of the designs' errors on all "
+        "validation rows, with its 95 % interval; the noise of seeds lowers it."
     )
     caption += where(" failed", rows, "Failed: of all designs trained at both, at this budget.")
     return Table(caption, ("space", "B", "4B", "best at B", "best at 4B", "rank correlation"), tuple(rows))

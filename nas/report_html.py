@@ -181,7 +181,7 @@ _SIZES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
 def _value(cell: str) -> str:
-    """What a column is sorted by: a cell's own value, else the number at its start or its p; none of words."""
+    """What a column is sorted by: a cell's own value, else the number at its start or its p; no words."""
     if isinstance(cell, Cell):
         group = f' data-group="{escape(cell.group)}"' if cell.group else ""
         return f' data-value="{cell.value:.12g}"{group}'
