@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -29,6 +30,8 @@ DEVELOPMENT = (*EMBEDDED, *CONTROLS)
 
 REPORT_SCHEMA = 1
 """Of report.json (docs/report.md)."""
+FIGURE = re.compile(r"(\d\d+\.[^/]+|series-\d+)\.(svg|csv)")
+"""Names of the files that a report has in figures/."""
 
 
 def compare(*run_dirs: Path | str) -> Comparison:
@@ -58,7 +61,8 @@ class Written(NamedTuple):
 def write_report(directories: Sequence[RunDirectory]) -> Written:
     """Write report.html, .md, .json, figures/*.svg and figures/*.csv into the first directory.
 
-    The run may still be going: it is read as it is at this moment, and its own files are left alone.
+    Figures of an earlier report that this one does not have go. The run may still be going: it is read as it
+    is at this moment, and its own files are left alone.
     """
     first = directories[0]
     joined = join(directories)
@@ -81,6 +85,9 @@ def write_report(directories: Sequence[RunDirectory]) -> Written:
         files[f"figures/{name}.csv"] = csv_text(figure.head, figure.rows)
     for name, text in files.items():
         first.put(name, text)
+    for path in (first.path / "figures").glob("*"):
+        if FIGURE.fullmatch(path.name) and f"figures/{path.name}" not in files:
+            path.unlink(missing_ok=True)  # of an earlier report
     return Written(comparison, tuple(first.path / name for name in files), unfinished(context))
 
 

@@ -123,6 +123,8 @@ def _above(cell: Cell) -> float:
 def _text(cell: Cell | None) -> str:
     if cell is None:
         return "–"
+    if cell.own and cell.as_taps:
+        return "as by taps"
     lines = ["failed" if cell.error is None else points(cell.error)]
     if cell.own:
         lines.append("own best")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 
 from nas.drawing import BANDED, Dash, Figure, Series, drawn, fixed, level_name, of_level, population, searched
@@ -13,11 +14,14 @@ from nas.efficiency.words import label, number, percent, plural
 def anytime_figure(task: TaskComparison) -> Figure:
     """Best select error so far: every search, median and quartiles over them; fixed designs at their cost."""
     unit = task.searches[0].unit
-    series, words = _single_searches(task), []
+    shown = [
+        found
+        for found in task.anytime
+        if found.unit == unit and any(at.median is not None for at in found.quartiles)
+    ]
+    series, words = _single_searches(task, {found.space for found in shown}), []
     order = [space.space for space in task.spaces]
-    for found in task.anytime:
-        if found.unit != unit or not any(at.median is not None for at in found.quartiles):
-            continue
+    for found in shown:
         colour, line = searched(order.index(found.space) if found.space in order else 0)
         series.append(_median(found, colour, line, banded=len(order) <= BANDED))
         last = percent(found.quartiles[-1].median)
@@ -46,18 +50,29 @@ def anytime_figure(task: TaskComparison) -> Figure:
     )
 
 
-def _single_searches(task: TaskComparison) -> list[Series]:
+def _single_searches(task: TaskComparison, named: Set[str]) -> list[Series]:
+    """A thin line for each search; the first one of a space not in `named` is its entry in the legend."""
     order = [space.space for space in task.spaces]
-    found = []
+    found: list[Series] = []
     for search in task.searches:
         if search.curve:
             colour, line = searched(order.index(search.space) if search.space in order else 0)
             steps = tuple((cost, 100 * error) for cost, error in search.curve)
             name = f"{label(search.space)} search, seed {search.seed}"
             end = (search.spent, steps[-1][1])
+            first = search.space not in {*named, *(each.space for each in found)}
+            several = sum(each.space == search.space for each in task.searches)
             found.append(
                 Series(
-                    name, search.space, (*steps, end), colour, line, style="step", strength=0.45, width=0.8
+                    name,
+                    search.space,
+                    (*steps, end),
+                    colour,
+                    line,
+                    style="step",
+                    strength=0.45,
+                    width=0.8,
+                    legend=f"{label(search.space)}, {plural(several, 'search')}" if first else "",
                 )
             )
     return found
@@ -83,7 +98,9 @@ def pareto_figure(task: TaskComparison) -> Figure:
         name = population(space)
         dots = tuple((float(p.multiply_adds), 100 * p.report_error) for p in space.points)
         series.append(
-            Series(name, space.space, dots, searched(i)[0], style="dots", strength=0.4, legend=name)
+            Series(
+                name, space.space, dots, searched(i)[0], style="dots", marker="o", strength=0.4, legend=name
+            )
         )
         best = min(space.points, key=lambda point: point.report_error)
         least = min(space.points, key=lambda point: point.multiply_adds)

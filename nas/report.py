@@ -6,24 +6,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from nas.efficiency.results import Comparison, TaskComparison
 from nas.efficiency.sentences import loses_to_default, verdict_text
 from nas.efficiency.words import label, plural
-from nas.report_across import across_tables
-from nas.report_budgets import budget_table
-from nas.report_laws import equal_cost_table, importance_table, law_table, normalised_table
+from nas.report_folds import Fold, across_folds, folds, main_table
 from nas.report_plan import caveats, count_table, plan_table
 from nas.report_series import SERIES, series_tables
-from nas.report_tables import Table, efficiency_table, kernel_table, search_table, test_table
-from nas.report_use import use_tables
+from nas.report_tables import Table, efficiency_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 BADGE = {"no search needed": "yes", "search": "no", "cannot say": "open", "descriptive": "plain"}
-MORE = "The populations in parts"
+MADE = "Trials, splits, recipe, software, configuration, records left out"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +33,6 @@ class ReportContext:
         directory: name of the run directory, never a path of the machine.
         created: ISO time of the run.
         version: of the product.
-        commits, hardware: everything the trials ran with; empty: as the records say.
         software: name -> version.
         seed: of the run.
         config: the run's configuration as plain values.
@@ -48,8 +45,6 @@ class ReportContext:
     directory: str = ""
     created: str = ""
     version: str = ""
-    commits: tuple[str, ...] = ()
-    hardware: tuple[str, ...] = ()
     software: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     config: Mapping[str, object] = field(default_factory=dict)
@@ -66,13 +61,13 @@ def render_markdown(comparison: Comparison, context: ReportContext) -> str:
     blocks.append(f"**{_md(comparison.overall)}**")
     if comparison.across:
         blocks += ["## Across tasks", *map(_md, comparison.across)]
-        blocks += map(_md_table, across_tables(comparison).values())
+        shown, folded = across_folds(comparison)
+        blocks += [*map(_md_table, shown.values()), *chain.from_iterable(map(_md_fold, folded))]
     for task in comparison.tasks:
         blocks.append(f"## {_md(task.task)}: {'; '.join(text for text, _ in marks(task))}")
         blocks += [_md(sentence) for sentence in task.sentences]
-        blocks += [_md_table(table) for table in tables(task).values()]
-        if more := more_tables(task):
-            blocks += [f"### {MORE}", *(_md_table(table) for table in more.values())]
+        blocks += [_md_table(main_table(task))] if main_table(task).rows else []
+        blocks += chain.from_iterable(map(_md_fold, folds(task)))
         blocks += ["\n".join(f"- {_md(note)}" for note in notes(task))] if notes(task) else []
     if series := series_tables(comparison):
         blocks += [f"## {SERIES}", *(_md_table(table) for table in series.values())]
@@ -80,8 +75,8 @@ def render_markdown(comparison: Comparison, context: ReportContext) -> str:
         "## What this does and does not show",
         "\n".join(f"- {_md(line)}" for line in caveats(comparison)),
     ]
-    blocks.append("<details><summary>How it was made</summary>")
-    blocks += [*(_md_table(table) for table in made_tables(comparison, context).values()), "</details>"]
+    blocks += ["## How it was made", _md_table(plan_table(comparison.plan))]
+    blocks += _md_fold(Fold(MADE, made_tables(comparison, context)))
     blocks += [f"{_md(words)} <code>{_md(text)}</code>" for words, text in foot(context)]
     return "\n\n".join(blocks) + "\n"
 
@@ -118,10 +113,12 @@ def title(context: ReportContext) -> str:
 def meta(comparison: Comparison, context: ReportContext) -> str:
     """Trials, devices, commits and time on one line."""
     trials = plural(comparison.records, "trial")
-    hardware = ", ".join(context.hardware or comparison.devices)
-    commits = ", ".join(context.commits or comparison.commits)
+    commits = ", ".join(comparison.commits)
     return " · ".join(
-        filter(None, (trials, hardware, f"commit {commits}" if commits else "", context.created))
+        filter(
+            None,
+            (trials, ", ".join(comparison.devices), f"commit {commits}" if commits else "", context.created),
+        )
     )
 
 
@@ -151,30 +148,6 @@ def notes(task: TaskComparison) -> list[str]:
     return [*task.notes, *(f"{label(space.space)}: {note}" for space in task.spaces for note in space.notes)]
 
 
-def tables(task: TaskComparison) -> dict[str, Table]:
-    """The tables of a task that have rows, by name, the main one first."""
-    known = {
-        "spaces": efficiency_table(task),
-        "searches": search_table(task),
-        "tests": test_table(task),
-        "budgets": budget_table(task),
-        "kernels": kernel_table(task),
-        **use_tables(task),
-    }
-    return {name: table for name, table in known.items() if table is not None and table.rows}
-
-
-def more_tables(task: TaskComparison) -> dict[str, Table]:
-    """What stands below `MORE`: the populations of the searched spaces in parts."""
-    known = {
-        "laws": law_table(task),
-        "normalised": normalised_table(task),
-        "equal-cost": equal_cost_table(task),
-        "importance": importance_table(task),
-    }
-    return {name: table for name, table in known.items() if table.rows}
-
-
 def foot(context: ReportContext) -> list[tuple[str, str]]:
     """What was read and how to make the report again: words, then what is to be copied."""
     lines = [
@@ -185,7 +158,7 @@ def foot(context: ReportContext) -> list[tuple[str, str]]:
 
 
 def made_tables(comparison: Comparison, context: ReportContext) -> dict[str, Table]:
-    """Plan, counts, splits, recipe, provenance, configuration, records left out."""
+    """Below the plan: counts, splits, recipe, provenance, configuration, records left out."""
     splits = [
         (task.task, f"{task.rows_train} train, {task.rows_select} select, {task.rows_report} report")
         for task in comparison.tasks
@@ -204,8 +177,8 @@ def made_tables(comparison: Comparison, context: ReportContext) -> dict[str, Tab
         ("run directory", context.directory),
         ("run started", context.created),
         ("nas-flexconv", context.version),
-        ("commit", ", ".join(context.commits or comparison.commits)),
-        ("device", ", ".join(context.hardware or comparison.devices)),
+        ("commit", ", ".join(comparison.commits)),
+        ("device", ", ".join(comparison.devices)),
         ("software", "; ".join(f"{name} {version}".strip() for name, version in context.software.items())),
         ("seed of the run", str(context.seed)),
     ]
@@ -213,7 +186,6 @@ def made_tables(comparison: Comparison, context: ReportContext) -> dict[str, Tab
     left = [(left.trial, left.reason) for left in comparison.left_out]
     same = "fields that are the same in all records, then what differs by space"
     known = {
-        "plan": plan_table(comparison.plan),
         "trials": count_table(comparison),
         "splits": Table("", ("task", "rows of its split"), tuple(splits)),
         "recipe": Table("", ("recipe", same), tuple(recipe)),
@@ -230,6 +202,11 @@ def _plain(value: object) -> str:
     return "none" if value is None else str(value)
 
 
+def _md_fold(fold: Fold) -> list[str]:
+    opened = f"<details><summary>{escape(fold.summary, quote=False)}</summary>"
+    return [opened, *map(_md_table, fold.tables.values()), "</details>"]
+
+
 def _md_table(table: Table) -> str:
     rows = [tuple(map(_md, row)) for row in (table.head, *table.rows)]
     lines = [rows[0], tuple("---" for _ in table.head), *rows[1:]]
@@ -244,6 +221,6 @@ def _md(text: str) -> str:
 
 
 _SPECIAL = re.compile(
-    r"[|`*\\~$]|\](?=[(\[:])|(?<!\w)[@_]|(?<!&)(?<!\w)#|_(?!\w)|(?<=:)//|(?<=www)\."
+    r"[|`*\\~$]|\](?=[(\[])|^\[(?=.*\]:)|(?<!\w)[@_]|(?<!&)(?<!\w)#|_(?!\w)|(?<=:)//|(?<=www)\."
     r"|^[-+](?=[\s-]|$)|^=|^\d+[.)](?=\s|$)"
 )

@@ -11,6 +11,7 @@ from nas.efficiency.results import Comparison
 from nas.efficiency.transfer import ENOUGH_SEEDS, Cell, TransferMatrix
 from nas.efficiency.words import label, number, percent, points, probability, span
 from nas.figures_across import across_name
+from nas.report_cells import where
 from nas.report_tables import Table
 
 PROFILE_AT = (0.0, 0.25, 0.5, 1.0)
@@ -35,15 +36,19 @@ def transfer_table(matrix: TransferMatrix, development: tuple[str, ...]) -> Tabl
     caption = (
         f"Transfer of {label(matrix.space)} designs: report error, mean ± sd over fresh seeds; below it the "
         "points that this is above own best, the design chosen on the column's own task and retrained, with "
-        f"Welch's 95 % interval. Fewer than {ENOUGH_SEEDS} seeds: descriptive. As by taps: no trials of its "
-        "own, but those by taps of the same design. –: not trained, or not possible."
+        "Welch's 95 % interval."
     )
+    caption += where("descriptive", rows, f"Fewer than {ENOUGH_SEEDS} seeds: descriptive.")
+    words = "As by taps: no trials of its own, but those by taps of the same design."
+    caption += where("as by taps", rows, words) + where("–", rows, "–: not trained, or not possible.")
     return Table(caption, head, rows)
 
 
 def _cell(cell: Cell | None) -> str:
     if cell is None:
         return "–"
+    if cell.own and cell.as_taps:
+        return "as by taps"
     spread = "" if cell.sd is None else f" ± {points(cell.sd)}"
     sample = [f"n = {cell.seeds}"]
     sample += [f"{cell.failed} failed"] if cell.failed else []

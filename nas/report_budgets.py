@@ -6,6 +6,7 @@ from nas.efficiency.budgets import Budget
 from nas.efficiency.results import TaskComparison
 from nas.efficiency.sentences import correlation
 from nas.efficiency.words import label, percent, points
+from nas.report_cells import where
 from nas.report_tables import Table
 
 
@@ -26,14 +27,14 @@ def budget_table(task: TaskComparison) -> Table | None:
                 correlation(found),
             )
         )
-    epochs = task.budgets[0].long.epochs
+    short, long = task.budgets[0].short.epochs, task.budgets[0].long.epochs
     caption = (
-        f"Budgets: B epochs and {epochs} (4B), nothing else differs. Report errors: mean ± sd over random "
-        "designs, those whose trainings at both ended, and that of the best of them by select error; of a "
-        "fixed design over seeds. Failed: of all designs trained at both, at this budget. Rank "
-        "correlation: Spearman's, of the designs' errors on all validation rows, with its 95 % interval; the "
-        "noise of seeds lowers it."
+        f"Budgets: B is {short} epochs, 4B is {long}; nothing else differs. Report errors: mean ± sd over "
+        "random designs, those whose trainings at both ended, and that of the best of them by select "
+        "error; of a fixed design over seeds. Rank correlation: Spearman's, of the designs' errors on all "
+        "validation rows, with its 95 % interval; the noise of seeds lowers it."
     )
+    caption += where(" failed", rows, "Failed: of all designs trained at both, at this budget.")
     return Table(caption, ("space", "B", "4B", "best at B", "best at 4B", "rank correlation"), tuple(rows))
 
 

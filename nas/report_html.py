@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from string import Template
 
@@ -14,22 +14,21 @@ from nas.efficiency.results import Comparison, TaskComparison
 from nas.figures import all_figures, file_name
 from nas.figures_across import ACROSS
 from nas.report import (
-    MORE,
+    MADE,
     ReportContext,
     foot,
     made_tables,
     marks,
     meta,
-    more_tables,
     notes,
-    tables,
     title,
     unfinished,
 )
-from nas.report_across import across_tables
+from nas.report_cells import Cell
 from nas.report_csv import csv_text, data_uri
+from nas.report_folds import Fold, across_folds, folds, main_table
 from nas.report_page import DARK, PAGE, SCRIPT
-from nas.report_plan import caveats
+from nas.report_plan import caveats, plan_table
 from nas.report_series import SERIES, series_tables
 from nas.report_tables import Table
 
@@ -55,8 +54,10 @@ def render_html(
         "<h2>What this does and does not show</h2>",
         _list(caveats(comparison)),
         "<h2>How it was made</h2>",
+        table_html(plan_table(comparison.plan), "plan", words=True),
     ]
-    body += [table_html(made, name, words=True) for name, made in made_tables(comparison, context).items()]
+    made = (table_html(made, name, words=True) for name, made in made_tables(comparison, context).items())
+    body.append(_fold(MADE, made))
     return Template(PAGE).substitute(
         title=escape(title(context)),
         meta=escape(meta(comparison, context)),
@@ -80,35 +81,49 @@ def _badges(task: TaskComparison) -> str:
 
 def _section(position: int, task: TaskComparison, figures: Mapping[str, Figure]) -> str:
     parts = [f'<section id="task-{position}"><h2>{escape(task.task)}</h2><p>{_badges(task)}</p>']
-    parts += [f"<p>{escape(sentence)}</p>" for sentence in task.sentences]
-    shown = [
-        table_html(table, file_name(task, position, name), lead=name == "spaces" and task.single is not None)
-        for name, table in tables(task).items()
-    ]
+    parts += [f"<p>{escape(sentence)}</p>" for sentence in task.sentences[1:]]  # the first is on the card
+    main = main_table(task)
+    if main.rows:
+        parts.append(table_html(main, file_name(task, position, "spaces"), lead=task.single is not None))
     ours = file_name(task, position, "")
-    drawn = [_figure(name, figure) for name, figure in figures.items() if name.startswith(ours)]
-    parts += shown[:1]
-    parts += [f'<div class="figures">{"".join(drawn)}</div>'] if drawn else []
-    parts += shown[1:]
-    if more := more_tables(task):
-        parts.append(f"<h3>{MORE}</h3>")
-        parts += [table_html(table, file_name(task, position, name)) for name, table in more.items()]
+    drawn = {
+        name[len(ours) :]: _figure(name, figure) for name, figure in figures.items() if name.startswith(ours)
+    }
+    folded = [_task_fold(task, position, fold, drawn) for fold in folds(task)]
+    parts += [_grid(drawn.values()), *folded]
     parts += [_list(notes(task), "note")] if notes(task) else []
     return "\n".join(parts) + "</section>"
+
+
+def _task_fold(task: TaskComparison, position: int, fold: Fold, drawn: dict[str, str]) -> str:
+    """A part of a task behind one line; takes its figures out of `drawn`."""
+    figures = [drawn.pop(name) for name in fold.figures if name in drawn]
+    tables = (table_html(table, file_name(task, position, name)) for name, table in fold.tables.items())
+    return _fold(fold.summary, [_grid(figures), *tables])
+
+
+def _fold(summary: str, parts: Iterable[str]) -> str:
+    return f"<details><summary>{escape(summary)}</summary>{''.join(parts)}</details>"
+
+
+def _grid(figures: Collection[str]) -> str:
+    return f'<div class="figures">{"".join(figures)}</div>' if figures else ""
 
 
 def _series(comparison: Comparison, figures: Mapping[str, Figure]) -> str:
     drawn = [_figure(name, figure) for name, figure in figures.items() if name.startswith("series-")]
     shown = [table_html(table, f"table.{name}") for name, table in series_tables(comparison).items()]
-    parts = [f'<section><h2>{SERIES}</h2><div class="figures">{"".join(drawn)}</div>', *shown]
+    parts = [f"<section><h2>{SERIES}</h2>{_grid(drawn)}", *shown]
     return "\n".join(parts) + "</section>"
 
 
 def _across(comparison: Comparison, figures: Mapping[str, Figure]) -> str:
     parts = ["<section><h2>Across tasks</h2>", *(f"<p>{escape(each)}</p>" for each in comparison.across)]
     drawn = [_figure(name, figure) for name, figure in figures.items() if name.startswith(ACROSS)]
-    parts += [f'<div class="figures">{"".join(drawn)}</div>'] if drawn else []
-    parts += [table_html(table, name) for name, table in across_tables(comparison).items()]
+    shown, folded = across_folds(comparison)
+    parts += [_grid(drawn), *(table_html(table, name) for name, table in shown.items())]
+    for fold in folded:
+        parts.append(_fold(fold.summary, (table_html(table, name) for name, table in fold.tables.items())))
     return "\n".join(parts) + "</section>"
 
 
@@ -138,10 +153,15 @@ def _list(lines: Sequence[str], css: str = "") -> str:
 
 def table_html(table: Table, name: str, words: bool = False, lead: bool = False) -> str:
     """A table in a box of its own that scrolls; `lead`: its first row stands out wherever sorted to."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
+    values = [[_value(cell) for cell in row] for row in table.rows]
+    left = ["" if any(len(v) > len(_EMPTY) for v in column) else " class=text" for column in zip(*values)]
+    head = "".join(f'<th scope="col"{css}>{escape(cell)}</th>' for cell, css in zip(table.head, left))
     rows = []
     for i, row in enumerate(table.rows):
-        cells = (f"<td{_value(cell)}>{escape(cell) if words else _two_lines(cell)}</td>" for cell in row)
+        cells = (
+            f"<td{css}{value}>{escape(cell) if words else _two_lines(cell)}</td>"
+            for cell, value, css in zip(row, values[i], left)
+        )
         rows.append(f"<tr{' class=lead' if lead and i == 0 else ''}>{''.join(cells)}</tr>")
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     what = f"table of {name.rsplit('.', 1)[-1].replace('-', ' ')}"
@@ -154,20 +174,25 @@ def table_html(table: Table, name: str, words: bool = False, lead: bool = False)
 
 
 _VALUE = re.compile(
-    r"[≥≤<>]? ?(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?)([kMGT]?)(?![\w.:-]|,\S)"
+    r"[≥≤<>]? ?([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?)([kMGT]?)(?![\w.:-]|,\S)"
 )
+_EMPTY = ' data-value=""'
 _SIZES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
 def _value(cell: str) -> str:
-    """What a column is sorted by: the number at the start of a cell, or its p; nothing for words."""
+    """What a column is sorted by: a cell's own value, else the number at its start or its p; no words."""
+    if isinstance(cell, Cell):
+        group = f' data-group="{escape(cell.group)}"' if cell.group else ""
+        return f' data-value="{cell.value:.12g}"{group}'
     if cell in ("", "–"):
-        return ' data-value=""'
+        return _EMPTY
     _, p, chance = cell.partition(", p ")
     found = _VALUE.match(chance if p else cell)
     if found is None:
         return ""
-    return f' data-value="{float(found[1].replace(",", "")) * _SIZES[found[2]]:.12g}"'
+    group = ' data-group="MA"' if cell.endswith(" MA") else ""
+    return f' data-value="{float(found[1].replace(",", "")) * _SIZES[found[2]]:.12g}"{group}'
 
 
 def _two_lines(cell: str) -> str:

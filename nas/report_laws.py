@@ -7,6 +7,7 @@ from nas.efficiency.importance import Importance
 from nas.efficiency.law import LEVELS, Law
 from nas.efficiency.results import SpaceComparison, TaskComparison
 from nas.efficiency.words import label, number, percent, plural, points, probability, share_span, signed
+from nas.report_cells import Cell
 from nas.report_tables import Table
 
 SHOWN = 10
@@ -145,8 +146,8 @@ def _gain(each: EqualCost) -> str:
         return f"cannot say: {each.reason}"
     if each.gain.low is None and each.gain.high is None:
         value = each.gain.value or 0.0
-        return f"{points(abs(value))} points {'better' if value >= 0 else 'worse'}"
-    return signed(each.gain, "better", "worse")
+        return Cell(f"{points(abs(value))} points {'better' if value >= 0 else 'worse'}", value)
+    return Cell(signed(each.gain, "better", "worse"), each.gain.value or 0.0)
 
 
 def importance_table(task: TaskComparison) -> Table:

@@ -53,7 +53,8 @@ td { white-space: nowrap; }
 th, td { overflow-wrap: break-word; }
 .below { display: block; font-size: .93em; color: var(--faint); }
 th { font-weight: 600; color: var(--faint); vertical-align: bottom; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
+th.text, td.text, th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { padding-left: 0; }
 table.words td, table.words th { text-align: left; white-space: normal; }
 tr.lead td:first-child { font-weight: 650; }
 th button { all: unset; box-sizing: border-box; cursor: pointer; font-weight: 600; }
@@ -73,15 +74,18 @@ figure svg text { font-family: system-ui, "Segoe UI", Roboto, "Noto Sans", sans-
 figcaption { font-size: .86rem; color: var(--faint); margin-top: .5rem; line-height: 1.45; }
 figcaption b { color: var(--ink); }
 .note, .small { font-size: .88rem; color: var(--faint); }
-details { margin: .7rem 0; } summary { cursor: pointer; font-weight: 600; }
+details { border-top: 1px solid var(--line); } details:last-of-type { border-bottom: 1px solid var(--line); }
+summary { cursor: pointer; font-weight: 600; padding: .55rem 0; }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); font-size: .88rem; color: var(--faint); }
 code { font: .9em ui-monospace, "Cascadia Mono", Menlo, monospace; }
 @media (max-width: 34rem) { body { padding: 1.2rem .9rem 2rem; } h1 { font-size: 1.4rem; }
-  figure { padding: .6rem .5rem; } }
+  figure { padding: .6rem .5rem; }
+  th:first-child, td:first-child { min-width: 6.5rem; white-space: normal; } }
 @media print { :root { color-scheme: light; font-size: 9.5pt; } @page { margin: 14mm; }
   body { max-width: none; padding: 0; } .csv, th button::after { display: none; }
   figure, .verdict, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .figures { grid-template-columns: 1fr 1fr; gap: .6rem; } figure { padding: .4rem; }
+  details::details-content { content-visibility: visible; display: block; height: auto; }
   .scroll { overflow: visible; } table { font-size: 6.8pt; width: 100%; } td { white-space: normal; }
   th, td { padding: .2rem .25rem; overflow-wrap: normal; }
   .badge, .verdict, figure { print-color-adjust: exact; } }
@@ -105,8 +109,12 @@ SCRIPT = """
 "use strict";
 const {compare} = new Intl.Collator("en", {numeric: true});
 const key = cell => cell.dataset.value ? Number(cell.dataset.value) : cell.textContent;
-const order = (a, b) => typeof a === "number" && typeof b === "number" ? a - b
-  : typeof a === typeof b ? compare(a, b) : typeof a === "number" ? -1 : 1;
+const order = (one, other) => {
+  const a = key(one), b = key(other);
+  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+  return compare(one.dataset.group ?? "", other.dataset.group ?? "") ||
+    (typeof a === "number" ? a - b : compare(a, b));
+};
 const next = {none: "ascending", ascending: "descending", descending: "none"};
 for (const table of document.querySelectorAll("table")) {
   const body = table.tBodies[0], written = [...body.rows], heads = [...table.tHead.rows[0].cells];
@@ -123,7 +131,7 @@ for (const table of document.querySelectorAll("table")) {
       const cell = row => row.cells[column];
       const empty = written.filter(row => cell(row).dataset.value === "");
       const full = written.filter(row => cell(row).dataset.value !== "");
-      if (sort !== "none") full.sort((a, b) => sign * order(key(cell(a)), key(cell(b))));
+      if (sort !== "none") full.sort((a, b) => sign * order(cell(a), cell(b)));
       body.append(...(sort === "none" ? written : [...full, ...empty]));
     });
   });

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nas.efficiency.results import Comparison, TaskComparison
 from nas.efficiency.series import SeriesPoint, TaskSeries
 from nas.efficiency.words import label, percent, plural, points
+from nas.report_cells import Cell
 from nas.report_tables import Table
 
 TITLES = {
@@ -55,7 +56,7 @@ def rate_table(task: TaskComparison) -> Table:
     rows = [
         (
             label(found.space),
-            f"{found.rate:g}x",
+            Cell(f"{found.rate:g}x", found.rate),
             percent(found.as_trained),
             "–" if found.error is None else percent(found.error) + _spread(found.sd) + f" (n = {found.n})",
             f"{plural(found.without, 'finalist')}: {found.reason}" if found.without else "–",

@@ -11,6 +11,7 @@ from nas.efficiency.observed import SearchCurve, Unit, WinnersCurse
 from nas.efficiency.results import Chance, SpaceComparison, TaskComparison
 from nas.efficiency.sentences import too_wide
 from nas.efficiency.words import bits, bound, label, number, percent, points, probability
+from nas.report_cells import Cell, where
 from trials.record import Interval
 
 
@@ -164,10 +165,13 @@ def search_table(task: TaskComparison) -> Table | None:
         )
     caption = (
         "Searches choose and stop trials by select error, so no statement about a distribution rests on "
-        "them. Costs are device-seconds (s) or multiply-adds (MA); one after > is censored: the target was "
-        "not reached within it. Winner's curse: test error of the selected design, retrained, minus the "
-        "select error its search saw."
+        "them. Winner's curse: test error of the selected design, retrained, minus the select error its "
+        "search saw."
     )
+    units = {search.unit for search in task.searches}
+    caption += " s: device-seconds." * ("device-seconds" in units)
+    caption += " MA: multiply-adds." * ("multiply-adds" in units)
+    caption += where("> ", rows, "After >: censored, the target was not reached within this cost.")
     head = (
         "search",
         "completed / stopped / failed",
@@ -188,14 +192,18 @@ def _curse(curse: WinnersCurse | None) -> tuple[str, str]:
     return both, f"{points(curse.gap)} points"
 
 
-def _cost(unit: Unit, spent: float) -> str:
-    return f"{number(spent)} {'s' if unit == 'device-seconds' else 'MA'}"
+def _cost(unit: Unit, spent: float) -> Cell:
+    sign = "s" if unit == "device-seconds" else "MA"
+    return Cell(f"{number(spent)} {sign}", spent, sign)
 
 
 def _time(search: SearchCurve, reached: float | None) -> str:
     if search.target is None:
         return "–"
-    return f"> {_cost(search.unit, search.spent)}" if reached is None else _cost(search.unit, reached)
+    if reached is not None:
+        return _cost(search.unit, reached)
+    spent = _cost(search.unit, search.spent)
+    return Cell(f"> {spent}", search.spent, f"{spent.group}, censored")
 
 
 def test_table(task: TaskComparison) -> Table | None:

@@ -10,10 +10,11 @@ from nas.efficiency.budget_pairs import NEAR
 from nas.efficiency.control_sentences import differs
 from nas.efficiency.controls import FixedControl
 from nas.efficiency.estimate import Estimate, turned
-from nas.efficiency.observed import WinnersCurse
+from nas.efficiency.observed import Unit, WinnersCurse
 from nas.efficiency.results import TaskComparison
 from nas.efficiency.usage import Usage
 from nas.efficiency.words import bound, label, number, percent, plural, points, span
+from nas.report_cells import Cell, where
 from nas.report_series import rate_table
 from nas.report_tables import Table
 
@@ -51,7 +52,6 @@ def control_table(task: TaskComparison) -> Table:
         )
     for control in task.fixed_controls:
         level = control.level
-        missing = f" (unknown of {control.unknown})" if control.unknown else ""
         rows.append(
             (
                 f"{label(level.space)} ({plural(control.designs, 'design')})",
@@ -59,15 +59,16 @@ def control_table(task: TaskComparison) -> Table:
                 _error(level.report_error, level.report_sd, level.seeds),
                 _difference(level.difference),
                 number(level.multiply_adds),
-                _both_costs(control) + missing,
+                _both_costs(control),
             )
         )
     caption = (
         "Controls: each differs from the single design in one thing; no verdict rests on them. Difference: "
         "its report error minus the single design's, in points, with the 95 % interval; of a population that "
         "of the expected best of n by select error. Seconds of one training; where sizes were taken from a "
-        "training of the single design, that one is charged too (after +). MA: in multiply-adds."
+        "training of the single design, that one is charged too (after +)."
     )
+    caption += where(" MA", rows, "MA: in multiply-adds.")
     head = ("control", "what differs", "report error", "difference", "multiply-adds", "s per trial")
     return Table(caption, head, tuple(rows))
 
@@ -77,7 +78,9 @@ def _both_costs(control: FixedControl) -> str:
     own, both, unit = control.own_seconds, control.level.seconds, ""
     if own is None or both is None:
         own, both, unit = control.own_training_multiply_adds, control.level.training_multiply_adds, " MA"
-    return f"{number(own)} + {number(both - own)}{unit}" if control.sources else f"{number(both)}{unit}"
+    text = f"{number(own)} + {number(both - own)}" if control.sources else number(both)
+    missing = f" (unknown of {control.unknown})" if control.unknown else ""
+    return Cell(f"{text}{unit}{missing}", both, unit.strip())
 
 
 def time_table(task: TaskComparison) -> Table:
@@ -88,7 +91,7 @@ def time_table(task: TaskComparison) -> Table:
             f"{time.name} = {percent(time.target)}",
             f"{time.reached} of {time.searches}",
             found.unit,
-            _median(time),
+            _median(time, found.unit),
         )
         for found in task.anytime
         for time in found.times
@@ -96,18 +99,18 @@ def time_table(task: TaskComparison) -> Table:
     caption = (
         "Cost until a search's best select error reaches a fixed target (f: the single design's mean select "
         "error): median over searches by Kaplan and Meier, those that did not reach it censored at their "
-        f"whole cost; 95 % interval by log(-log), none below {FEWEST} searches. After >: fewer than half had "
-        "reached it at this cost."
+        f"whole cost; 95 % interval by log(-log), none below {FEWEST} searches."
     )
+    caption += where("> ", rows, "After >: fewer than half had reached it at this cost.")
     return Table(caption, ("searches of", "target", "reached", "unit", "median cost"), tuple(rows))
 
 
-def _median(time: TimeTo) -> str:
-    if time.median.value is None:
-        return f"> {number(time.known)}"
-    if time.median.low is None:
-        return number(time.median.value)
-    return f"{number(time.median.value)} [{number(time.median.low)}, {bound(time.median.high)}]"
+def _median(time: TimeTo, unit: Unit) -> str:
+    median = time.median
+    if median.value is None:
+        return Cell(f"> {number(time.known)}", time.known, f"{unit}, censored")
+    around = "" if median.low is None else f" [{number(median.low)}, {bound(median.high)}]"
+    return Cell(f"{number(median.value)}{around}", median.value, unit)
 
 
 def curse_table(task: TaskComparison) -> Table:
@@ -148,10 +151,10 @@ def budget_pair_table(task: TaskComparison) -> Table:
         for found in task.budget_pairs
     ]
     caption = (
-        "Budgets at about equal cost: of B and 4B epochs on either side the pair whose costs of one training "
-        f"are nearest, where their ratio is at most {NEAR:g}. Difference: mean report error of random "
-        "designs (of a fixed design, of its seeds) minus the single design's, in points, with Welch's 95 % "
-        "interval."
+        "Budgets at about equal cost: of B epochs (the run's) and 4B (four times as many) on either side the "
+        f"pair whose costs of one training are nearest, where their ratio is at most {NEAR:g}. Difference: "
+        "mean report error of random designs (of a fixed design, of its seeds) minus the single design's, in "
+        "points, with Welch's 95 % interval."
     )
     return Table(caption, ("space", "single design at", "ratio of costs", "difference"), tuple(rows))
 
@@ -240,7 +243,7 @@ def _difference(found: Estimate | None) -> str:
 def _seconds(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{number(1000 * value)} ms" if value < 1 else f"{number(value)} s"
+    return Cell(f"{number(1000 * value)} ms" if value < 1 else f"{number(value)} s", value)
 
 
 def _megabytes(size: int | None) -> str:

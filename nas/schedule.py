@@ -139,7 +139,9 @@ class Schedule:
 
     def _write_planned(self) -> None:
         """So that a report of the unfinished run can say how much is missing."""
-        self.directory.put_planned({plan.study.name: plan.total for plan in self._plans.values()})
+        self.directory.put_planned(
+            {plan.study.name: plan.total for plan in self._plans.values() if plan.total}
+        )
 
     def _restore(self) -> list[Trial]:
         """Put every trial of the directory back; those without a record are to be run again."""

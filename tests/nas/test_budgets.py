@@ -112,7 +112,7 @@ def test_a_run_with_long_trials_reports_both_budgets(tmp_path: Path) -> None:
     assert [each.space for each in task.budgets] == ["flexconv", "twin", "twin_3x3", "twin_7x7"]
     for name in ("report.md", "report.html", "report.json"):
         text = (tmp_path / name).read_text()
-        assert "budgets" in text and ("12 (4B)" in text or '"epochs": 12' in text)
+        assert "budgets" in text and ("4B is 12;" in text or '"epochs": 12' in text)
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(trials_table(tmp_path))
     assert ".population." in (shown := console.export_text()) and ".long." not in shown
@@ -204,7 +204,7 @@ def notes_of(at_b: list[float], at_4b: list[float]) -> str:
     records = seeds([0.1, 0.11]) + population(at_b) + long(at_4b) + long([0.05, 0.07], "flexconv")
     comparison = compare_records(records, PLAN)
     for text in (render_markdown(comparison, CONTEXT), render_html(comparison, CONTEXT)):
-        assert "80 (4B)" in text
+        assert "B is 20 epochs, 4B is 80;" in text
         assert all(note in text for note in comparison.tasks[0].notes)
     assert "| FlexConv | 10.5 % ± 0.7 (n = 2) | 6.0 % ± 1.4 (n = 2) | – | – | – |" in render_markdown(
         comparison, CONTEXT

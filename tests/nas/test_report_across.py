@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from nas.efficiency import Comparison, compare_records
 from nas.figures import all_figures
 from nas.report import ReportContext, render_markdown
-from nas.report_across import across_tables
+from nas.report_across import across_tables, transfer_table
 from nas.report_html import render_html
 from tests.nas.builders import PLAN, around, seeds
 from tests.nas.test_aggregates import REFERRED, some_tasks
@@ -50,8 +50,14 @@ def test_the_matrix_says_what_each_cell_rests_on() -> None:
     assert own == "10.0 % ± 0.2 (n = 5; own best)"
     assert re.fullmatch(r"14\.0 % ± 0\.2 \(n = 5; \+4\.0 \[3\.\d, 4\.\d\]\)", there)
     assert "n = 2, descriptive; +1.8 [" in few
-    assert "as by taps; own best" in rows["twin from a by fraction"][1]
+    assert rows["twin from a by fraction"][1] == "as by taps"
     assert rows["twin from c by taps"][1:3] == ("–", "–")
+    caption = table["00.across.transfer.twin"].caption
+    assert "As by taps: no trials" in caption and "descriptive" in caption and "–: not trained" in caption
+    (matrix,) = compare_records(three_tasks(), PLAN).transfer
+    ours = [replace(row, cells=row.cells[:1]) for row in matrix.rows if row.name == "twin from a by taps"]
+    plain = transfer_table(replace(matrix, tasks=("a",), rows=tuple(ours)), ())
+    assert "As by taps" not in plain.caption and "descriptive" not in plain.caption
     assert "n = 2, 1 failed, descriptive" in rows["twin from b by taps"][3]
     assert rows["FlexConv"][1].startswith("10.5 %")
 

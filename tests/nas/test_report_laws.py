@@ -10,9 +10,10 @@ import pytest
 from nas.efficiency import Plan, TaskComparison, compare_records
 from nas.efficiency.words import number
 from nas.figures import figures_of
-from nas.report import MORE, ReportContext, more_tables, render_markdown
+from nas.report import ReportContext, render_markdown
+from nas.report_folds import folds
 from nas.report_html import render_html
-from nas.report_tables import efficiency_table
+from nas.report_tables import Table, efficiency_table
 from search_spaces.architecture import Architecture
 from tests.nas.builders import population, record, seeds
 from trials.record import TrialRecord
@@ -40,8 +41,13 @@ def task() -> TaskComparison:
     return compare_records(records, PLAN, {("digits", "twin"): 3125}).tasks[0]
 
 
+def in_parts(task: TaskComparison) -> dict[str, Table]:
+    """The tables of a task's populations, which are folded away together."""
+    return folds(task)[-1].tables
+
+
 def test_parts_of_every_population_have_a_row(task: TaskComparison) -> None:
-    rows = {row[0]: row for row in more_tables(task)["laws"].rows}
+    rows = {row[0]: row for row in in_parts(task)["laws"].rows}
     assert len(rows) == 2 * (1 + 3 + 2)
     whole, without = rows["twin: all designs"], rows["twin: without kernel size 7"]
     assert whole[1] == "120, 1 failed" and without[1] == "80, 1 failed"
@@ -57,7 +63,13 @@ def test_every_part_of_the_results_is_in_page_and_markdown(task: TaskComparison)
         render_html(comparison, ReportContext(run="x")),
         render_markdown(comparison, ReportContext(run="x")),
     ):
-        for words in (MORE, "without kernel size 5", "by multiply-adds", "2 trainings", "kernel_1"):
+        for words in (
+            "The populations in parts",
+            "without kernel size 5",
+            "by multiply-adds",
+            "2 trainings",
+            "kernel_1",
+        ):
             assert words.replace("_", "&#95;") in text or words in text, words
 
 
@@ -82,10 +94,10 @@ def test_bits_and_even_chance_stand_in_the_main_table(task: TaskComparison) -> N
 
 def test_without_the_single_design_only_what_needs_none_is_shown() -> None:
     found = compare_records(searched("twin", 1.0), PLAN).tasks[0]
-    tables = more_tables(found)
+    tables = in_parts(found)
     assert set(tables) == {"laws", "importance"}
     assert {row[2] for row in tables["laws"].rows} == {"–"}
-    assert more_tables(compare_records(population([0.1]), PLAN).tasks[0]).keys() == {"laws"}
+    assert in_parts(compare_records(population([0.1]), PLAN).tasks[0]).keys() == {"laws"}
 
 
 def test_the_populations_of_controls_are_taken_apart_like_those_of_searched_spaces() -> None:
@@ -95,4 +107,4 @@ def test_the_populations_of_controls_are_taken_apart_like_those_of_searched_spac
     (control,) = found.controls
     assert control.laws is not None and control.importance and control.equal_cost
     assert {space.space for space in found.normalised[0].spaces} == {"twin", "cell"}
-    assert "cell: all designs" in [row[0] for row in more_tables(found)["laws"].rows]
+    assert "cell: all designs" in [row[0] for row in in_parts(found)["laws"].rows]

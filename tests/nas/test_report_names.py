@@ -7,7 +7,7 @@ import csv
 import io
 import re
 from dataclasses import replace
-from html import unescape
+from html import escape, unescape
 from xml.etree import ElementTree
 
 from markdown_it import MarkdownIt
@@ -15,7 +15,8 @@ from markdown_it import MarkdownIt
 from nas.efficiency import Comparison, Plan, compare_records
 from nas.efficiency.results import LeftOut
 from nas.figures import all_figures
-from nas.report import ReportContext, render_markdown
+from nas.report import MADE, ReportContext, render_markdown
+from nas.report_folds import FOLDS
 from nas.report_html import render_html
 from tests.nas.builders import population, seeds
 from tests.nas.test_report import Strict
@@ -46,12 +47,25 @@ CONTEXT = ReportContext(
 )
 
 
+OURS = (
+    {escape(summary, quote=True) for summary, _, _ in FOLDS} | {summary for summary, _, _ in FOLDS} | {MADE}
+)
+
+
+def _folds(html: str) -> set[str]:
+    """What stands on folded parts; no tag is left over or without its line."""
+    found = re.findall(r"<details><summary>(.*?)</summary>", html)
+    assert len(found) == html.count("<details") == html.count("</details>") == html.count("<summary")
+    return set(found)
+
+
 def test_the_page_shows_them_and_runs_none() -> None:
     page = render_html(hostile(), CONTEXT)
     parser = Strict()
     parser.feed(page)
     parser.close()
-    assert parser.open == [] and not parser.tags & {"img", "details"}
+    assert parser.open == [] and "img" not in parser.tags
+    assert _folds(page) and _folds(page) <= OURS
     assert page.count("<script") == 1 and "<b>line" not in page
     text = "".join(parser.text)
     for name in (TASK, SPACE, CLASS, REASON, CONTEXT.command):
@@ -85,11 +99,21 @@ def test_no_cell_of_a_csv_is_a_formula() -> None:
         assert cell[:1] != "-" or float(cell) < 0
 
 
+def test_a_bracket_before_a_colon_stays_and_a_link_reference_is_none() -> None:
+    lines = ("0.5 points better [0.1, 0.9]: it loses", "[label]: https://x.y", "see [label][label]")
+    (task,) = hostile().tasks
+    notes = replace(task, task="t", sentences=lines, notes=lines)
+    text = render_markdown(replace(hostile(), tasks=(notes,), left_out=()), CONTEXT)
+    assert f"\n{lines[0]}\n" in text
+    html = MarkdownIt("commonmark").render(text)
+    assert "<a " not in html and "[label]: https:" in unescape(html)
+
+
 def test_markdown_shows_them_and_links_nothing() -> None:
     text = render_markdown(hostile(), CONTEXT)
     html = MarkdownIt("commonmark").enable("table").enable("strikethrough").render(text)
     assert "<script" not in html and "<a " not in html and "<img" not in html and "<em>" not in html
-    assert html.count("</details>") == 1
+    assert _folds(html) and _folds(html) <= OURS
     widths = [
         (row.count("<th"), row.count("<td")) for row in re.findall(r"<tr>.*?</tr>", html, flags=re.DOTALL)
     ]

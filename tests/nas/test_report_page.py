@@ -59,6 +59,7 @@ def test_the_policy_allows_the_one_script_by_its_hash_and_nothing_else() -> None
         ("2.2M", "2200000"),
         ("3e-05", "3e-05"),
         ("-0.4 points", "-0.4"),
+        ("+13.8 [10.7, 17.0]", "13.8"),
         ("1,167,738", "1167738"),
         ("18 / 12 / 0", "18"),
         ("12.3 % → 13.2 % (n = 3)", "12.3"),
@@ -70,7 +71,7 @@ def test_the_policy_allows_the_one_script_by_its_hash_and_nothing_else() -> None
 )
 def test_a_cell_is_sorted_by_its_number(cell: str, value: str | None) -> None:
     html = table_html(Table("", ("head",), ((cell,),)), "name")
-    found = re.search(r'<td(?: data-value="([^"]*)")?>', html)
+    found = re.search(r'<td(?: class=text)?(?: data-value="([^"]*)")?>', html)
     assert found is not None and found[1] == value
 
 

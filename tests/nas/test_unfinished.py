@@ -86,6 +86,7 @@ def test_a_run_writes_what_it_plans_before_its_first_trial_and_when_the_plan_shr
     while (trial := failing.next(0)) is not None and trial != "wait":
         failing.finish(0, replace(record(), trial=trial, status="failed", curve=(), reason="no"))
     assert sum(failing.directory.planned().values()) == failing.total == failing.ended
+    assert 0 not in failing.directory.planned().values()  # finalists that no search is there for
 
 
 def test_a_run_that_cannot_say_what_it_planned_is_compared_all_the_same(tmp_path: Path) -> None:
