@@ -74,6 +74,8 @@ def _flaws(record: TrialRecord) -> Iterator[str]:
         yield from _metrics(record, metrics, f"curve[{i}]")
     for i, look in enumerate(record.at_rates):
         yield from _at_rate(record, look, f"at_rates[{i}]")
+    if record.status != "completed" and (record.at_rates or record.latency_seconds is not None):
+        yield f"only a completed trial is looked at (latency, at_rates), got those of a {record.status} one"
     if record.test is not None:
         if record.status != "completed":
             yield f"only a completed trial is tested, got a test error of a {record.status} one"

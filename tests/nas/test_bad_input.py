@@ -140,6 +140,10 @@ EDITS: dict[str, tuple[Callable[[Data], None], str]] = {
     "rate": (at_rate(rate=0.0), "at_rates[0].rate must be positive, got 0.0"),
     "neither error nor reason": (at_rate(error=None), "at_rates[0] has an error or a reason, got None and ''"),
     "error and reason": (at_rate(reason="late"), "at_rates[0] has an error or a reason, got 0.1 and 'late'"),
+    "looked at though it failed": (
+        lambda data: data.update(status="failed", reason="broke", latency_seconds=0.1),
+        "only a completed trial is looked at",
+    ),
     "schema 1": (edit("schema", to=1), "has schema 1, this version reads"),
     "a later schema": (edit("schema", to=SCHEMA + 1), f"has schema {SCHEMA + 1}, this version reads"),
     "schema x": (edit("schema", to="x"), "has schema x, this version reads"),
