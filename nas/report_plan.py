@@ -30,6 +30,7 @@ def plan_table(plan: Plan) -> Table:
         ("evaluation tasks", ", ".join(plan.evaluation) or "none"),
         ("development tasks", ", ".join(plan.development) or "none"),
         *_trials(plan),
+        ("epochs", str(plan.epochs or "")),
         ("references", ", ".join(f"{task}: {percent(error)}" for task, error in plan.references)),
         ("seed of the statistics", str(plan.seed)),
     )
@@ -39,17 +40,17 @@ def plan_table(plan: Plan) -> Table:
 def _trials(plan: Plan) -> list[tuple[str, str]]:
     """What is trained on every task; nothing for a count of 0."""
     searches = plan.search_seeds if plan.search_trials else 0
+    each = plural(plan.search_trials, "trial")
     counts = (
         ("population", plan.population, "design", "of each space that has several"),
         ("repeats", plan.repeats, "design", "of the population trained a second time"),
         ("seeds", plan.seeds, "training", "of each single design"),
         ("long", plan.long, "design", "of a population once more, with 4 times the epochs"),
         ("transfer", plan.transfer, "fresh seed", "for each design chosen elsewhere"),
-        ("searches", searches, "seed", f"for each searched space, {plural(plan.search_trials, 'trial')} each"),
+        ("searches", searches, "seed", f"for each searched space, {each} each"),
         ("finalists", plan.finalist_seeds, "fresh seed", "for each design that is tested"),
-        ("epochs", plan.epochs, "epoch", ""),
     )
-    return [(name, f"{plural(n, unit)} {what}".strip()) for name, n, unit, what in counts if n]
+    return [(name, f"{plural(n, unit)} {what}") for name, n, unit, what in counts if n]
 
 
 def count_table(comparison: Comparison) -> Table:

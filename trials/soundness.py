@@ -46,8 +46,9 @@ def flaw(record: TrialRecord) -> str:
     """The first rule that a record breaks, with the value; empty where it breaks none.
 
     Amounts are not negative and below `LARGEST`; errors and shares lie in [0, 1]; an error is a whole number
-    of the rows it is of; another rate is positive and has an error or a reason; epochs are 1, 2, ...; a completed trial has all of its recipe's, a stopped one not;
-    a failed trial says why and was not tested.
+    of the rows it is of; another rate is positive and has an error or a reason; epochs are 1, 2, ...; a
+    completed trial has all of its recipe's, a stopped one not; a failed trial says why; only a completed one
+    is tested and looked at.
     """
     return next(_flaws(record), "")
 

@@ -138,7 +138,7 @@ EDITS: dict[str, tuple[Callable[[Data], None], str]] = {
     "error at a rate": (at_rate(error=7.0), "at_rates[0].error must be in [0, 1], got 7.0"),
     "part of a row at a rate": (at_rate(error=0.1234), "at_rates[0].error must be a share of 400 rows"),
     "rate": (at_rate(rate=0.0), "at_rates[0].rate must be positive, got 0.0"),
-    "neither error nor reason": (at_rate(error=None), "at_rates[0] has an error or a reason, got None and ''"),
+    "neither error nor reason": (at_rate(error=None), "at_rates[0] has an error or a reason, got None"),
     "error and reason": (at_rate(reason="late"), "at_rates[0] has an error or a reason, got 0.1 and 'late'"),
     "looked at though it failed": (
         lambda data: data.update(status="failed", reason="broke", latency_seconds=0.1),

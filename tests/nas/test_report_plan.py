@@ -49,7 +49,7 @@ def test_every_field_of_a_plan_is_printed() -> None:
         "transfer": "4 fresh seeds for each design chosen elsewhere",
         "searches": "7 seeds for each searched space, 41 trials each",
         "finalists": "8 fresh seeds for each design that is tested",
-        "epochs": "13 epochs",
+        "epochs": "13",
         "references": "birds: 2.1 %",
         "seed of the statistics": "5",
     }
