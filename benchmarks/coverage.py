@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import math
 import multiprocessing
 import sys
 import time
@@ -142,8 +143,12 @@ def _row(name: str, part: Sequence[Line]) -> tuple[str, ...]:
         where,
         _percent(max(line.under for line in part)),
         _percent(max(line.over for line in part)),
-        f"{np.median([line.width for line in part]):.3g}",
+        _width(float(np.median([line.width for line in part]))),
     )
+
+
+def _width(width: float) -> str:
+    return f"{width:.3g}" if math.isfinite(width) else "one-sided"
 
 
 def verdicts(lines: Sequence[Line]) -> str:
@@ -174,6 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--every", type=int, default=1, help="of the grid, only every so many-th cell")
     parser.add_argument("--write", action="store_true", help="into docs/coverage.md and docs/coverage.csv")
     options = parser.parse_args(arguments)
+    if options.write and (options.every > 1 or options.replications < 1000 or commit().endswith("dirty")):
+        parser.error("--write is for the whole grid, 1,000 replications or more, and a committed tree")
     started = time.monotonic()
     jobs = [
         (name, cell, options.replications)

@@ -19,7 +19,7 @@ from nas.efficiency.halves import ValidationErrors
 
 DRAWS = 4000
 RARE = 0.1
-"""Share of matches below which p has an upper bound only: its lower one is too high where few designs match."""
+"""Share of matches below which p has an upper bound only: its lower one is too high where few match."""
 GROWTH = 0.25
 """Between 0, seeds that move errors, and 1, seeds that move log-odds: covers under both (decision 6)."""
 FEWEST_WRONG = 0.5
@@ -167,7 +167,7 @@ def match(
 
     With k = 0 the point values of designs, cost and factor are infinite and their low bounds are one-sided at
     95 %: ``p <= 1 - 0.05^(1/N)``, or the drawn 95 % quantile of p where the noise makes that larger. With
-    k / N below `RARE`, no census, the bounds on that side are those of the interval, and the others are left out.
+    k / N below `RARE`, no census, that side's bounds are those of the interval, and the others are left out.
     """
     number, growth, levels = len(errors), noise.growth, stabilised(errors, noise.growth)
     finished = levels[np.isfinite(levels)]

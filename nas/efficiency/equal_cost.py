@@ -14,6 +14,7 @@ from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import (
     Interval,
     Moments,
+    at_most_one,
     cautious,
     census_deviation,
     expected_best,
@@ -54,7 +55,8 @@ def equal_cost_of(
 ) -> tuple[EqualCost, ...]:
     """The comparison at the cost of 1, 2 and 4 trainings.
 
-    Both sides are `expected_best` with jackknife standard errors (one training: mean and its standard error),
+    Both sides are `expected_best` with jackknife standard errors (one training: mean and its standard error;
+    a failed one counts as an error of 1, here as there),
     their difference by `cautious`. Where k is more than half the seeds the jackknife is far too narrow: the
     difference has no interval then.
 
@@ -91,18 +93,15 @@ def _at(
     if not reason:
         ours = _best_seed(single, k, 1 / population.rows_report)
         theirs = _best_design(population, n, noise)
-        if math.isfinite(ours.mean) and math.isfinite(theirs.mean):
-            gain = estimate(_difference(ours, theirs))
-        else:
-            reason = "all trials drawn may be failed ones"
-    known = [each.mean if each and math.isfinite(each.mean) else None for each in (ours, theirs)]
+        gain = estimate(_difference(ours, theirs))
+    known = [each.mean if each else None for each in (ours, theirs)]
     return EqualCost(trainings=k, n=n, unit=unit, single=known[0], best=known[1], gain=gain, reason=reason)
 
 
 def _best_seed(single: Sequence[TrialRecord], k: int, row: float) -> Moments:
     select, report = select_errors(single), report_errors(single)
     if k == 1:
-        return moments(report, row) if np.isfinite(report).all() else Moments(math.inf, math.inf, 1.0)
+        return moments(at_most_one(report), row)
     if 2 * k > len(single):
         return Moments(float(expected_best(select, report, [k])[0]), math.inf, 1.0)
     return _jackknife(select, report, k)
@@ -113,7 +112,7 @@ def _best_design(population: Population, n: int, noise: Noise | None) -> Moments
     if noise is None:
         return _jackknife(select, report, n)
     (value,) = expected_best(select, report, [n])
-    (deviation,) = census_deviation(select, report, [n], math.sqrt(noise.variance))
+    (deviation,) = census_deviation(len(select), [n], math.sqrt(noise.variance))
     return Moments(float(value), float(deviation), float(noise.freedom))
 
 

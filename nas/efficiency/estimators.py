@@ -60,11 +60,14 @@ def expected_best(select: SelectErrors, report: ReportErrors, ns: Sequence[int])
     """Expected `report` error of the design with the lowest `select` error among n drawn designs.
 
     Unbiased, without replacement: `best_of_weights` on the designs sorted by `select`. Designs that tie on
-    `select` are picked at random, so each counts with their mean `report` error. Where n drawn designs may
-    all have failed, the expectation is infinite.
+    `select` are picked at random, so each counts with their mean `report` error. Failures are picked last;
+    where n drawn designs may all have failed, that counts as an error of 1, the largest there is.
     """
     weights = np.stack([best_of_weights(len(select), n) for n in ns])
-    return _infinite_if_all_may_fail(weights @ _report_by_rank(select, report), report, ns)
+    _, group, size = np.unique(select, return_inverse=True, return_counts=True)
+    means = np.bincount(group, at_most_one(report)) / size
+    found: Floats = weights @ np.repeat(means, size)
+    return found
 
 
 def jackknife_best(
@@ -75,7 +78,7 @@ def jackknife_best(
     ``se^2 = (N - 1)/N sum_j u_j^2`` with u_j = theta_(-j) - mean theta_(-j), leaving out each design (Efron
     and Stein 1981). Few designs carry it where n is a large part of N: ``freedom = 2 (sum u^2)^2 / sum u^4``,
     from 1 to N - 1, is that of a chi-square as variable as se^2 at most is, ``sum u^4`` (Satterthwaite 1946).
-    For an interval see `of_share`. Standard errors are infinite where the expectation is.
+    For an interval see `of_share`.
     """
     count = len(select)
     left_out = _best_without_each(select, report, ns)
@@ -85,21 +88,17 @@ def jackknife_best(
     freedom = np.divide(2 * total**2, fourth, out=np.full(len(ns), count - 1.0), where=fourth > 0)
     freedom = freedom.clip(1.0, count - 1.0)
     deviation = np.sqrt((count - 1) / count * total)
-    return (
-        expected_best(select, report, ns),
-        _infinite_if_all_may_fail(deviation, report, ns),
-        freedom,
-    )
+    return expected_best(select, report, ns), deviation, freedom
 
 
 def _best_without_each(select: SelectErrors, report: ReportErrors, ns: Sequence[int]) -> Floats:
-    """(ns, N) `expected_best` of the N - 1 other designs; failures as 0.
+    """(ns, N) `expected_best` of the N - 1 other designs.
 
     Designs that tie are a group. Without a design of it, its others share one rank less and later groups
     move up by one.
     """
     count = len(select)
-    errors = np.where(np.isfinite(report), report, 0.0)
+    errors = at_most_one(report)
     _, group, size = np.unique(select, return_inverse=True, return_counts=True)
     sums = np.bincount(group, errors)
     end = np.cumsum(size)
@@ -116,26 +115,19 @@ def _best_without_each(select: SelectErrors, report: ReportErrors, ns: Sequence[
     return found
 
 
-def census_deviation(select: SelectErrors, report: ReportErrors, ns: Sequence[int], seed_sd: float) -> Floats:
+def census_deviation(count: int, ns: Sequence[int], seed_sd: float) -> Floats:
     """Standard error of `expected_best` where every design of the space is in the arrays.
 
     The weights are exact then, only the errors they weigh are noisy: ``seed_sd sqrt(sum of weights^2)``.
-    Infinite where the expectation is.
     """
-    weights = np.stack([best_of_weights(len(select), n) for n in ns])
-    return _infinite_if_all_may_fail(seed_sd * np.sqrt((weights**2).sum(axis=1)), report, ns)
+    weights = np.stack([best_of_weights(count, n) for n in ns])
+    found: Floats = seed_sd * np.sqrt((weights**2).sum(axis=1))
+    return found
 
 
-def _report_by_rank(select: Floats, report: Floats) -> Floats:
-    """`report` in the order of `select`, averaged over ties; failures as 0, their weight is seen to apart."""
-    _, group, size = np.unique(select, return_inverse=True, return_counts=True)
-    means = np.bincount(group, np.where(np.isfinite(report), report, 0.0)) / size
-    return np.repeat(means, size)
-
-
-def _infinite_if_all_may_fail(values: Floats, report: Floats, ns: Sequence[int]) -> Floats:
-    failed = int((~np.isfinite(report)).sum())
-    return np.where(failed >= np.asarray(ns), math.inf, values)
+def at_most_one(report: Floats) -> Floats:
+    """Errors with those of failed trials, which are infinite, at the largest that an error can be."""
+    return np.where(np.isfinite(report), report, 1.0)
 
 
 def moments(values: Floats, resolution: float = 0.0) -> Moments:

@@ -96,8 +96,7 @@ def _verdict_sentence(space: SpaceComparison, task: TaskComparison, single: str)
     sample = f"N = {space.designs}" + (f", {space.failed} failed" if space.failed else "")
     subject = "a random" if space.n == 1 else f"the expected best of {space.n}"
     subject += f" {name} design" + ("" if space.n == 1 else "s") + f" ({sample})"
-    if space.gain is None:
-        return f"{start}{subject} may be one that failed: cannot say whether to search."
+    assert space.gain is not None  # of a training that ended, and of two designs
     if level.seeds < 2:
         return (
             f"{start}{subject} is {_gain_only(space.gain)}; with one seed of {single} there is no interval: "

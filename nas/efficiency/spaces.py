@@ -154,7 +154,7 @@ def _best(population: Population, ns: Sequence[int], noise: Noise | None) -> tup
     select, report = population.select_errors(), population.report_errors()
     if noise is None:
         return jackknife_best(select, report, ns)
-    deviations = census_deviation(select, report, ns, math.sqrt(noise.variance))
+    deviations = census_deviation(len(select), ns, math.sqrt(noise.variance))
     return expected_best(select, report, ns), deviations, np.full(len(ns), float(noise.freedom))
 
 
@@ -177,10 +177,11 @@ def _with_verdict(
     claim: Verdict = "cannot say"
     would: Resolving | None = None
     notes = list(result.notes)
-    if math.isfinite(best) and len(finished) > 1:
+    if len(finished) > 1:
         row = 1 / population.rows_report
+        known_to = row / 2 / math.sqrt(result.designs / n)  # of about N / n designs, each to half a row
         of_single = moments(finished, row)
-        of_best = Moments(float(best), float(deviation), float(freedom))
+        of_best = Moments(float(best), max(float(deviation), known_to), float(freedom))
         interval = cautious(of_single, of_best)
         if single.failed:  # an infinite error: the single design may be worse by any amount
             interval = interval._replace(high=math.inf)
@@ -194,8 +195,8 @@ def _with_verdict(
                 f"{population.rows_report} report rows: half a row stands in for their spread."
             )
         if deviation < 1e-12:  # 0 up to rounding
-            notes.append(f"The standard error of the best of {n} is exactly 0: the interval is too narrow.")
-    elif math.isfinite(best):
+            notes.append(f"The standard error of the best of {n} is exactly 0: that of half a row stands in.")
+    else:
         gain = Estimate(value=float(finished[0] - best), low=None, high=None) if len(finished) else None
     reasons = [f"descriptive: N = {result.designs} is below {ENOUGH}"] if result.descriptive else []
     if claim == "no search needed" and n < budget and not result.census:

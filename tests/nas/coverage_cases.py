@@ -237,7 +237,7 @@ def censuses(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
             found["p_design of a census"].append((*result.chance[1:], matches / cell.designs))
         noise = Noise(*pooled_variance([np.array(both) for both in zip(reported, reported_again)]))
         (value,) = expected_best(chosen, reported, [n])
-        (deviation,) = census_deviation(chosen, reported, [n], noise.variance**0.5)
+        (deviation,) = census_deviation(len(chosen), [n], noise.variance**0.5)
         best_of_share = of_share(float(value), float(deviation), noise.freedom)
         found["expected best of n of a census"].append((*best_of_share[1:], float(truths[i % SPLITS])))
     return found
@@ -249,7 +249,11 @@ def differences(cell: Cell, replications: int, rng: np.random.Generator) -> Foun
     _, validation = _splits(cell, replications, rng)
     pair = np.full((replications, 2, cell.seeds), world.single(cell.p))
     errors = world.errors(rng, pair, validation)
-    return {"difference from a default": [(*welch(moments(a), moments(b))[1:], 0.0) for a, b in errors]}
+    return {
+        "difference from a default": [
+            (*welch(*(moments(e, 1 / world.rows) for e in each))[1:], 0.0) for each in errors
+        ]
+    }
 
 
 def finalists(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
@@ -263,7 +267,10 @@ def finalists(cell: Cell, replications: int, rng: np.random.Generator) -> Found:
     shares = (np.arange(200) + 0.5) / 200 * 2 * cell.p
     means = np.mean([world.expected(float(d), validation) for d in world.design(world.level(shares))], axis=0)
     truth = means - world.expected(level, validation)
-    found = [(*welch(moments(a), moments(b))[1:], float(t)) for a, b, t in zip(tested, single, truth)]
+    row = 1 / world.rows
+    found = [
+        (*welch(moments(a, row), moments(b, row))[1:], float(t)) for a, b, t in zip(tested, single, truth)
+    ]
     return {"difference of finalists": found}
 
 
@@ -319,7 +326,7 @@ CASES = {
     "other seeds": Case(chances, cells(OTHER_SEEDS, designs=(50, 200), seeds=(5, 10))),
     "failures": Case(chances, cells(FAILING, designs=(50, 200), seeds=(5,), ps=(0.1, 0.5))),
     "censuses": Case(censuses, cells(seeds=(5,), ps=(0.1, 0.5))),
-    "best": Case(best, cells(ps=(0.1,))),
+    "best": Case(best, cells(designs=(24, 50, 100, 200), ps=(0.1,))),
     "differences": Case(differences, cells(designs=(0,), ps=(0.1,))),
     "finalists": Case(finalists, cells(designs=(0,), ps=(0.1,))),
     "correlations": Case(correlations, cells(designs=(6, 10, 20, 50), seeds=(1,), ps=(0.1,))),

@@ -62,9 +62,8 @@ def test_what_cannot_be_compared_has_its_reason() -> None:
     assert [each.n for each in census] == [10, 20, 40] and census[1].gain is not None
     assert census[2].reason == "n is more than N, N = 20"
     failing = population_of(population([0.1, math.inf] * 20))
-    assert equal_cost_of(failing, seeds([0.1] * 5), None, one_device=True)[0].reason.startswith(
-        "all trials drawn"
-    )
+    (first, *_) = equal_cost_of(failing, seeds([0.1] * 5), None, one_device=True)
+    assert first.n == 1 and first.best == pytest.approx(0.55) and first.gain is not None
     assert equal_cost_of(failing, [], None, one_device=True) == ()
 
 
@@ -72,7 +71,7 @@ def test_failures_of_the_single_design_are_charged_to_it() -> None:
     """Two trainings failed of four: one that ended costs two."""
     designs = population_of(population(spread(0.1, 100)))
     found = equal_cost_of(designs, seeds([0.1, 0.1, math.inf, math.inf]), None, one_device=True)
-    assert found[0].n == 2 and found[0].gain is None
+    assert found[0].n == 2 and found[0].single == pytest.approx(0.55)
     assert equal_cost_of(designs, seeds([0.1] * 4), None, one_device=False)[0].unit == "multiply-adds"
 
 

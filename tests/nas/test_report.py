@@ -159,7 +159,7 @@ def test_chances_are_given_at_f_and_at_the_margin_with_enough_digits() -> None:
     few = compare_records(seeds([0.1, 0.101, 0.102]) + designs, PLAN)
     table = efficiency_table(few.tasks[0])
     row = dict(zip(table.head, table.rows[1]))
-    assert row["match f, p"].startswith("1 of 250, p 0.004 [0.000")
+    assert row["match f, p"].startswith("1 of 250, p 0.004 [0, 0.0")
     assert row["match f + margin, p"].startswith("1 of 250, p 0.004")
     assert [probability(p) for p in (0, 0.004, 0.25, 0.9961, 1)] == ["0", "0.004", "0.25", "0.9961", "1"]
 
