@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from nas.config import SearchConfig
 from nas.efficiency import Comparison, Plan, SpaceComparison, compare_records
 from nas.efficiency.sentences import rejected, untuned
 from nas.figures import all_figures
@@ -23,6 +24,7 @@ from nas.run_directory import RunDirectory, RunInfo, RunTask, open_run
 from trials.finding import CONTROLS, EMBEDDED
 from trials.plain import dumps, to_plain
 from trials.record import TrialRecord
+from trials.reference import Task
 
 DEVELOPMENT = (*EMBEDDED, *CONTROLS)
 """Tasks on which rules and learning rates are chosen, and those built to show what they show: no evidence."""
@@ -108,9 +110,11 @@ def plan_of(directory: RunDirectory, infos: Sequence[RunInfo]) -> Plan:
     def named(references: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(names.get(each, each) for each in references)
 
-    planned = tuple(each.task for each in info.tasks) if info else config.the_tasks()
-    tasks = dict.fromkeys((*planned, *(task.task for each in infos for task in each.tasks)))
-    development = tuple(task.name for task in tasks if task.source in DEVELOPMENT or config.tuned_on(task))
+    development, evaluation = _roles_of(config, info) if info else roles(config, config.the_tasks())
+    for each in infos:
+        added = [task for task in each.tasks if task.name not in (*development, *evaluation)]
+        tuned = _roles_of(config, each)[0]
+        development += tuple(t.name for t in added if t.name in tuned or config.tuned_on(t.task))
     (single,) = named((config.single,))
     return Plan(
         single=single,
@@ -120,8 +124,8 @@ def plan_of(directory: RunDirectory, infos: Sequence[RunInfo]) -> Plan:
         margin_points=config.margin_points,
         margin_share=config.margin_share,
         budget=config.judged_budget,
-        development=tuple(dict.fromkeys(development)),
-        evaluation=tuple(task.name for task in planned if task.name not in development),
+        development=development,
+        evaluation=evaluation,
         references=config.references,
         population=config.population,
         repeats=config.repeats,
@@ -136,12 +140,28 @@ def plan_of(directory: RunDirectory, infos: Sequence[RunInfo]) -> Plan:
     )
 
 
+def roles(config: SearchConfig, tasks: Iterable[Task]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the tasks that rules were tuned on, and of those that judge.
+
+    A run works them out before its first trial and writes them into run.json.
+    """
+    tuned = {task.name: task.source in DEVELOPMENT or config.tuned_on(task) for task in tasks}
+    return tuple(name for name in tuned if tuned[name]), tuple(name for name in tuned if not tuned[name])
+
+
+def _roles_of(config: SearchConfig, info: RunInfo) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """As run.json has them; a run from before they were written down: as `roles` has them now."""
+    if info.development is None or info.evaluation is None:
+        return roles(config, (task.task for task in info.tasks))
+    return info.development, info.evaluation
+
+
 def _sizes(infos: Sequence[RunInfo]) -> dict[tuple[str, str], int]:
     return {(space.task, space.name): space.designs for info in infos for space in info.spaces}
 
 
 def _noted(comparison: Comparison, directory: RunDirectory, infos: Sequence[RunInfo]) -> Comparison:
-    """With notes on data, and on searched spaces: rates not chosen for them, what limits left out."""
+    """With anchors and notes: on data; on searched spaces, of rates not chosen and what limits left out."""
     config = directory.config()
     recipe, limits = config.the_recipe(), config.constraints
     chosen = {name for name, _, _ in recipe.per_space}
@@ -156,11 +176,13 @@ def _noted(comparison: Comparison, directory: RunDirectory, infos: Sequence[RunI
         return replace(space, notes=tuple(notes))
 
     data = {task.name: _data_notes(task) for info in infos for task in info.tasks}
+    anchors = {task.name: task.anchors for info in reversed(infos) for task in info.tasks if task.anchors}
     tasks = (
         replace(
             t,
             spaces=tuple(noted(t.task, s) for s in t.spaces),
             notes=(*t.notes, *data.get(t.task, ())),
+            anchors=anchors.get(t.task, ()),
         )
         for t in comparison.tasks
     )
@@ -169,6 +191,7 @@ def _noted(comparison: Comparison, directory: RunDirectory, infos: Sequence[RunI
 
 def _data_notes(task: RunTask) -> tuple[str, ...]:
     notes = tuple(f"Data: {note}." for note in task.notes)
+    notes += tuple(f"Without a network: {each.name}: {each.note}." for each in task.anchors if each.note)
     if not task.origin and not task.licence:
         return notes
     return (*notes, f"Data: {task.origin or 'of unknown origin'}; licence: {task.licence or 'unknown'}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nas.efficiency.plan import Plan
 from nas.efficiency.results import Comparison
-from nas.efficiency.words import label, plural
+from nas.efficiency.words import label, percent, plural
 from nas.report_tables import Table
 
 COVERAGE = (
@@ -18,20 +18,39 @@ COVERAGE = (
 
 
 def plan_table(plan: Plan) -> Table:
-    """The plan that was fixed before the run."""
+    """The plan that was fixed before the run; what was not planned, or is not known, is left out."""
+    budget = f"{plan.budget}, at most a fifth of the designs trained; no search needed at {plan.budget} only"
     rows = (
         ("single design", label(plan.single)),
         ("searched", ", ".join(map(label, plan.searched)) or "none"),
         ("defaults", ", ".join(map(label, plan.defaults)) or "none"),
+        ("controls", ", ".join(map(label, plan.controls)) or "none"),
         ("margin", f"max({plan.margin_points:g} points, {100 * plan.margin_share:g} % of f)"),
-        (
-            "budget n",
-            f"{plan.budget}, at most a fifth of the designs trained; no search needed at {plan.budget} only",
-        ),
+        ("budget n", budget),
+        ("evaluation tasks", ", ".join(plan.evaluation) or "none"),
         ("development tasks", ", ".join(plan.development) or "none"),
+        *_trials(plan),
+        ("epochs", str(plan.epochs or "")),
+        ("references", ", ".join(f"{task}: {percent(error)}" for task, error in plan.references)),
         ("seed of the statistics", str(plan.seed)),
     )
-    return Table("", ("plan", "fixed before the run"), rows)
+    return Table("", ("plan", "fixed before the run"), tuple(row for row in rows if row[1]))
+
+
+def _trials(plan: Plan) -> list[tuple[str, str]]:
+    """What is trained on every task; nothing for a count of 0."""
+    searches = plan.search_seeds if plan.search_trials else 0
+    each = plural(plan.search_trials, "trial")
+    counts = (
+        ("population", plan.population, "design", "of each space that has several"),
+        ("repeats", plan.repeats, "design", "of the population trained a second time"),
+        ("seeds", plan.seeds, "training", "of each single design"),
+        ("long", plan.long, "design", "of a population once more, with 4 times the epochs"),
+        ("transfer", plan.transfer, "fresh seed", "for each design chosen elsewhere"),
+        ("searches", searches, "seed", f"for each searched space, {each} each"),
+        ("finalists", plan.finalist_seeds, "fresh seed", "for each design that is tested"),
+    )
+    return [(name, f"{plural(n, unit)} {what}") for name, n, unit, what in counts if n]
 
 
 def count_table(comparison: Comparison) -> Table:

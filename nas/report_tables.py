@@ -24,7 +24,7 @@ class Table(NamedTuple):
 
 
 def efficiency_table(task: TaskComparison) -> Table:
-    """The single design, the searched spaces and the defaults: error, chance, cost, size."""
+    """The single design, the searched spaces, the defaults: error, chance, cost, size; then anchors."""
     head = (
         "space",
         "report error",
@@ -44,6 +44,8 @@ def efficiency_table(task: TaskComparison) -> Table:
     rows = [_level_row(task, task.single)] if task.single else []
     rows += [_space_row(task, space) for space in task.spaces if space.designs]
     rows += [_level_row(task, default) for default in task.defaults]
+    anchors = [each for each in task.anchors if each.error is not None] if rows else []
+    rows += [(each.name, percent(each.error), *["–"] * (len(head) - 2)) for each in anchors]
     caption = (
         "Errors: mean ± sd over seeds; of a searched space, the expected best of n with its 95 % "
         "interval; test errors of several searches: mean ± sd over searches. Brackets are 95 % intervals. "
@@ -53,7 +55,9 @@ def efficiency_table(task: TaskComparison) -> Table:
         "median, at equal cost, has factor 2. Costs are device-seconds unless marked MA (multiply-adds). "
         "Bits: log2 of the designs in the space."
     )
-    if task.majority_error is not None:
+    if anchors:
+        caption += " The last rows need no network: usual settings, fitted once to the training rows."
+    elif task.majority_error is not None:
         caption += f" Always answering the most frequent class: {percent(task.majority_error)} error."
     return Table(caption, head, tuple(rows))
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import cast
 
 from nas.config import SearchConfig, first_difference
+from nas.efficiency.anchors import Anchor
 from nas.reading import load, refuse_contradiction
 from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
@@ -58,6 +59,7 @@ class RunTask:
         digest: of its rows.
         notes: what a reader should know before trusting numbers on it (`trials.description.notes`).
         origin, licence: of the data, if known.
+        anchors: what needs no network, on its rows; empty in runs of before it was measured.
     """
 
     task: Task
@@ -68,6 +70,7 @@ class RunTask:
     notes: tuple[str, ...] = ()
     origin: str = ""
     licence: str = ""
+    anchors: tuple[Anchor, ...] = ()
 
     @property
     def name(self) -> str:
@@ -85,6 +88,8 @@ class RunInfo:
         version: of the product.
         tracking_uri: of MLflow, None for the SQLite file in the run directory.
         recipe: what the configuration's recipe was.
+        development, evaluation: names of the tasks that rules were tuned on and of those that judge; None in
+            runs of before they were written down.
     """
 
     id: str
@@ -94,6 +99,8 @@ class RunInfo:
     recipe: Recipe
     tasks: tuple[RunTask, ...]
     spaces: tuple[RunSpace, ...]
+    development: tuple[str, ...] | None = None
+    evaluation: tuple[str, ...] | None = None
 
 
 LOCK = ".lock"

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from nas.comparison import write_report
+from nas.comparison import roles, write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
+from nas.efficiency.anchors import Anchor
 from nas.limits import weigh
 from nas.open_space import open_spaces
 from nas.progress import Progress, decoding
@@ -86,8 +87,9 @@ def run(
     directory = RunDirectory(Path(run_dir) if run_dir is not None else default(config.name))
     uri = _checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
     recipe = config.the_recipe()
-    tasks = _open_tasks(config, console)
+    tasks = _open_tasks(config, console, directory.info())
     spaces = _open_spaces(config, tasks)
+    development, evaluation = roles(config, (each.task for each in tasks))
     with directory.claimed(config, resume):
         new = RunInfo(
             id=uuid.uuid4().hex[:8],
@@ -97,6 +99,8 @@ def run(
             recipe=recipe,
             tasks=tasks,
             spaces=spaces,
+            development=development,
+            evaluation=evaluation,
         )
         info = _continued(directory, new)
         directory.put("run.json", dumps(info))
@@ -189,7 +193,9 @@ def experiment_of(directory: RunDirectory, info: RunInfo) -> str:
     return f"{directory.config().name} {info.id}"
 
 
-def _open_tasks(config: SearchConfig, console: Console) -> tuple[RunTask, ...]:
+def _open_tasks(config: SearchConfig, console: Console, known: RunInfo | None = None) -> tuple[RunTask, ...]:
+    """The tasks of the run, with anchors: of a run to go on with (`known`) they are not fitted again."""
+    began = {task.digest: task.anchors for task in known.tasks} if known else {}
     found = []
     for asked in config.the_tasks():
         task = everywhere(asked)
@@ -198,12 +204,24 @@ def _open_tasks(config: SearchConfig, console: Console) -> tuple[RunTask, ...]:
         splits = config.splits if data.learning_rows < FEW_ROWS else 1
         for seed in range(task.split, task.split + splits):
             data = data if seed == task.split else open_task(replace(task, split=seed))
-            found.append(_shown(data, console))
+            shown = _shown(data, console)
+            anchors = began[data.digest] if data.digest in began else _anchors(data, console)
+            found.append(replace(shown, anchors=anchors))
     names = [Study(task=task.name, space="", kind="search").name for task in found]
     if len(set(names)) < len(names):
         named = ", ".join(task.name for task in found)
         raise ValueError(f"two tasks have the same name in file names: {named}; rename a directory")
     return tuple(found)
+
+
+def _anchors(data: TaskData, console: Console) -> tuple[Anchor, ...]:
+    from trials.baselines import baselines
+
+    console.print("  fitting what needs no network", soft_wrap=True, highlight=False)
+    return tuple(
+        Anchor(name=each.name, error=each.report_error, seconds=each.seconds, note=each.note)
+        for each in baselines(data)
+    )
 
 
 def _shown(data: TaskData, console: Console) -> RunTask:

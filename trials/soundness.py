@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trials.record import EpochMetrics, TestMetrics, TrialRecord
+from trials.record import AtRate, EpochMetrics, TestMetrics, TrialRecord
 
 LARGEST = 10**21
 """A number of this size is a mistake: ten thousand accelerators need years for so many multiply-adds."""
@@ -18,6 +18,7 @@ _AMOUNTS = (
     "seconds_training",
     "seconds_evaluation",
     "seconds_waiting",
+    "latency_seconds",
     "joules",
     "peak_memory_bytes",
     "peak_device_bytes",
@@ -45,8 +46,9 @@ def flaw(record: TrialRecord) -> str:
     """The first rule that a record breaks, with the value; empty where it breaks none.
 
     Amounts are not negative and below `LARGEST`; errors and shares lie in [0, 1]; an error is a whole number
-    of the rows it is of; epochs are 1, 2, ...; a completed trial has all of its recipe's, a stopped one not;
-    a failed trial says why and was not tested.
+    of the rows it is of; another rate is positive and has an error or a reason; epochs are 1, 2, ...; a
+    completed trial has all of its recipe's, a stopped one not; a failed trial says why; only a completed one
+    is tested and looked at.
     """
     return next(_flaws(record), "")
 
@@ -71,6 +73,10 @@ def _flaws(record: TrialRecord) -> Iterator[str]:
     yield from _epochs(record)
     for i, metrics in enumerate(record.curve):
         yield from _metrics(record, metrics, f"curve[{i}]")
+    for i, look in enumerate(record.at_rates):
+        yield from _at_rate(record, look, f"at_rates[{i}]")
+    if record.status != "completed" and (record.at_rates or record.latency_seconds is not None):
+        yield f"only a completed trial is looked at (latency, at_rates), got those of a {record.status} one"
     if record.test is not None:
         if record.status != "completed":
             yield f"only a completed trial is tested, got a test error of a {record.status} one"
@@ -103,6 +109,15 @@ def _metrics(record: TrialRecord, metrics: EpochMetrics, where: str) -> Iterator
     yield from _counted(f"{where}.report_error", metrics.report_error, record.rows_report)
     if any(not 0 < taps < LARGEST for layer in metrics.kernel_sizes for taps in layer):
         yield f"{where}.kernel_sizes must be positive, got {str(metrics.kernel_sizes)[:60]}"
+
+
+def _at_rate(record: TrialRecord, look: AtRate, where: str) -> Iterator[str]:
+    if not 0 < look.rate < LARGEST:
+        yield f"{where}.rate must be positive, got {look.rate}"
+    if (look.error is None) != bool(look.reason):
+        yield f"{where} has an error or a reason, got {look.error} and {look.reason[:50]!r}"
+    if look.error is not None:
+        yield from _counted(f"{where}.error", look.error, record.rows_report)
 
 
 def _test(test: TestMetrics) -> Iterator[str]:

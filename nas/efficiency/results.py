@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.efficiency.aggregates import Aggregate
+from nas.efficiency.anchors import Anchor
 from nas.efficiency.anytime import Anytime
 from nas.efficiency.budget_pairs import BudgetPair
 from nas.efficiency.budgets import Budgets
@@ -145,6 +146,7 @@ class TaskComparison:
 
     `dataset`: what the task is made from; tasks of one are not independent of each other. `controls` are
     measured as searched spaces are, but their fields `verdict` and `reason` are no conclusion of the task.
+    `anchors`: what needs no network, as the run measured it; empty where it did not.
     """
 
     task: str
@@ -173,6 +175,7 @@ class TaskComparison:
     fixed_controls: tuple[FixedControl, ...] = ()
     other_rates: tuple[OtherRate, ...] = ()
     normalised: tuple[Normalised, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -166,7 +166,7 @@ def test_tasks_and_spaces_are_listed_and_described() -> None:
     assert "1x8x8" in nas("tasks", "digits").stdout
     assert "only 300 rows to train" in nas("tasks", "digits@rows=300").stdout
     baseline = nas("tasks", "digits@rows=300", "--baseline").stdout
-    assert "majority class" in baseline and "extra trees" in baseline
+    assert "most frequent class" in baseline and "extra trees" in baseline
     assert "twin_3x3" in nas("spaces").stdout
     described = nas("spaces", "twin").stdout
     assert "kernel_5" in described

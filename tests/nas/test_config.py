@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,15 +11,15 @@ import pytest
 from nas.comparison import plan_of
 from nas.config import SearchConfig, first_difference, override
 from nas.presets import PRESETS, load
-from nas.run_directory import RunDirectory
+from nas.run_directory import RunDirectory, RunInfo, RunTask
+from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
+from trials.reference import as_task
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_round_trip_and_name_things_that_exist(name: str) -> None:
-    import json
-
     config = load(name)
     assert from_plain(SearchConfig, json.loads(dumps(config))) == config
     assert isinstance(config.the_recipe(), Recipe)
@@ -116,6 +117,45 @@ def test_the_plan_of_a_run_says_who_judges_and_at_what_budgets(tmp_path: Path) -
     assert plan.references == (("birds", 0.02),)
     assert (plan.population, plan.repeats, plan.seeds, plan.long, plan.transfer) == (100, 8, 5, 20, 3)
     assert (plan.search_trials, plan.search_seeds, plan.finalist_seeds, plan.epochs) == (0, 0, 3, 20)
+
+
+def test_who_judges_is_read_from_the_run_and_worked_out_where_it_was_not_written(tmp_path: Path) -> None:
+    """What counts as a development task may change in a later version; a run's plan does not."""
+    config = override(load("smoke"), ["tasks=digits,mnist5k", "development="])
+
+    def info(*names: str, **written: tuple[str, ...]) -> RunInfo:
+        shape = TaskShape(extent=(8, 8), channels=1, classes=10)
+        tasks = tuple(
+            RunTask(task=as_task(name), shape=shape, mean=(0.0,), std=(1.0,), digest=name) for name in names
+        )
+        return RunInfo(
+            id="0",
+            created=0.0,
+            version="0",
+            tracking_uri=None,
+            recipe=config.the_recipe(),
+            tasks=tasks,
+            spaces=(),
+            **written,
+        )
+
+    directory = RunDirectory(tmp_path)
+    directory.put("config.json", dumps(config))
+    for began, expected in (
+        (info("digits", "birds", development=("birds",), evaluation=("digits",)), (("birds",), ("digits",))),
+        (info("digits", "birds"), (("digits",), ("birds",))),
+    ):
+        directory.put("run.json", dumps(began))
+        plan = plan_of(directory, (began,))
+        assert (plan.development, plan.evaluation) == expected
+    old = json.loads(dumps(began))
+    del old["development"], old["evaluation"]
+    directory.put("run.json", json.dumps(old))
+    assert directory.info() == began
+    new = ("digits@rows=50", "bees")
+    added = info("wasps", *new, development=("wasps",), evaluation=new)
+    plan = plan_of(directory, (began, added))
+    assert (plan.development, plan.evaluation) == (("digits", "wasps"), ("birds",))
 
 
 def test_controls_made_from_what_is_learned_are_told_from_those_that_are_not() -> None:

@@ -22,7 +22,8 @@ RUN = small_run()
 def failed(records: list[TrialRecord]) -> list[TrialRecord]:
     """Without the finalists of a search, which has nothing to select."""
     kept = [each for each in records if each.trial.selected_from is None]
-    return [replace(each, status="failed", reason="broke", curve=(), test=None) for each in kept]
+    never = {"curve": (), "test": None, "latency_seconds": None, "at_rates": ()}
+    return [replace(each, status="failed", reason="broke", **never) for each in kept]
 
 
 def of(keep: Callable[[TrialRecord], bool]) -> list[TrialRecord]:

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from nas.progress import decoding
+from nas.report_tables import efficiency_table
 from nas.run_directory import RunDirectory
 from nas.running import run
 from tests.nas.runs import SMALL
@@ -30,18 +31,21 @@ TINY = replace(
     finalist_seeds=0,
     long=1,
 )
+ANCHORS = ("most frequent class", "logistic regression", "extra trees")
 NAMES = ("digits@rows=200", "digits@rows=200,split=1")
 
 
 @pytest.mark.slow
 def test_a_small_task_is_run_with_several_splits_and_resumed_with_the_same(tmp_path: Path) -> None:
-    said = Console(file=io.StringIO(), width=200)
+    out = io.StringIO()
+    said = Console(file=out, width=200)
     result = run(TINY, run_dir=tmp_path / "run", console=said)
     directory = RunDirectory(tmp_path / "run")
     info = directory.info()
     assert result.finished and info is not None
     assert tuple(task.name for task in info.tasks) == NAMES
     assert info.tasks[0].digest != info.tasks[1].digest
+    assert (info.development, info.evaluation) == (NAMES, ())
     records = {record.trial.id: record for record in directory.read_records()[0]}
     assert len(records) == 8
     for name, task in zip(NAMES, info.tasks):
@@ -59,6 +63,12 @@ def test_a_small_task_is_run_with_several_splits_and_resumed_with_the_same(tmp_p
     assert {record.trial.id: record for record in directory.read_records()[0]} == records
     with pytest.raises(ValueError, match="splits is 2 there and 1 here"):
         run(replace(TINY, splits=1), run_dir=tmp_path / "run", resume=True, console=said)
+
+    for opened, task in zip(info.tasks, result.comparison.tasks):
+        assert [each.name for each in opened.anchors] == list(ANCHORS) and task.anchors == opened.anchors
+        assert all(0 < (each.error or 0) < 1 for each in opened.anchors)
+        assert [row[0] for row in efficiency_table(task).rows[-3:]] == list(ANCHORS)
+    assert out.getvalue().count("fitting what needs no network") == 2, "a resumed run knows them"
 
     few = "only 200 rows to train and validate with"
     assert info.tasks[0].notes[0].startswith(few)

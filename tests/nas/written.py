@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from nas.config import SearchConfig
 from nas.run_directory import RunDirectory
 from tests.nas.builders import design, population, record, seeds
 from trials.plain import dumps
-from trials.record import TrialRecord
+from trials.record import AtRate, TrialRecord
 
 CONFIG = SearchConfig(name="written", tasks=("digits",), population=12, repeats=2, seeds=3)
 
@@ -52,16 +53,21 @@ def small_run(task: str = "digits") -> list[TrialRecord]:
         )
         for i in range(2)
     ]
+    looks = (AtRate(rate=0.5, error=60 / 400), AtRate(rate=2.0, error=None, reason="out of memory"))
     return found + [
-        record(
-            "flexconv",
-            i,
-            36 / 400,
-            task=task,
-            kind="finalist",
-            seed=100 + i,
-            architecture=design(0, "flexconv"),
-            test_error=0.09 + i / 500,
+        replace(
+            record(
+                "flexconv",
+                i,
+                36 / 400,
+                task=task,
+                kind="finalist",
+                seed=100 + i,
+                architecture=design(0, "flexconv"),
+                test_error=0.09 + i / 500,
+            ),
+            latency_seconds=0.002,
+            at_rates=looks,
         )
         for i in range(2)
     ]

@@ -26,8 +26,8 @@ def ramps() -> Dataset:
 def test_of_digits() -> None:
     data = task.open_task("digits")
     found = {each.name: each for each in baselines.baselines(data)}
-    assert list(found) == ["majority class", "logistic regression", "extra trees"]
-    assert found["majority class"].error == data.majority_error
+    assert list(found) == ["most frequent class", "logistic regression", "extra trees"]
+    assert found["most frequent class"].error == data.majority_error
     for name in ("logistic regression", "extra trees"):
         error = found[name].error
         assert error is not None and 0 < error < 0.08
@@ -64,8 +64,37 @@ def test_large_tasks_are_cut_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(baselines, "ROWS", 200)
     data = task.open_task("digits")
     found = baselines.baselines(data)[2]
-    assert found.note == f"fitted to 200 of {len(data.train)} rows"
+    rows = len(data.select) + len(data.report)
+    said = f"fitted to 200 of {len(data.train)} rows"
+    assert found.note == (said if rows <= 200 else f"{said}, scored on 200 of {rows} validation rows")
     assert found.error is not None and found.error < 0.2
+
+
+def test_the_report_half_is_scored_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that are right on the select half only; the test rows are not opened."""
+    data = task.open_task("digits@rows=300")
+    select, report = data.select.labels, data.report.labels
+
+    def answers(inputs: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        assert len(asked) == len(select) + len(report)
+        assert np.array_equal(asked, np.concatenate([data.select.inputs, data.report.inputs]))
+        return np.concatenate([select, (report + 1) % 10])
+
+    monkeypatch.setattr(baselines, "_trees", answers)
+    most_frequent, _, trees = baselines.baselines(data)
+    assert trees.report_error == 1.0 and trees.error == len(report) / (len(select) + len(report))
+    answer = np.bincount(data.train.labels).argmax()
+    assert most_frequent.report_error == np.mean(report != answer)
+
+
+def test_one_that_breaks_says_why_and_the_others_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> np.ndarray:
+        raise MemoryError("no room\nfor it")
+
+    monkeypatch.setattr(baselines, "_logistic", broken)
+    _, logistic, trees = baselines.baselines(task.open_task("digits@rows=300"))
+    assert logistic.error is None and logistic.report_error is None
+    assert logistic.note == "MemoryError: no room for it" and trees.report_error is not None
 
 
 def test_the_same_every_time() -> None:
