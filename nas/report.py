@@ -127,7 +127,7 @@ def marks(task: TaskComparison) -> list[tuple[str, str]]:
     verdict = verdict_text(task)
     marks = [("descriptive: N below 100" if verdict == "descriptive" else verdict, BADGE[verdict])]
     if loses_to_default(task):
-        marks.append(("worse than its best default", "no"))
+        marks.append(("worse than a default", "no"))
     if task.development:
         marks.append(("development task: shows the instrument, no evidence", "plain"))
     return marks

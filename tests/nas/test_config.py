@@ -193,7 +193,7 @@ def test_a_reference_may_name_a_task_with_or_without_the_seed_of_its_split() -> 
 
 
 def test_controls_that_are_made_from_what_is_learned_are_among_those_there_are() -> None:
-    with pytest.raises(ValueError, match="there are: .*twin_matched.*twin_learned"):
+    with pytest.raises(ValueError, match=r"there are: .*twin_matched.*twin_learned"):
         SearchConfig(name="own", tasks=("digits",), controls=("nope",))
 
 

@@ -106,5 +106,5 @@ def test_the_populations_of_controls_are_taken_apart_like_those_of_searched_spac
     found = compare_records([*single, *searched("twin", 1.0), *searched("cell", 2.0)], plan).tasks[0]
     (control,) = found.controls
     assert control.laws is not None and control.importance and control.equal_cost
-    assert {space.space for space in found.normalised[0].spaces} == {"twin", "cell"}
-    assert "cell: all designs" in [row[0] for row in in_parts(found)["laws"].rows]
+    assert found.normalised == ()  # of searched spaces only: controls may lie at one cost
+    assert "cell: all designs" in [row[0] for row in more_tables(found)["laws"].rows]
