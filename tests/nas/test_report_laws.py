@@ -107,4 +107,4 @@ def test_the_populations_of_controls_are_taken_apart_like_those_of_searched_spac
     (control,) = found.controls
     assert control.laws is not None and control.importance and control.equal_cost
     assert found.normalised == ()  # of searched spaces only: controls may lie at one cost
-    assert "cell: all designs" in [row[0] for row in more_tables(found)["laws"].rows]
+    assert "cell: all designs" in [row[0] for row in in_parts(found)["laws"].rows]
