@@ -3,8 +3,8 @@
 #   TORCH="torch==2.11.0" another torch build; extra pip arguments may follow, such as --index-url URL
 #   RUN_DIR=runs/mine     another run directory for `make compare`; an existing run is continued
 #
-# Disk: about 2 GB with a torch without CUDA, 10 GB with it. Time: 2 to 6 minutes to install, then about
-# 4 minutes each on 2 processor cores without an accelerator; with one it has not been measured.
+# Disk: about 2 GB with a torch without CUDA, 10 GB with it. Time: 2 to 6 minutes to install, then 5 to
+# 10 minutes each on 2 processor cores without an accelerator; with one it has not been measured.
 
 PYTHON ?= python3
 TORCH ?=
