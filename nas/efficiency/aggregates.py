@@ -44,7 +44,8 @@ class Standing:
 
     Attributes:
         runs: trainings, failed ones too; `failed` of them failed.
-        searches: of a searched space, those behind its finalists; they are drawn anew together.
+        searches: of a searched space, those behind its finalists, which are drawn anew together; not counted
+            where a task has one search, or each search one finalist: then each run is drawn by itself.
         iqm: interquartile mean of the normalised report error (`resampling.interquartile_mean`).
         improvement: P(a run of the single design has a lower error than a run of this), None for itself.
         profile: (tau, share of tasks x runs with a normalised error <= tau).
@@ -213,7 +214,7 @@ def _standings(runs: Mapping[str, _Runs], scales: Sequence[Scale], plan: Plan) -
                 name=name,
                 runs=len(all_runs),
                 failed=int((~np.isfinite(all_runs)).sum()),
-                searches=sum(map(len, tasks)) if name in plan.searched else 0,
+                searches=sum(len(units) for units in tasks if any(len(unit) > 1 for unit in units)),
                 iqm=estimate(interquartile_mean(tasks, shares, rng)),
                 improvement=None
                 if name == plan.single
