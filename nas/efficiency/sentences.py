@@ -56,11 +56,24 @@ def of_task(task: TaskComparison, plan: Plan, chosen: Sequence[ChosenElsewhere] 
         assert task.single is not None  # or something would be missing
         verdicts = [f"{single} reaches {level_text(task.single)}; no space to search was planned."]
     verdicts[0] += " " + _against_default(task.defaults, single, plan, chosen)
-    chances = [_chance(space, single) for space in task.spaces if space.chance]
+    chances = [text for space in task.spaces if (text := _for_one_training(space, single))]
+    chances += [_chance(space, single) for space in task.spaces if space.chance]
     chances += _learned_nothing(task, single)
     of_single = next((f for f in task.finalists if f.space == plan.single), None)
     finalists = [_finalist(f, of_single, single) for f in task.finalists if f is not of_single]
     return (*verdicts, *chances, *finalists)
+
+
+def _for_one_training(space: SpaceComparison, single: str) -> str:
+    """What a space reaches at the cost of one training of the single design, where that is given."""
+    cost = next((each for each in space.equal_cost if each.trainings == 1), None)
+    if cost is None or cost.gain is None or cost.gain.low is None or cost.gain.high is None:
+        return ""
+    subject = "a random" if cost.n == 1 else f"the expected best of {cost.n} random"
+    return (
+        f"At the cost of one training of {single} ({cost.unit}), {subject} {label(space.space)} design"
+        f"{'' if cost.n == 1 else 's'} (N = {space.designs}) is {signed(cost.gain, 'better', 'worse')}."
+    )
 
 
 def _learned_nothing(task: TaskComparison, single: str) -> list[str]:

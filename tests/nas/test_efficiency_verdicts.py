@@ -165,7 +165,7 @@ def test_a_factor_with_a_wide_interval_is_not_stated() -> None:
     task, space = compare_one(seeds([0.1, 0.14, 0.12]) + population([0.1 + 0.01 * i for i in range(20)]))
     assert space.chance is not None
     assert space.chance.matches > 0
-    assert "cannot say at what factor" in task.sentences[1]
+    assert "cannot say at what factor" in task.sentences[2]
 
 
 def test_anytime_curves_cost_all_trials_and_count_completed_ones() -> None:
