@@ -10,8 +10,8 @@ from nas.report_tables import Table
 COVERAGE = (
     "The chance to match shrinks the noise between repeated trainings out of the population. Simulated "
     "coverage of its 95 % intervals (8 repeats; N = 24, 50, 200; 2 to 10 seeds; 100 and 1,000 validation "
-    "rows; normal, skewed and near-zero populations; 1,000 replications, 2026-11-22, commit d3d2960): 92.2 to "
-    "100 % at p of 0.1 and more; at p = 0.02 90.9 to 100 %, its upper bound alone 93.8 % and more. With 2 "
+    "rows; normal, skewed and near-zero populations; 1,000 replications, 2026-11-22, commit d3d2960): 92.2 "
+    "to 100 % at p of 0.1 and more; at p = 0.02 90.9 to 100 %, its upper bound alone 93.8 % and more. With 2 "
     "seeds the interval covers by being next to useless. Without repeats it was not measured. "
     "docs/coverage.md has every interval."
 )
