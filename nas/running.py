@@ -87,7 +87,7 @@ def run(
     directory = RunDirectory(Path(run_dir) if run_dir is not None else default(config.name))
     uri = _checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
     recipe = config.the_recipe()
-    tasks = _open_tasks(config, console, directory.info())
+    tasks = _open_tasks(config, console)
     spaces = _open_spaces(config, tasks)
     development, evaluation = roles(config, (each.task for each in tasks))
     with directory.claimed(config, resume):
@@ -103,6 +103,8 @@ def run(
             evaluation=evaluation,
         )
         info = _continued(directory, new)
+        if directory.info() is None:  # last, since it takes minutes on many rows
+            info = replace(info, tasks=tuple(_with_anchors(task, console) for task in info.tasks))
         directory.put("run.json", dumps(info))
         return _run(config, directory, info, console, address, gpus_per_trial)
 
@@ -193,9 +195,7 @@ def experiment_of(directory: RunDirectory, info: RunInfo) -> str:
     return f"{directory.config().name} {info.id}"
 
 
-def _open_tasks(config: SearchConfig, console: Console, known: RunInfo | None = None) -> tuple[RunTask, ...]:
-    """The tasks of the run, with anchors: of a run to go on with (`known`) they are not fitted again."""
-    began = {task.digest: task.anchors for task in known.tasks} if known else {}
+def _open_tasks(config: SearchConfig, console: Console) -> tuple[RunTask, ...]:
     found = []
     for asked in config.the_tasks():
         task = everywhere(asked)
@@ -204,9 +204,7 @@ def _open_tasks(config: SearchConfig, console: Console, known: RunInfo | None = 
         splits = config.splits if data.learning_rows < FEW_ROWS else 1
         for seed in range(task.split, task.split + splits):
             data = data if seed == task.split else open_task(replace(task, split=seed))
-            shown = _shown(data, console)
-            anchors = began[data.digest] if data.digest in began else _anchors(data, console)
-            found.append(replace(shown, anchors=anchors))
+            found.append(_shown(data, console))
     names = [Study(task=task.name, space="", kind="search").name for task in found]
     if len(set(names)) < len(names):
         named = ", ".join(task.name for task in found)
@@ -214,14 +212,15 @@ def _open_tasks(config: SearchConfig, console: Console, known: RunInfo | None = 
     return tuple(found)
 
 
-def _anchors(data: TaskData, console: Console) -> tuple[Anchor, ...]:
+def _with_anchors(task: RunTask, console: Console) -> RunTask:
     from trials.baselines import baselines
 
-    console.print("  fitting what needs no network", soft_wrap=True, highlight=False)
-    return tuple(
+    console.print(f"task {task.name}: fitting what needs no network", soft_wrap=True, highlight=False)
+    anchors = (
         Anchor(name=each.name, error=each.report_error, seconds=each.seconds, note=each.note)
-        for each in baselines(data)
+        for each in baselines(open_task(task.task))
     )
+    return replace(task, anchors=tuple(anchors))
 
 
 def _shown(data: TaskData, console: Console) -> RunTask:
