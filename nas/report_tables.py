@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from nas.efficiency.estimate import Estimate
+from nas.efficiency.estimate import Estimate, Unit
 from nas.efficiency.level import Level
-from nas.efficiency.observed import SearchCurve, Unit, WinnersCurse
+from nas.efficiency.observed import SearchCurve, WinnersCurse
 from nas.efficiency.results import Chance, SpaceComparison, TaskComparison
 from nas.efficiency.sentences import too_wide
 from nas.efficiency.words import bits, bound, label, number, percent, points, probability

@@ -9,8 +9,8 @@ from nas.efficiency.anytime import FEWEST, TimeTo
 from nas.efficiency.budget_pairs import NEAR
 from nas.efficiency.control_sentences import differs
 from nas.efficiency.controls import FixedControl
-from nas.efficiency.estimate import Estimate, turned
-from nas.efficiency.observed import Unit, WinnersCurse
+from nas.efficiency.estimate import Estimate, Unit, turned
+from nas.efficiency.observed import WinnersCurse
 from nas.efficiency.results import TaskComparison
 from nas.efficiency.usage import Usage
 from nas.efficiency.words import bound, label, number, percent, plural, points, span

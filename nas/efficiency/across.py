@@ -57,7 +57,7 @@ def _carried(matrix: TransferMatrix) -> str:
     text = (
         f"Against a task's own best {name} design, retrained, a design chosen on a task of another dataset: "
     )
-    text += "; ".join(parts) if parts else "not trained (0 cells)"
+    text += "; ".join(parts) if parts else "none was trained (0 cells)"
     text += "".join(f"; {label(loss.name)} is {_loss(loss)}" for loss in fixed)
     return f"{text}. Means over {matrix.of} tasks, intervals of seeds alone."
 

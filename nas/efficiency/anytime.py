@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from nas.efficiency.estimate import Estimate
+from nas.efficiency.estimate import Estimate, Unit
 from nas.efficiency.estimators import LEVEL, Floats
-from nas.efficiency.observed import Unit
 from trials.record import TrialRecord
 
 FEWEST = 6

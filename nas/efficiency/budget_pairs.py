@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.efficiency.budgets import trained_at_both
-from nas.efficiency.estimate import Estimate, apart, estimate
+from nas.efficiency.estimate import Estimate, Unit, apart, estimate
 from nas.efficiency.level import report_difference
-from nas.efficiency.observed import Unit
 from nas.efficiency.words import label, signed
 from trials.record import TrialRecord
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from nas.efficiency.chance import Noise
-from nas.efficiency.estimate import Estimate, estimate
+from nas.efficiency.estimate import Estimate, Unit, estimate
 from nas.efficiency.estimators import (
     Interval,
     Moments,
@@ -26,7 +25,6 @@ from nas.efficiency.selection import Population
 from trials.record import TrialRecord
 
 TRAININGS = (1, 2, 4)
-Unit = Literal["device-seconds", "multiply-adds"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

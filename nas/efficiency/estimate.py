@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from nas.efficiency.estimators import Interval
+
+Unit = Literal["device-seconds", "multiply-adds"]
+"""Of a cost."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -51,7 +51,7 @@ class Level:
 
 
 def level_of(
-    space: str, records: Sequence[TrialRecord], *, one_device: bool = True
+    space: str, records: Sequence[TrialRecord], *, one_device: bool
 ) -> tuple[Level | None, list[str]]:
     """Summary of a fixed design over its seeds; more than one design in its space is refused."""
     designs = population_of(records).trials
@@ -64,7 +64,7 @@ def level_of(
 
 
 def level_over(
-    name: str, records: Sequence[TrialRecord], *, one_device: bool = True
+    name: str, records: Sequence[TrialRecord], *, one_device: bool
 ) -> tuple[Level | None, list[str]]:
     """Summary of trainings of one design, whatever their kind, and a note where some failed."""
     if not records:
@@ -74,7 +74,7 @@ def level_over(
     return level, notes if level.failed else []
 
 
-def summary(space: str, records: Sequence[TrialRecord], *, one_device: bool = True) -> Level:
+def summary(space: str, records: Sequence[TrialRecord], *, one_device: bool) -> Level:
     """Means over trainings, at least one, of whatever designs; costs are charged to those that ended."""
     ended = [record for record in records if record.status == "completed"]
 

@@ -6,16 +6,13 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from nas.efficiency.estimate import Estimate, estimate
+from nas.efficiency.estimate import Estimate, Unit, estimate
 from nas.efficiency.estimators import Floats, moments, welch
 from nas.efficiency.plan import Plan
 from trials.record import TestMetrics, TrialRecord
-
-Unit = Literal["device-seconds", "multiply-adds"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -205,7 +205,7 @@ def test_the_default_of_a_task_is_that_of_an_enumeration(seed: int) -> None:
     records = []
     for (source, by, task), error in errors.items():
         assert by in ("taps", "fraction")
-        records += carried([error] * 2, task, source, by, report=[0.9, 0.9])  # type: ignore[arg-type]
+        records += carried([error] * 2, task, source, by, report=[0.9, 0.9])
     chosen = {each.task: each for each in chosen_elsewhere(records, PLAN)}
     assert chosen
     for task, each in chosen.items():

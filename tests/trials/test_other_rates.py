@@ -47,7 +47,9 @@ def test_images_get_their_samples_and_keep_their_labels(digits: TaskData) -> Non
 
 
 def test_series_end_where_they_ended() -> None:
-    series = ringing().validation.decoded(np.arange(4)).inputs  # type: ignore[union-attr]
+    part = ringing().validation
+    assert part is not None
+    series = part.decoded(np.arange(4)).inputs
     rows = ReportRows(series, np.arange(4), np.zeros(4, int), (40,))
     lengths = np.isfinite(rows.inputs[:, 0]).sum(axis=1)
     doubled = resampled(rows, 2.0)
