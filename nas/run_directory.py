@@ -250,7 +250,7 @@ class RunDirectory:
                     if (schema := data.get("schema")) not in READABLE:
                         raise ValueError(
                             f"{path} has schema {schema}, this version reads "
-                            f"{' and '.join(map(str, READABLE))}; {self._way_out(data.get('commit'))}"
+                            f"{READABLE[0]} to {READABLE[-1]}; {self._way_out(data.get('commit'))}"
                         )
                     data = current(data)
                 record = from_plain(TrialRecord, data, str(path))

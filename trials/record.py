@@ -15,14 +15,15 @@ from search_spaces.architecture import Architecture
 from trials.recipe import Recipe
 from trials.reference import Task
 
-SCHEMA = 3
-READABLE = (2, 3)
+SCHEMA = 4
+READABLE = (2, 3, 4)
 """Schemas that `current` brings up to date. 3 added the kind ``transfer``, `Study.source`, `Study.by` and
-`Trial.weight`, with defaults."""
+`Trial.weight`; 4 `TrialRecord.log`, `co_residents` and `attempts`; all with defaults."""
 Kind = Literal["population", "search", "finalist", "long", "transfer"]
 Status = Literal["completed", "stopped", "failed"]
-Verdict = Literal["continue", "stop", "pause"]
-"""What the receiver of an epoch's metrics wants: go on, end as ``stopped``, or be resumed another time."""
+Verdict = Literal["continue", "stop", "pause", "cancel"]
+"""What the receiver of an epoch's metrics wants: go on, end as ``stopped``, be resumed another time, or end
+as ``failed`` because someone asked for it."""
 
 
 @cache
@@ -216,6 +217,10 @@ class TrialRecord:
         device: model of the processor or accelerator that trained it.
         device_share: share of the accelerator the trial had, in (0, 1]; 1 on processors, where a trial's
             threads are its own.
+        co_residents: the largest number of other trials at once on its device, or on its host without one.
+        attempts: times the trial was handed out: 1, and one more for each time that its worker died, its run
+            was interrupted, or its device had no memory left.
+        log: the last lines that the trial's process wrote, capped, secrets masked (`trials.logs`).
         host, process, software, commit: where and with what; `commit` of the product's source, if known.
     """
 
@@ -251,6 +256,9 @@ class TrialRecord:
     finished: float
     device: str = ""
     device_share: float = 1.0
+    co_residents: int = 0
+    attempts: int = 1
+    log: tuple[str, ...] = ()
     host: str = ""
     process: int = 0
     software: str = ""

@@ -71,7 +71,7 @@ def test_a_run_of_another_version_names_it_and_the_way_out(tmp_path: Path) -> No
     old = {"id": "0", "created": 0.0, "version": "0.0.9", "tasks": [{"name": "digits", "rows": 3}]}
     directory.put("run.json", json.dumps(old))
     (said,) = directory.read_records()[1]
-    assert f"has schema 1, this version reads 2 and {SCHEMA}; it was written by nas-flexconv 0.0.9" in said
+    assert f"has schema 1, this version reads 2 to {SCHEMA}; it was written by nas-flexconv 0.0.9" in said
     assert said.endswith(way_out)
     with pytest.raises(ValueError, match=r"run\.json.*; it was written by nas-flexconv 0\.0\.9.*") as error:
         directory.info()
