@@ -76,7 +76,7 @@ class Board:
             for name, space in open_spaces(config, shapes[task.name]).items()
         }
         self._schedule = Schedule(config, tasks, spaces, shapes, RunDirectory(path))
-        return list(self._schedule.records.values())
+        return RunDirectory(path).read_records()[0]
 
     def next(self, slot: int) -> Trial | Wait | None:
         trial = self._schedule.next(slot)
