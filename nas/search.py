@@ -42,10 +42,10 @@ from nas.config import SearchConfig
 from nas.interrupt import asked_to_stop
 from nas.open_space import open_spaces
 from nas.run_directory import RunDirectory
-from nas.schedule import Schedule, Verdict, failed_record
+from nas.schedule import Schedule, failed_record
 from nas.studies import Wait
 from search_spaces.space import TaskShape
-from trials.record import EpochMetrics, Trial, TrialRecord
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.reference import Task
 from trials.task import TaskData
 
