@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 from nas.budgets import Budgets
 from nas.config import SearchConfig
@@ -21,6 +20,7 @@ from search_spaces.space import Space, TaskShape
 from trials.plain import from_plain, to_plain
 from trials.record import EpochMetrics, Study, Trial, TrialRecord, Verdict
 from trials.reference import Task
+from trials.storage import Storage
 
 MAX_ATTEMPTS = 3
 """Workers that may die of one trial before it is given up."""
@@ -327,11 +327,11 @@ class Schedule:
                     sampler.report(trial.number, epoch, error)
 
 
-def failed_record(trial: Trial, reason: str, folder: Path) -> TrialRecord:
+def failed_record(trial: Trial, reason: str, folder: Storage) -> TrialRecord:
     """The record of a trial that cannot go on; with what it had spent by a checkpoint in its folder."""
     now = time.time()
     failed = TrialRecord(trial=trial, status="failed", reason=reason, started=now, finished=now)
-    if not (folder / "checkpoint.pt").is_file():
+    if "checkpoint.pt" not in folder.names():
         return failed
     from trials.ledger import spent  # needs torch
 
