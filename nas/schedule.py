@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import islice
 
-from nas.budgets import Budgets
 from nas.config import SearchConfig
+from nas.ending import Budgets
 from nas.following import control, transfers
 from nas.run_directory import RunDirectory
 from nas.sharing import Sharing
