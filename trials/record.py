@@ -218,8 +218,9 @@ class TrialRecord:
         device_share: share of the accelerator the trial had, in (0, 1]; 1 on processors, where a trial's
             threads are its own.
         co_residents: the largest number of other trials at once on its device, or on its host without one.
-        attempts: times the trial was handed out: 1, and one more for each time that its worker died, its run
-            was interrupted, or its device had no memory left.
+        attempts: times the trial was handed out by the driver that it ended under: 1, and one more for each
+            time that its worker died or was lost, or its device had no memory left; what earlier drivers of a
+            resumed run did is not counted.
         log: the last lines that the trial's process wrote, capped, secrets masked (`trials.logs`).
         host, process, software, commit: where and with what; `commit` of the product's source, if known.
     """

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from nas.comparison import write_report
 from nas.config import SearchConfig
 from nas.run_directory import RunDirectory
 from nas.schedule import Schedule
 from nas.studies import key
 from tests.nas.closed import Dead, Step, at, drive, found, schedule_of
+from trials.plain import dumps
 from trials.record import Study, Trial, TrialRecord
 
 SMALL = SearchConfig(
@@ -137,6 +139,27 @@ def test_a_run_that_grew_keeps_its_trials_and_has_all_of_its_plan(
     check(schedule, fresh["large"])
     after = found(schedule.directory)
     assert {name: after[name] for name in before} == before
+
+
+def test_finalists_of_a_best_that_was_beaten_stay_and_no_number_rests_on_them(tmp_path: Path) -> None:
+    config = replace(SMALL, spaces=("flexconv", "tcn"), controls=(), search_trials=1, stopping="none", seed=1)
+    larger = replace(config, search_trials=12)
+    schedule = grow(tmp_path, (config, None), (larger, None), live=False)
+    records = schedule.directory.read_records()[0]
+    finalists = [r for r in records if (r.trial.study.kind, r.trial.study.space) == ("finalist", "tcn")]
+    assert [r.trial.number for r in finalists] == [0, 1]
+    old, new = finalists
+    assert old.trial.selected_from != new.trial.selected_from
+
+    schedule.directory.put("config.json", dumps(larger))
+    comparison, _, _ = write_report([schedule.directory])
+    assert comparison.records == len(records) == schedule.total
+    assert [each.trial for each in comparison.left_out] == [old.trial.id]
+    assert str(new.trial.selected_from) in comparison.left_out[0].reason
+    page = (tmp_path / "report.md").read_text()
+    counted = Counter(r.trial.study.kind for r in records if r.status == "completed")
+    assert f"| finalist | {counted['finalist']} |" in " ".join(page.split())
+    assert "Unfinished" not in page
 
 
 @pytest.mark.slow
