@@ -19,7 +19,7 @@ from nas.sharing import Sharing
 from nas.studies import Outcome, Planned, Wait, key, makers_of, searched, single_design
 from search_spaces.space import Space, TaskShape
 from trials.plain import from_plain, to_plain
-from trials.record import EpochMetrics, Study, Trial, TrialRecord, Verdict
+from trials.record import CANCELLED, EpochMetrics, Study, Trial, TrialRecord, Verdict
 from trials.reference import Task
 from trials.storage import Storage
 
@@ -27,7 +27,6 @@ MAX_ATTEMPTS = 3
 """Workers that may die of one trial before it is given up."""
 AHEAD = 32
 """Designs of a study that are tried in turn on a slot that has no room for some."""
-CANCELLED = "cancelled: asked for by a user"
 
 Fits = Callable[[Trial], bool]
 

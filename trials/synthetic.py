@@ -65,17 +65,16 @@ def run_trial(
         if (verdict := report(metrics)) in ("pause", "cancel"):
             break
     sizes = _kernel_sizes(trial, task)
-    while len(curve) < trial.recipe.epochs and verdict not in ("pause", "cancel"):
+    while len(curve) < trial.recipe.epochs and verdict == "continue":
         if (verdict := asked()) in ("pause", "cancel"):
             break
         curve.append(_metrics(trial, task, len(curve) + 1, sizes))
         verdict = report(curve[-1])
-        if verdict == "stop" and len(curve) < trial.recipe.epochs:
-            status = "stopped"
-            break
-        if folder is not None and time.time() - saved >= checkpoint_seconds:
+        if verdict == "continue" and folder is not None and time.time() - saved >= checkpoint_seconds:
             _save(folder, trial, curve)
             saved = time.time()
+    if verdict == "stop" and len(curve) < trial.recipe.epochs:
+        status = "stopped"
     if verdict == "pause":
         if folder is None:
             raise ValueError("a trial without a folder cannot be paused; give run_trial a folder")

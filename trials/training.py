@@ -118,8 +118,11 @@ def _train(
     ledger.multiply_adds = _cost(trial, task, learner.result).multiply_adds
     ledger.enter("")
     try:
+        stop = False
         for metrics in ledger.curve:  # whoever decides on stopping may not remember them
-            attempt.ask(partial(report, metrics))
+            stop = attempt.ask(partial(report, metrics))
+        if stop and not learner.taken and len(ledger.curve) < trial.recipe.epochs:
+            return "stopped"  # it was paused, or killed, before it could be told
         for _ in range(len(ledger.curve), trial.recipe.epochs):
             metrics = _epoch(attempt, task, learner, train, validation, names)
             stop = attempt.ask(partial(report, metrics))

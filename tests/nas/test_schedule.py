@@ -156,10 +156,11 @@ def test_a_kill_between_two_rungs_changes_no_later_decision(tmp_path: Path) -> N
     searched = [r for r in records_of(undisturbed).values() if r.trial.study.kind == "search"]
     assert {record.status for record in searched} == {"completed", "stopped"}
 
-    for victim in [record.trial.id for record in searched if len(record.curve) > 2]:
-        path = tmp_path / victim
+    victims = [(r.trial.id, epoch) for r in searched for epoch in (1, 2, 3) if len(r.curve) >= epoch]
+    for victim, epoch in victims:  # 1 and 3 are rungs: what it was told there was lost
+        path = tmp_path / f"{victim}.{epoch}"
         schedule = schedule_of(config, path)
-        drive(schedule, checkpoints=path / "checkpoints", pause=(victim, 2))
+        drive(schedule, checkpoints=path / "checkpoints", pause=(victim, epoch))
         resumed = schedule_of(config, path, resume=True)
         drive(resumed, checkpoints=path / "checkpoints")
         assert {name: (r.status, r.curve) for name, r in records_of(resumed).items()} == {
