@@ -225,3 +225,12 @@ def test_a_population_of_a_small_space_is_a_census() -> None:
     designs = population(space, 10_000, seed=0)
     assert len(designs) == space.size == 243
     assert len({space.decode(values).id for values in designs}) == 243
+
+
+@pytest.mark.parametrize("name", ["twin", "twin_shared", "cell"])
+def test_a_population_begins_with_every_smaller_one(name: str) -> None:
+    space = SPACES[name](SHAPE)
+    large = population(space, 300, seed=5)
+    assert len(large) == min(300, space.size)
+    for count in (1, 2, 50, 100, 243):
+        assert population(space, count, seed=5) == large[:count]

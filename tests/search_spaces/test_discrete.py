@@ -52,3 +52,15 @@ def test_a_shared_kernel_and_a_width_of_16_are_designs_of_the_twin():
     for taps in (3, 5, 9, 17, 29):
         same = {f"kernel_{i}": taps for i in range(1, 6)}
         assert shared.decode({"kernel": taps}) == twin.decode(same) == wide.decode({"width": 16, **same})
+
+
+def test_a_search_begins_with_three_taps_or_the_untuned_flexconv() -> None:
+    shape = TaskShape(extent=(28, 28), channels=1, classes=10)
+    spaces = {name: SPACES[name](shape) for name in ("twin", "twin_shared", "twin_wide", "flexconv_tuned")}
+    designs = {name: space.decode(space.default or {}) for name, space in spaces.items()}
+    assert designs["twin"] == designs["twin_shared"] == designs["twin_wide"]
+    assert set(designs["twin"]["kernels"]) == {3}  # type: ignore[arg-type]
+    assert (
+        designs["flexconv_tuned"].id
+        == SPACES["flexconv"](shape).decode({f"kernel_{i}": "flex" for i in range(1, 6)}).id
+    )
