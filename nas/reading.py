@@ -4,13 +4,97 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
-from trials.record import Trial, TrialRecord
+from nas.compacted import DESIGN, RECORD, Content, Contents
+from trials.plain import from_plain
+from trials.record import READABLE, Trial, TrialRecord, current
 from trials.soundness import flaw
 
 
-def load(content: bytes | OSError | None, path: str) -> object:
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a run's directory holds of trials, by the names of their folders.
+
+    Attributes:
+        trials: that were ever issued.
+        damaged: a line for each design that cannot be read.
+        records: that can be read and fit together.
+        unreadable: a line for each other one.
+    """
+
+    trials: list[Trial]
+    damaged: list[str]
+    records: list[TrialRecord]
+    unreadable: list[str]
+
+
+def found_in(contents: Contents, where: str, way_out: Callable[[object], str]) -> Found:
+    """Designs and records as they are meant.
+
+    Args:
+        contents: of all objects.
+        where: the run is, for messages.
+        way_out: what to do about the record of another version, made from its commit.
+    """
+    found = Found(trials=[], damaged=[], records=[], unreadable=[])
+    for folder, kinds in contents.of.items():
+        path = f"{where}/trials/{folder}"
+        plain: object = None
+        trial: Trial | None = None
+        problem = ""
+        if DESIGN in kinds:
+            try:
+                plain = load(kinds[DESIGN], f"{path}/{DESIGN}")
+            except ValueError as error:
+                problem = str(error)
+        record: TrialRecord | None = None
+        if RECORD in kinds:
+            try:
+                record, same = _record(kinds[RECORD], f"{path}/{RECORD}", plain, way_out)
+                trial = record.trial if same else None
+            except ValueError as error:
+                found.unreadable.append(str(error))
+        if DESIGN in kinds and trial is None and not problem:
+            try:
+                trial = from_plain(Trial, plain, f"{path}/{DESIGN}")
+            except ValueError as error:
+                problem = str(error)
+        if problem:
+            found.damaged.append(problem)
+        elif trial is not None:
+            found.trials.append(trial)
+        if record is None:
+            continue
+        try:
+            if problem:
+                raise ValueError(problem)
+            refuse_contradiction(f"{path}/{RECORD}", record, trial)
+            found.records.append(record)
+        except ValueError as error:
+            found.unreadable.append(str(error))
+    return found
+
+
+def _record(
+    content: Content, path: str, design: object, way_out: Callable[[object], str]
+) -> tuple[TrialRecord, bool]:
+    """A record, and whether the design beside it is, letter by letter, the one that it names."""
+    data: Any = load(content, path)
+    same = False
+    if isinstance(data, dict):
+        if (schema := data.get("schema")) not in READABLE:
+            raise ValueError(
+                f"{path} has schema {schema}, this version reads {READABLE[0]} to {READABLE[-1]}; "
+                f"{way_out(data.get('commit'))}"
+            )
+        data = current(data)
+        same = design is not None and json.dumps(data.get("trial")) == json.dumps(design)
+    return from_plain(TrialRecord, data, path), same
+
+
+def load(content: Content | None, path: str) -> object:
     """What the JSON of an object holds.
 
     Args:
@@ -23,7 +107,7 @@ def load(content: bytes | OSError | None, path: str) -> object:
     if content is None:
         raise ValueError(f"there is no {path}; a run directory holds one")
     try:
-        if isinstance(content, OSError):
+        if not isinstance(content, bytes):
             raise content
         text = content.decode()
         data: object = json.loads(text, parse_constant=_refuse)
@@ -48,7 +132,7 @@ def refuse_contradiction(path: str, record: TrialRecord, asked: Trial | None) ->
         raise ValueError(f"{path} holds the record of {record.trial.id}, which has a folder of its own")
     if found := flaw(record):
         raise ValueError(f"{path}: {found}")
-    if asked is None:
+    if asked is None or asked is record.trial:
         return
     for field in dataclasses.fields(Trial):
         ours, theirs = getattr(record.trial, field.name), getattr(asked, field.name)

@@ -22,13 +22,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
+from nas import compacted
 from nas.config import SearchConfig, first_difference
 from nas.efficiency.anchors import Anchor
-from nas.reading import load, refuse_contradiction
+from nas.reading import Found, found_in, load
 from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
-from trials.record import READABLE, Trial, TrialRecord, current
+from trials.record import Trial, TrialRecord
 from trials.reference import Task
 from trials.storage import Storage
 
@@ -265,48 +266,23 @@ class RunDirectory:
         self.put(f"trials/{record.trial.id}/record.json", dumps(record))
         self.folder(record.trial.id).remove("checkpoint.pt")
 
+    def read(self) -> Found:
+        """Every trial that was ever issued and every record.
+
+        Raises:
+            OSError: the run cannot be listed.
+        """
+        return found_in(compacted.read(self.storage), str(self), self._way_out)
+
     def read_trials(self) -> tuple[list[Trial], list[str]]:
         """Every trial that was ever issued, by name, and one line for each that cannot be read."""
-        trials, unreadable = [], []
-        for name, content in self._objects("design.json").items():
-            path = f"{self}/{name}"
-            try:
-                trials.append(from_plain(Trial, load(content, path), path))
-            except ValueError as error:
-                unreadable.append(str(error))
-        return trials, unreadable
+        found = self.read()
+        return found.trials, found.damaged
 
     def read_records(self) -> tuple[list[TrialRecord], list[str]]:
         """Every record that can be read, and one line for each that cannot."""
-        records, unreadable = [], []
-        designs = self._objects("design.json")
-        for name, content in self._objects("record.json").items():
-            path = f"{self}/{name}"
-            try:
-                data = load(content, path)
-                if isinstance(data, dict):
-                    if (schema := data.get("schema")) not in READABLE:
-                        raise ValueError(
-                            f"{path} has schema {schema}, this version reads "
-                            f"{READABLE[0]} to {READABLE[-1]}; {self._way_out(data.get('commit'))}"
-                        )
-                    data = current(data)
-                record = from_plain(TrialRecord, data, path)
-                design = name.replace("record.json", "design.json")
-                asked = None
-                if design in designs:
-                    where = f"{self}/{design}"
-                    asked = from_plain(Trial, load(designs[design], where), where)
-                refuse_contradiction(path, record, asked)
-                records.append(record)
-            except ValueError as error:
-                unreadable.append(str(error))
-        return records, unreadable
-
-    def _objects(self, kind: str) -> dict[str, bytes | OSError]:
-        names = [name for name in self.storage.names("trials/") if name.count("/") == 2]
-        found = {name: self._get(name) for name in names if name.endswith(f"/{kind}")}
-        return {name: content for name, content in found.items() if content is not None}
+        found = self.read()
+        return found.records, found.unreadable
 
     def drop_orphans(self) -> None:
         """Remove what a killed writer left half written."""
