@@ -41,48 +41,29 @@ def found_in(contents: Contents, where: str, way_out: Callable[[object], str]) -
     found = Found(trials=[], damaged=[], records=[], unreadable=[])
     for folder, kinds in contents.of.items():
         path = f"{where}/trials/{folder}"
-        plain: object = None
         trial: Trial | None = None
         problem = ""
         if DESIGN in kinds:
             try:
-                plain = load(kinds[DESIGN], f"{path}/{DESIGN}")
+                trial = from_plain(Trial, load(kinds[DESIGN], f"{path}/{DESIGN}"), f"{path}/{DESIGN}")
+                found.trials.append(trial)
             except ValueError as error:
                 problem = str(error)
-        record: TrialRecord | None = None
+                found.damaged.append(problem)
         if RECORD in kinds:
             try:
-                record, same = _record(kinds[RECORD], f"{path}/{RECORD}", plain, way_out)
-                trial = record.trial if same else None
+                record = _record(kinds[RECORD], f"{path}/{RECORD}", way_out)
+                refuse_contradiction(f"{path}/{RECORD}", record, trial)
+                if problem:
+                    raise ValueError(problem)
+                found.records.append(record)
             except ValueError as error:
                 found.unreadable.append(str(error))
-        if DESIGN in kinds and trial is None and not problem:
-            try:
-                trial = from_plain(Trial, plain, f"{path}/{DESIGN}")
-            except ValueError as error:
-                problem = str(error)
-        if problem:
-            found.damaged.append(problem)
-        elif trial is not None:
-            found.trials.append(trial)
-        if record is None:
-            continue
-        try:
-            if problem:
-                raise ValueError(problem)
-            refuse_contradiction(f"{path}/{RECORD}", record, trial)
-            found.records.append(record)
-        except ValueError as error:
-            found.unreadable.append(str(error))
     return found
 
 
-def _record(
-    content: Content, path: str, design: object, way_out: Callable[[object], str]
-) -> tuple[TrialRecord, bool]:
-    """A record, and whether the design beside it is, letter by letter, the one that it names."""
+def _record(content: Content, path: str, way_out: Callable[[object], str]) -> TrialRecord:
     data: Any = load(content, path)
-    same = False
     if isinstance(data, dict):
         if (schema := data.get("schema")) not in READABLE:
             raise ValueError(
@@ -90,8 +71,7 @@ def _record(
                 f"{way_out(data.get('commit'))}"
             )
         data = current(data)
-        same = design is not None and json.dumps(data.get("trial")) == json.dumps(design)
-    return from_plain(TrialRecord, data, path), same
+    return from_plain(TrialRecord, data, path)
 
 
 def load(content: Content | None, path: str) -> object:
@@ -132,7 +112,7 @@ def refuse_contradiction(path: str, record: TrialRecord, asked: Trial | None) ->
         raise ValueError(f"{path} holds the record of {record.trial.id}, which has a folder of its own")
     if found := flaw(record):
         raise ValueError(f"{path}: {found}")
-    if asked is None or asked is record.trial:
+    if asked is None:
         return
     for field in dataclasses.fields(Trial):
         ours, theirs = getattr(record.trial, field.name), getattr(asked, field.name)

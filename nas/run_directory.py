@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -31,7 +32,7 @@ from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
 from trials.record import Trial, TrialRecord
 from trials.reference import Task
-from trials.storage import Storage
+from trials.storage import Storage, is_full
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +105,10 @@ class RunInfo:
     evaluation: tuple[str, ...] | None = None
 
 
-OWN = {"trials", "lease", "requests", ".reserve"}
+RESERVE = ".reserve"
+"""Takes room on a disk while a run goes on, so that what has ended can be written down when it is full."""
+RESERVED = 2**20
+OWN = {"trials", "lease", "requests", RESERVE}
 """What may be there before config.json is."""
 
 
@@ -158,6 +162,8 @@ class RunDirectory:
         with self._locked():
             try:
                 new = self.storage.create("config.json", dumps(config).encode())
+                if self.full:
+                    self.storage.put(RESERVE, os.urandom(RESERVED))
             except OSError as error:
                 raise ValueError(f"{self} cannot be written: {error.strerror or error}") from error
             if not new:
@@ -180,6 +186,14 @@ class RunDirectory:
             except BlockingIOError:
                 raise ValueError(f"another process is running {self}; wait for it or stop it") from None
             yield
+
+    @property
+    def full(self) -> bool:
+        """Whether the reserve is gone: the disk was full when a record came, and nothing new should begin.
+
+        `claimed` makes it again, and there is none in an object store.
+        """
+        return self.path is not None and not (self.path / RESERVE).exists()
 
     def _refuse_foreign(self) -> None:
         if self.path is not None and self.path.exists() and not self.path.is_dir():
@@ -262,8 +276,18 @@ class RunDirectory:
         self.put(f"trials/{trial.id}/design.json", dumps(trial))
 
     def put_record(self, record: TrialRecord) -> None:
-        """Write down how a trial ended and drop its checkpoint, which nothing needs any more."""
-        self.put(f"trials/{record.trial.id}/record.json", dumps(record))
+        """Write down how a trial ended and drop its checkpoint, which nothing needs any more.
+
+        On a full disk it takes the room of the reserve, see `full`.
+        """
+        name, text = f"trials/{record.trial.id}/record.json", dumps(record)
+        try:
+            self.put(name, text)
+        except OSError as error:
+            if self.full or not is_full(error):
+                raise
+            self.storage.remove(RESERVE)
+            self.put(name, text)
         self.folder(record.trial.id).remove("checkpoint.pt")
 
     def read(self) -> Found:
