@@ -41,10 +41,10 @@ from nas.config import SearchConfig
 from nas.interrupt import asked_to_stop
 from nas.open_space import open_spaces
 from nas.run_directory import RunDirectory
-from nas.schedule import Schedule, Verdict, failed_record
+from nas.schedule import Schedule, failed_record
 from nas.studies import Wait
 from search_spaces.space import TaskShape
-from trials.record import EpochMetrics, Trial, TrialRecord
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.reference import Task
 from trials.task import TaskData
 
@@ -79,7 +79,7 @@ class Board:
             for name, space in open_spaces(config, shapes[task.name]).items()
         }
         self._schedule = Schedule(config, tasks, spaces, shapes, directory)
-        return list(self._schedule.records.values())
+        return directory.read_records()[0]
 
     def next(self, slot: int) -> Trial | Wait | None:
         trial = self._schedule.next(slot)
