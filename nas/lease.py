@@ -119,7 +119,7 @@ class Lease:
 
     def __init__(self, storage: Storage, number: int, hold: Hold) -> None:
         self._storage, self.number, self._hold = storage, number, hold
-        self._taken = self._confirmed = _now()
+        self._taken = self._confirmed = now()
         self._lost = ""
         self._ending: threading.Event | None = None
         self._lock = threading.Lock()
@@ -142,7 +142,7 @@ class Lease:
     @property
     def held(self) -> float:
         """Seconds that drivers have held the run, this one and those before it."""
-        return self._hold.held + _now() - self._taken
+        return self._hold.held + now() - self._taken
 
     def keep(self) -> None:
         """Renew it in a thread of this process from now on."""
@@ -158,7 +158,7 @@ class Lease:
         """
         if not self._lost and self._hold.gone:  # this is another process of a driver that died
             self._lost = f"its driver (process {self._hold.pid}) has died"
-        if not self._lost and _now() - self._confirmed > TRUST_SECONDS:
+        if not self._lost and now() - self._confirmed > TRUST_SECONDS:
             try:
                 self._renew()
             except OSError as error:
@@ -186,7 +186,7 @@ class Lease:
 
     def _renew(self, released: bool = False) -> None:
         with self._lock:
-            began = _now()  # a watcher cannot have seen the change earlier
+            began = now()  # a watcher cannot have seen the change earlier
             number, data = _highest(self._storage)
             found = None if data is None else _read(data)
             if number < self.number:
@@ -220,23 +220,23 @@ def _watched(
     Raises:
         Held: it changed while it was watched, or a higher one appeared.
     """
-    began = looked = _now()
+    began = looked = now()
     while True:
         hold = _read(data)
         if hold is not None and (hold.released or hold.gone):
             return data
-        if _now() - began >= patience:
+        if now() - began >= patience:
             say(f"{_who(hold)} has not renewed its hold on {storage.root} for {patience:.0f} s: taking over")
             return data
         time.sleep(min(1.0, patience / 20))
-        before, looked = looked, _now()
-        now, found = _highest(storage)
+        before, looked = looked, now()
+        latest, found = _highest(storage)
         if found is None:
             return data  # somebody removed it by hand
-        if (now, found) != (number, data):
-            number, data, hold = now, found, _read(found)
+        if (latest, found) != (number, data):
+            number, data, hold = latest, found, _read(found)
             if hold is None or not hold.released:
-                raise _held(storage, _now() - before)
+                raise _held(storage, now() - before)
 
 
 def _held(storage: Storage, ago: float) -> Held:
@@ -273,7 +273,8 @@ def _read(data: bytes) -> Hold | None:
         return None
 
 
-def _now() -> float:
+def now() -> float:
+    """Seconds by a clock of this machine that nobody sets."""
     return time.clock_gettime(_CLOCK)
 
 
