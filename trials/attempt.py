@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from trials import checkpoint
 from trials.learner import Learner
 from trials.ledger import Ledger
 from trials.loading import Batch
 from trials.record import Trial, Verdict, unasked
+from trials.storage import Storage
 
 
 class Paused(Exception):
@@ -28,7 +28,7 @@ class Attempt:
 
     trial: Trial
     ledger: Ledger
-    folder: Path | None = None
+    folder: Storage | None = None
     asked: Callable[[], Verdict] = unasked
     checkpoint_seconds: float = 10.0
     checkpoint_bytes: int | None = None

@@ -21,7 +21,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from search_spaces.parts import Convolution
 from trials import surroundings
 from trials.plain import dumps, from_plain, to_plain
 from trials.record import CANCELLED, EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going, unasked
+from trials.storage import Storage
 from trials.task import TaskData
 
 OPTIMUM = 5
@@ -46,7 +46,7 @@ def run_trial(
     task: TaskData,
     *,
     report: Callable[[EpochMetrics], Verdict] = keep_going,
-    folder: Path | None = None,
+    folder: Storage | None = None,
     checkpoint_seconds: float = 10.0,
     device_share: float = 1.0,
     asked: Callable[[], Verdict] = unasked,
@@ -58,8 +58,7 @@ def run_trial(
     It takes one step an epoch; a checkpoint has no weights, so no limit of bytes matters.
     """
     started = saved = time.time()
-    path = None if folder is None else folder / CHECKPOINT
-    curve = _resume(path, trial)
+    curve = _resume(folder, trial)
     status: Status = "completed"
     verdict: Verdict = "continue"
     for metrics in curve:
@@ -74,13 +73,13 @@ def run_trial(
         if verdict == "stop" and len(curve) < trial.recipe.epochs:
             status = "stopped"
             break
-        if path is not None and time.time() - saved >= checkpoint_seconds:
-            _save(path, trial, curve)
+        if folder is not None and time.time() - saved >= checkpoint_seconds:
+            _save(folder, trial, curve)
             saved = time.time()
     if verdict == "pause":
-        if path is None:
+        if folder is None:
             raise ValueError("a trial without a folder cannot be paused; give run_trial a folder")
-        _save(path, trial, curve)
+        _save(folder, trial, curve)
         return None
     if verdict == "cancel":
         status = "failed"
@@ -154,17 +153,13 @@ def _kernel_sizes(trial: Trial, task: TaskData) -> KernelSizes:
     return tuple(sizes)
 
 
-def _save(path: Path, trial: Trial, curve: list[EpochMetrics]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps({"trial": dumps(trial), "curve": to_plain(curve)}))
-    os.replace(temporary, path)
+def _save(folder: Storage, trial: Trial, curve: list[EpochMetrics]) -> None:
+    folder.put(CHECKPOINT, json.dumps({"trial": dumps(trial), "curve": to_plain(curve)}).encode())
 
 
-def _resume(path: Path | None, trial: Trial) -> list[EpochMetrics]:
-    if path is None or not path.is_file():
+def _resume(folder: Storage | None, trial: Trial) -> list[EpochMetrics]:
+    data = None if folder is None else folder.get(CHECKPOINT)
+    state = {"trial": ""} if data is None else json.loads(data)
+    if state["trial"] != dumps(trial):
         return []
-    state = json.loads(path.read_text())
-    return (
-        [from_plain(EpochMetrics, each) for each in state["curve"]] if state["trial"] == dumps(trial) else []
-    )
+    return [from_plain(EpochMetrics, each) for each in state["curve"]]

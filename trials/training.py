@@ -6,7 +6,6 @@ import math
 import traceback
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from trials.learner import Learner, settle_norms
 from trials.ledger import Ledger
 from trials.loading import Loader
 from trials.record import CANCELLED, EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going, unasked
+from trials.storage import Storage
 from trials.task import TaskData
 
 __all__ = ["Verdict", "keep_going", "run_trial"]
@@ -32,7 +32,7 @@ def run_trial(
     task: TaskData,
     *,
     report: Callable[[EpochMetrics], Verdict] = keep_going,
-    folder: Path | None = None,
+    folder: Storage | None = None,
     checkpoint_seconds: float = 10.0,
     device_share: float = 1.0,
     asked: Callable[[], Verdict] = unasked,
