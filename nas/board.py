@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,19 +19,31 @@ from nas.studies import Wait
 from search_spaces.space import Space, TaskShape
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.reference import Task
+from trials.storage import is_full
 
 Event = tuple[Literal["started", "epoch", "ended"], Trial, EpochMetrics | TrialRecord | None]
+Told = Verdict | Literal["gone"]
+"""What a slot is told of its trial; "gone": the slot should not exist, and must write nothing."""
 SILENT_SECONDS = 60.0
 """A slot that gave no sign for so long is stalled."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
+LONGEST_LOOK = 1.0
+"""Seconds that count at most between two looks: while this process slept, nobody could be heard."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """A trial for a slot, and the share of its device that the trial may use."""
+    """A trial for a slot.
+
+    Attributes:
+        share: of the device's memory that it may use.
+        rates, timed, checkpoint_bytes: see `nas.finalists.train_and_test`.
+    """
 
     trial: Trial
     share: float
+    rates: tuple[float, ...]
+    timed: bool
+    checkpoint_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,10 +53,10 @@ class News:
     Attributes:
         events: in their order.
         ended, total: trials.
-        over: why nothing more is handed out though work is left, else empty.
+        over: the budget that is spent though work is left, else empty.
         stalled: slots that are silent, and where their processes are.
         left_out: one line for each node that is newly left out.
-        done: whether slots have anything left to do.
+        done: whether nothing is left to hand out.
         error: what the run ends with once its slots have.
     """
 
@@ -69,7 +80,7 @@ class Board:
     def __init__(self, silent_seconds: float = SILENT_SECONDS) -> None:
         self._silent_seconds = silent_seconds
         self._events: list[Event] = []
-        self._said: list[str] = []
+        self._left_out: list[str] = []
         self._error: Exception | None = None
         self._places: dict[int, Place] = {}
         self._heard: dict[int, float] = {}  # by slot, on the clock of `_awake`
@@ -78,6 +89,7 @@ class Board:
         self._nodes: dict[str, str | None] = {}  # "": sound, None: a slot is looking, else why not
         self._awake, self._looked = 0.0, time.monotonic()
         self._slots = 1
+        self._nothing_left = False
 
     def start(
         self,
@@ -88,29 +100,19 @@ class Board:
         lease: Lease,
         placement: Placement,
         driver: Facts,
-    ) -> list[TrialRecord]:
-        """Make the schedule, apart from the constructor so that its errors reach the driver as they are.
-
-        Returns:
-            the records that were there before.
-        """
+    ) -> None:
+        """Make the schedule, apart from the constructor so that its errors reach the driver as they are."""
         self._lease, self._placement, self._driver = lease, placement, driver
         self._schedule = Schedule(config, tasks, _spaces(config, tasks, shapes), shapes, directory)
-        for record in self._schedule.records.values():
-            placement.learn(record)
         self._looked = time.monotonic()
-        return list(self._schedule.records.values())
 
     # ------------------------------------------------------------------ what the slots call
 
     def next(self, slot: int, place: Place) -> Order | Literal["probe"] | Wait | None:
         """What a free slot should do: an order, look at its node, wait, or end (None)."""
-        if slot in self._gone or self._error is not None:
+        if slot in self._gone or self._done:
             return None
-        self._places[slot] = place
-        self._heard[slot] = self._awake
-        if self._done():
-            return None
+        self._places[slot], self._heard[slot] = place, self._awake
         if place.node not in self._nodes:
             self._nodes[place.node] = None
             return "probe"
@@ -118,31 +120,32 @@ class Board:
             return "wait"
         with self._writing():
             trial = self._schedule.next(slot, lambda trial: self._placement.fits(place, trial))
-            if not isinstance(trial, Trial):
-                return trial
-            self._trials[slot] = trial
-            self._events.append(("started", trial, None))
-            return Order(trial=trial, share=self._placement.take(slot, place, trial))
+            if isinstance(trial, Trial):
+                return self._order(slot, place, trial)
+            self._nothing_left = trial is None
+            return trial
         return None
 
     def probed(self, slot: int, facts: Facts) -> None:
         """Take what a slot found out about its node."""
-        place = self._places[slot]
-        reason = trouble(self._driver, facts)
-        self._nodes[place.node] = reason
-        if reason:
-            self._said.append(f"{place.host} is left out: {reason}")
+        if (place := self._places.get(slot)) is None:
+            return
         self._heard[slot] = self._awake
+        self._nodes[place.node] = reason = trouble(self._driver, facts)
+        if reason:
+            self._left_out.append(f"{place.host} is left out: {reason}")
 
-    def alive(self, slot: int) -> tuple[str, Verdict | Literal["gone"]]:
+    def alive(self, slot: int) -> tuple[str, Told]:
         """A sign of life: the slot's trial by its id and what it should do."""
         if slot in self._gone or self._lost:
             return "", "gone"
-        self._heard[slot] = self._awake
+        if slot in self._places:
+            self._heard[slot] = self._awake
         trial = self._trials.get(slot)
         return ("", "continue") if trial is None else (trial.id, self._schedule.asked(trial))
 
-    def report(self, slot: int, trial: Trial, metrics: EpochMetrics) -> Verdict | Literal["gone"]:
+    def report(self, slot: int, trial: Trial, metrics: EpochMetrics) -> Told:
+        """Take an epoch's result: what the trial should do now."""
         if slot in self._gone or self._lost:
             return "gone"
         self._heard[slot] = self._awake
@@ -153,11 +156,10 @@ class Board:
         """Take a record, or None of a trial that was paused. It is on disk when this returns."""
         if slot in self._gone or self._lost:
             return
+        self._heard[slot] = self._awake
         trial = self._trials.pop(slot)
         others = self._placement.leave(slot)
-        if record is None:
-            return
-        if record.out_of_memory and self._placement.alone_next(trial.id):
+        if record is None or (record.out_of_memory and self._placement.is_to_be_alone(trial)):
             self._schedule.again(slot)
             return
         self._placement.learn(record)
@@ -172,25 +174,25 @@ class Board:
 
     # ------------------------------------------------------------------ what the driver calls
 
-    def lost(self, slot: int) -> None:
-        """A slot's process is dead: its trial goes to another."""
-        if slot in self._gone:
-            return
-        self._gone.add(slot)
+    def lost(self, slot: int) -> bool:
+        """A slot's process is dead: its trial goes to another. Whether it ever asked for one."""
+        asked = self.ended(slot)
+        self._placement.leave(slot)
+        if self._trials.pop(slot, None) is not None:
+            self._nothing_left = False
+            with self._writing():
+                self._schedule.lost(slot)
+        return asked
+
+    def ended(self, slot: int) -> bool:
+        """A slot has ended. Whether it ever asked for a trial."""
         place = self._places.pop(slot, None)
         self._heard.pop(slot, None)
         if place is not None and self._nodes.get(place.node) is None:
             self._nodes.pop(place.node, None)  # it died looking: the next one looks
-        self._placement.leave(slot)
-        if self._trials.pop(slot, None) is not None:
-            with self._writing():
-                self._schedule.lost(slot)
-
-    def ended(self, slot: int) -> None:
-        """A slot has ended by itself."""
+        asked = place is not None or slot in self._gone
         self._gone.add(slot)
-        self._places.pop(slot, None)
-        self._heard.pop(slot, None)
+        return asked
 
     def pause(self) -> None:
         """Hand out nothing more, and let running trials save and leave."""
@@ -207,20 +209,23 @@ class Board:
         spaces = _spaces(config, tasks, shapes)
         with self._writing():
             self._schedule = self._schedule.grown(config, tasks, spaces, shapes)
+            self._nothing_left = False
 
     def news(self, slots: int) -> News:
         """What happened since the last call.
 
         Args:
-            slots: that there should be by now.
+            slots: that the cluster can hold.
         """
         now = time.monotonic()
-        self._awake += min(now - self._looked, 1.0)  # time that this process slept is nobody's silence
+        self._awake += min(now - self._looked, LONGEST_LOOK)
         self._looked, self._slots = now, slots
         self._schedule.held = self._lease.held
-        self._refuse_all_left_out()
+        if self._schedule.failing:
+            self._stop(RuntimeError(self._schedule.over))
+        self._refuse_if_all_left_out()
         events, self._events = self._events, []
-        said, self._said = self._said, []
+        left_out, self._left_out = self._left_out, []
         silent = (s for s, heard in self._heard.items() if self._awake - heard > self._silent_seconds)
         return News(
             events=tuple(events),
@@ -228,8 +233,8 @@ class Board:
             total=self._schedule.total,
             over=self._schedule.over,
             stalled=tuple((slot, self._places[slot]) for slot in silent),
-            left_out=tuple(said),
-            done=self._done(),
+            left_out=tuple(left_out),
+            done=self._done,
             error=self._error,
         )
 
@@ -239,14 +244,28 @@ class Board:
     def _lost(self) -> bool:
         return isinstance(self._error, LeaseLost)
 
+    @property
     def _done(self) -> bool:
-        return self._schedule.paused or bool(self._schedule.over) or self._schedule.ended >= self._schedule.total
+        schedule = self._schedule
+        return self._nothing_left or schedule.paused or schedule.ended >= schedule.total
+
+    def _order(self, slot: int, place: Place, trial: Trial) -> Order:
+        config = self._schedule.config
+        self._trials[slot] = trial
+        self._events.append(("started", trial, None))
+        return Order(
+            trial=trial,
+            share=self._placement.take(slot, place, trial),
+            rates=config.rates,
+            timed=trial.study.kind == "search" and config.second == "latency",
+            checkpoint_bytes=int(config.checkpoint_gb * 1e9 / self._slots),
+        )
 
     def _stop(self, error: Exception) -> None:
         self._error = self._error or error
         self._schedule.paused = True
 
-    def _refuse_all_left_out(self) -> None:
+    def _refuse_if_all_left_out(self) -> None:
         reasons = {place.host: self._nodes.get(place.node) for place in self._places.values()}
         if len(self._places) >= self._slots and reasons and all(reasons.values()):
             each = "; ".join(f"{host}: {reason}" for host, reason in sorted(reasons.items()))
@@ -261,9 +280,9 @@ class Board:
         except LeaseLost as error:
             self._stop(error)
         except OSError as error:
-            way = "make room" if error.errno in FULL else "mend that"
+            way = "make room" if is_full(error) else "mend that"
             said = error.strerror or error
-            self._stop(ValueError(f"the run directory cannot be written ({said}); {way} and go on with --resume"))
+            self._stop(ValueError(f"the run cannot be written ({said}); {way} and go on with --resume"))
 
 
 def _spaces(

@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from trials.predictions import Predicted, Predictions, write
-from trials.record import EpochMetrics, Trial, TrialRecord, unasked
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, unasked
 from trials.storage import Storage
 from trials.task import Rows, TaskData, open_test
-from trials.training import Verdict, run_trial
 
 WEIGHTS = "weights.safetensors"
 
@@ -42,6 +41,8 @@ def train_and_test(
     Returns:
         The record, or None if the trial was paused.
     """
+    from trials.training import run_trial  # torch: here, so that a driver can name this function without it
+
     record = run_trial(
         trial,
         task,

@@ -99,10 +99,10 @@ class Placement:
             key = record.trial.study.task, record.trial.study.space
             self._peaks[key] = max(self._peaks.get(key, 0), record.peak_device_bytes)
 
-    def alone_next(self, trial_id: str) -> bool:
-        """From now on this trial gets a whole device; False if it had one for that reason."""
-        had = trial_id in self._alone
-        self._alone.add(trial_id)
+    def is_to_be_alone(self, trial: Trial) -> bool:
+        """Give a trial a whole device from now on; False if it had one for that reason already."""
+        had = trial.id in self._alone
+        self._alone.add(trial.id)
         return not had
 
     def _on(self, unit: str) -> list[_Resident]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
@@ -39,12 +40,13 @@ def facts(trouble: str = "") -> Facts:
     )
 
 
-def probe(directory: RunDirectory, tasks: tuple[Task, ...], open_task: Callable[[Task], TaskData]) -> Facts:
+def probe(directory: RunDirectory, open_task: Callable[[Task], TaskData]) -> Facts:
     """Look at this node: its versions, whether it can write the run and open its tasks."""
     try:
         _write(directory)
-        for task in tasks:
-            open_task(task)
+        info = directory.info()
+        for each in info.tasks if info else ():
+            open_task(each.task)
     except Exception as error:  # also what a user's own code raises
         said = (str(error).strip().splitlines() or ["no message"])[0]
         return facts(said if isinstance(error, ValueError) else f"{type(error).__name__}: {said}")
@@ -68,4 +70,17 @@ def _version(package: str) -> str:
 
 
 def _write(directory: RunDirectory) -> None:
-    """Put an object and read it back."""
+    """Put an object, read it back, remove it.
+
+    Raises:
+        ValueError: that does not work.
+    """
+    name, content = f"probe/{uuid.uuid4().hex}", b"can this node write?"
+    try:
+        directory.storage.put(name, content)
+        found = directory.storage.get(name)
+        directory.storage.remove(name)
+    except OSError as error:
+        raise ValueError(f"it cannot write {directory}: {error.strerror or error}") from error
+    if found != content:
+        raise ValueError(f"what it writes to {directory} cannot be read back")

@@ -117,6 +117,7 @@ def _run(
     address: str | None,
     gpus_per_trial: float | None,
 ) -> RunResult:
+    from nas.lease import take
     from nas.search import Event, execute
 
     progress = Progress(console)
@@ -148,17 +149,20 @@ def _run(
     files: dict[str, str] = {}
     try:
         try:
-            finished = execute(
-                config,
-                tasks,
-                shapes,
-                directory,
-                address=address,
-                gpus_per_trial=gpus_per_trial,
-                on_start=on_start,
-                on_news=on_news,
-                say=progress.say,
-            )
+            with take(directory.storage, progress.say) as lease:
+                ended = execute(
+                    config,
+                    tasks,
+                    shapes,
+                    directory,
+                    lease=lease,
+                    address=address,
+                    gpus_per_trial=gpus_per_trial,
+                    on_start=on_start,
+                    on_news=on_news,
+                    say=progress.say,
+                )
+                finished = ended.how == "finished"
         finally:
             progress.stop()
         comparison, files, _ = write_report([directory])

@@ -185,11 +185,9 @@ def execute(
             board = actor.options(num_cpus=0, scheduling_strategy=here).remote(silent_seconds)
             slots = _Slots(board, config.cpus_per_trial, share)
             placement = Placement(None if gpus_per_trial == "auto" else share)
-            run = (config, tasks, shapes, directory)
-            records = _ask(board, "start", *run, lease, placement, facts())
-            on_start(slots.wanted, records)
+            started = board.start.remote(config, tasks, shapes, directory, lease, placement, facts())
             tuner = _tuner(slots, board, directory, config.cpus_per_trial, share, train, storage)
-            return _watch(tuner, slots, board, asked, on_news, on_tick, say)
+            return _watch(tuner, slots, board, started, directory, asked, on_start, on_news, on_tick, say)
     except Gone:
         raise RuntimeError("the board died; go on with --resume") from None
     finally:
@@ -229,8 +227,12 @@ def _slot(slot: dict[str, int], board: Any, directory: RunDirectory, threads: in
 
 
 def _ask(board: Any, method: str, *arguments: Any) -> Any:
+    return _got(getattr(board, method).remote(*arguments))
+
+
+def _got(answer: Any) -> Any:
     try:
-        return ray.get(getattr(board, method).remote(*arguments))
+        return ray.get(answer)
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.RayActorError as error:
@@ -241,7 +243,10 @@ def _watch(
     tuner: tune.Tuner,
     slots: _Slots,
     board: Any,
+    started: Any,
+    directory: RunDirectory,
     asked: Asked,
+    on_start: Callable[[int, list[TrialRecord]], None],
     on_news: Callable[[list[Event], int], None],
     on_tick: Callable[[Steering], None],
     say: Callable[[str], None],
@@ -257,6 +262,8 @@ def _watch(
 
     fitting = threading.Thread(target=fit, daemon=True)
     fitting.start()
+    _got(started)
+    on_start(slots.wanted, directory.read_records()[0])
     steering = Steering(board)
     ending: float | None = None
     looked = time.monotonic()

@@ -10,17 +10,17 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any, Protocol
 
 from nas.board import Order
-from nas.lease import _now
+from nas.lease import now
 from nas.placement import Place
 from nas.probe import probe
 from nas.run_directory import RunDirectory
 from nas.schedule import failed_record
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.reference import Task
+from trials.storage import Storage
 from trials.task import TaskData
 
 POLL_SECONDS = 0.25
@@ -45,9 +45,13 @@ class Train(Protocol):
         trial: Trial,
         task: TaskData,
         report: Callable[[EpochMetrics], Verdict],
-        folder: Path,
+        folder: Storage,
         device_share: float = 1.0,
         rates: Sequence[float] = (),
+        *,
+        asked: Callable[[], Verdict],
+        timed: bool = False,
+        checkpoint_bytes: int | None = None,
     ) -> TrialRecord | None: ...
 
 
@@ -57,7 +61,7 @@ class Pulse:
     def __init__(self, ask: Ask, slot: int) -> None:
         self._ask, self._slot = ask, slot
         self._heard: tuple[str, str] = ("", "continue")
-        self._when = _now()
+        self._when = now()
         self._ended = threading.Event()
 
     def __enter__(self) -> Pulse:
@@ -73,7 +77,7 @@ class Pulse:
         Raises:
             Gone: it should not exist.
         """
-        if _now() - self._when > 3 * BEAT_SECONDS:  # this process, or the board, was stopped for a while
+        if now() - self._when > 3 * BEAT_SECONDS:  # this process, or the board, was stopped for a while
             self._hear()
         about, verdict = self._heard
         if verdict == "gone":
@@ -89,7 +93,7 @@ class Pulse:
             self._heard = self._ask("alive", self._slot)
         except Gone:
             self._heard = "", "gone"
-        self._when = _now()
+        self._when = now()
 
 
 def work(slot: int, node: str, ask: Ask, directory: RunDirectory, threads: int, train: Train) -> None:
@@ -107,16 +111,15 @@ def work(slot: int, node: str, ask: Ask, directory: RunDirectory, threads: int, 
     place = Place(node=node, host=platform.node(), process=os.getpid())
     opened = cache(_Opening(directory))  # studies take turns, and rows are memory maps
     try:
-        rates = directory.config().rates
         with Pulse(ask, slot) as pulse:
             while (answer := ask("next", slot, place)) is not None:
                 if answer == "wait":
                     time.sleep(POLL_SECONDS)
                 elif answer == "probe":
-                    info = directory.info()
-                    ask("probed", slot, probe(directory, tuple(t.task for t in info.tasks), opened))
+                    ask("probed", slot, probe(directory, opened))
                 else:
-                    ask("finish", slot, _carried_out(answer, slot, ask, pulse, directory, opened, train, rates))
+                    record = _carried_out(answer, slot, ask, pulse, directory, opened, train)
+                    ask("finish", slot, record)
     except Gone:
         return
     except Exception:
@@ -131,7 +134,6 @@ def _carried_out(
     directory: RunDirectory,
     opened: Callable[[Task], TaskData],
     train: Train,
-    rates: Sequence[float],
 ) -> TrialRecord | None:
     trial = order.trial
     folder = directory.folder(trial.id)
@@ -143,7 +145,17 @@ def _carried_out(
         return verdict  # type: ignore[return-value]
 
     try:
-        return train(trial, opened(trial.task), report, folder, order.share, rates)
+        return train(
+            trial,
+            opened(trial.task),
+            report,
+            folder,
+            order.share,
+            order.rates,
+            asked=lambda: pulse.asked(trial),
+            timed=order.timed,
+            checkpoint_bytes=order.checkpoint_bytes,
+        )
     except Exception:
         return replace(failed_record(trial, _reason(), folder), device_share=order.share)
 
