@@ -5,11 +5,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from trials.predictions import PREDICTIONS, Predicted, Predictions, write
+from trials.predictions import Predicted, Predictions, write
 from trials.record import EpochMetrics, Trial, TrialRecord
+from trials.storage import Storage
 from trials.task import Rows, TaskData, open_test
 from trials.training import Verdict, run_trial
 
@@ -20,7 +20,7 @@ def train_and_test(
     trial: Trial,
     task: TaskData,
     report: Callable[[EpochMetrics], Verdict],
-    folder: Path,
+    folder: Storage,
     device_share: float = 1.0,
     rates: Sequence[float] = (),
 ) -> TrialRecord | None:
@@ -48,14 +48,14 @@ def train_and_test(
 
 
 def _looked_at(
-    trial: Trial, task: TaskData, folder: Path, device_share: float, rates: Sequence[float]
+    trial: Trial, task: TaskData, folder: Storage, device_share: float, rates: Sequence[float]
 ) -> dict[str, Any]:
     """Fields of the record: metrics of stored weights on the test split, latency, errors at other rates.
 
     The metrics follow from the predictions that are left in the folder.
     """
     import torch
-    from safetensors.torch import load_model
+    from safetensors.torch import load
 
     from search_spaces.network import build
     from trials.evaluation import latency, predict
@@ -65,7 +65,9 @@ def _looked_at(
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build(trial.architecture, task.shape)
-    load_model(model, folder / WEIGHTS)
+    stored = folder.get(WEIGHTS)
+    assert stored is not None, "run_trial has just written them"
+    model.load_state_dict(load(stored))
     model.to(device)
 
     def predicted(rows: Rows) -> Predicted:
@@ -79,7 +81,7 @@ def _looked_at(
         class_names=task.class_names,
         splits={"report": predicted(task.report), "test": test},
     )
-    write(folder / PREDICTIONS, found)
+    write(folder, found)
     row, _ = next(Loader(task.report, task, device, device_share).in_order(1))
     return {
         "test": measure(test.labels, test.probabilities),

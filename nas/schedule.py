@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 from nas.config import SearchConfig
@@ -19,6 +18,7 @@ from search_spaces.space import Space, TaskShape
 from trials.plain import from_plain, to_plain
 from trials.record import EpochMetrics, Study, Trial, TrialRecord
 from trials.reference import Task
+from trials.storage import Storage
 
 Verdict = Literal["continue", "stop", "pause"]
 MAX_ATTEMPTS = 3
@@ -187,11 +187,11 @@ def urgency(plan: Planned) -> tuple[int, float]:
     return PHASES.index(plan.phase), len(plan.issued) / plan.total * ahead
 
 
-def failed_record(trial: Trial, reason: str, folder: Path) -> TrialRecord:
+def failed_record(trial: Trial, reason: str, folder: Storage) -> TrialRecord:
     """The record of a trial that cannot go on; with what it had spent by a checkpoint in its folder."""
     now = time.time()
     failed = TrialRecord(trial=trial, status="failed", reason=reason, started=now, finished=now)
-    if not (folder / "checkpoint.pt").is_file():
+    if "checkpoint.pt" not in folder.names():
         return failed
     from trials.ledger import spent  # needs torch
 

@@ -20,7 +20,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, Literal
 
 os.environ.update(  # read when Ray is imported
@@ -63,7 +62,11 @@ class Board:
         self._broken = ""
 
     def start(
-        self, config: SearchConfig, tasks: tuple[Task, ...], shapes: dict[str, TaskShape], path: Path
+        self,
+        config: SearchConfig,
+        tasks: tuple[Task, ...],
+        shapes: dict[str, TaskShape],
+        directory: RunDirectory,
     ) -> list[TrialRecord]:
         """Make the schedule, apart from the constructor so that its errors reach the driver as they are.
 
@@ -75,7 +78,7 @@ class Board:
             for task in tasks
             for name, space in open_spaces(config, shapes[task.name]).items()
         }
-        self._schedule = Schedule(config, tasks, spaces, shapes, RunDirectory(path))
+        self._schedule = Schedule(config, tasks, spaces, shapes, directory)
         return list(self._schedule.records.values())
 
     def next(self, slot: int) -> Trial | Wait | None:
@@ -102,13 +105,13 @@ class Board:
         return events, self._schedule.ended, self._schedule.total, self._broken
 
 
-def work(slot: dict[str, int], board: Any, path: Path, threads: int, share: float) -> None:
+def work(slot: dict[str, int], board: Any, directory: RunDirectory, threads: int, share: float) -> None:
     """A slot: one trial after another until the board has none left.
 
     Args:
         slot: its number, as Tune hands it over.
         board: the `Board` actor.
-        path: of the run directory.
+        directory: the run's, from any working directory.
         threads: processors of one trial.
         share: of an accelerator; 1 without one.
     """
@@ -119,14 +122,14 @@ def work(slot: dict[str, int], board: Any, path: Path, threads: int, share: floa
         from nas.finalists import train_and_test
 
         torch.set_num_threads(threads)
-        rates = RunDirectory(path).config().rates
+        rates = directory.config().rates
         while (trial := ray.get(board.next.remote(number))) is not None:
             if trial == "wait":
                 time.sleep(POLL_SECONDS)
                 continue
-            report, folder = partial(_report, board, trial), RunDirectory(path).folder(trial.id)
+            report, folder = partial(_report, board, trial), directory.folder(trial.id)
             try:
-                record = train_and_test(trial, _open(trial.task, path), report, folder, share, rates)
+                record = train_and_test(trial, _open(trial.task, directory), report, folder, share, rates)
             except Exception:
                 record = replace(failed_record(trial, _reason(), folder), device_share=share)
             if record is not None:
@@ -141,15 +144,15 @@ def _report(board: Any, trial: Trial, metrics: EpochMetrics) -> Verdict:
 
 
 @cache  # studies take turns, and rows are memory maps
-def _open(task: Task, path: Path) -> TaskData:
+def _open(task: Task, directory: RunDirectory) -> TaskData:
     """A task on this machine, which may have a copy of the data of its own.
 
     Raises:
-        ValueError: its rows are not those with which the run in `path` began.
+        ValueError: its rows are not those with which the run began.
     """
     from trials.task import open_task
 
-    data, run = open_task(task), RunDirectory(path).info()
+    data, run = open_task(task), directory.info()
     for began in run.tasks if run else ():
         if began.task == task and began.digest != data.digest:
             raise ValueError(
@@ -208,10 +211,12 @@ def execute(
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             actor: Any = ray.remote(Board)
             board = actor.options(num_cpus=0, scheduling_strategy=here).remote()
-            path = directory.path.resolve()
-            on_start(slots, ray.get(board.start.remote(config, tasks, shapes, path)))
+            directory = directory.absolute()
+            on_start(slots, ray.get(board.start.remote(config, tasks, shapes, directory)))
             threads = config.cpus_per_trial
-            function = tune.with_parameters(work, board=board, path=path, threads=threads, share=gpus or 1.0)
+            function = tune.with_parameters(
+                work, board=board, directory=directory, threads=threads, share=gpus or 1.0
+            )
             tuner = tune.Tuner(
                 tune.with_resources(function, {"cpu": threads, "gpu": gpus}),
                 param_space={"slot": tune.grid_search(list(range(slots)))},

@@ -7,7 +7,6 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from trials.energy import Meter
 from trials.loading import Batch
 from trials.plain import from_plain, to_plain
 from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict
+from trials.storage import Storage
 from trials.task import TaskData
 
 
@@ -136,7 +136,7 @@ class Ledger:
         )
 
 
-def spent(folder: Path, trial: Trial) -> dict[str, Any]:
+def spent(folder: Storage, trial: Trial) -> dict[str, Any]:
     """Fields of a `TrialRecord`, plain: what a trial had done by its last checkpoint; empty without one."""
     state = checkpoint.load(folder, trial)
     return {} if state is None else dict(state["ledger"])

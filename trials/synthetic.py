@@ -21,7 +21,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from search_spaces.parts import Convolution
 from trials import surroundings
 from trials.plain import dumps, from_plain, to_plain
 from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going
+from trials.storage import Storage
 from trials.task import TaskData
 
 OPTIMUM = 5
@@ -46,13 +46,12 @@ def run_trial(
     task: TaskData,
     *,
     report: Callable[[EpochMetrics], Verdict] = keep_going,
-    folder: Path | None = None,
+    folder: Storage | None = None,
     checkpoint_seconds: float = 10.0,
 ) -> TrialRecord | None:
     """Arguments and result of `trials.training.run_trial`; no network is built and no weights are kept."""
     started = saved = time.time()
-    path = None if folder is None else folder / CHECKPOINT
-    curve = _resume(path, trial)
+    curve = _resume(folder, trial)
     status: Status = "completed"
     for metrics in curve:
         if report(metrics) == "pause":
@@ -61,11 +60,11 @@ def run_trial(
     for epoch in range(len(curve) + 1, trial.recipe.epochs + 1):
         curve.append(_metrics(trial, task, epoch, sizes))
         verdict = report(curve[-1])
-        if path is not None and (verdict == "pause" or time.time() - saved >= checkpoint_seconds):
-            _save(path, trial, curve)
+        if folder is not None and (verdict == "pause" or time.time() - saved >= checkpoint_seconds):
+            _save(folder, trial, curve)
             saved = time.time()
         if verdict == "pause":
-            if path is None:
+            if folder is None:
                 raise ValueError("a trial without a folder cannot be paused; give run_trial a folder")
             return None
         if verdict == "stop" and epoch < trial.recipe.epochs:
@@ -138,17 +137,13 @@ def _kernel_sizes(trial: Trial, task: TaskData) -> KernelSizes:
     return tuple(sizes)
 
 
-def _save(path: Path, trial: Trial, curve: list[EpochMetrics]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps({"trial": dumps(trial), "curve": to_plain(curve)}))
-    os.replace(temporary, path)
+def _save(folder: Storage, trial: Trial, curve: list[EpochMetrics]) -> None:
+    folder.put(CHECKPOINT, json.dumps({"trial": dumps(trial), "curve": to_plain(curve)}).encode())
 
 
-def _resume(path: Path | None, trial: Trial) -> list[EpochMetrics]:
-    if path is None or not path.is_file():
+def _resume(folder: Storage | None, trial: Trial) -> list[EpochMetrics]:
+    data = None if folder is None else folder.get(CHECKPOINT)
+    state = {"trial": ""} if data is None else json.loads(data)
+    if state["trial"] != dumps(trial):
         return []
-    state = json.loads(path.read_text())
-    return (
-        [from_plain(EpochMetrics, each) for each in state["curve"]] if state["trial"] == dumps(trial) else []
-    )
+    return [from_plain(EpochMetrics, each) for each in state["curve"]]

@@ -7,7 +7,6 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from trials.learner import Learner, settle_norms
 from trials.ledger import Ledger
 from trials.loading import Loader
 from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going
+from trials.storage import Storage
 from trials.task import TaskData
 
 __all__ = ["Verdict", "keep_going", "run_trial"]
@@ -32,7 +32,7 @@ def run_trial(
     task: TaskData,
     *,
     report: Callable[[EpochMetrics], Verdict] = keep_going,
-    folder: Path | None = None,
+    folder: Storage | None = None,
     checkpoint_seconds: float = 10.0,
     device_share: float = 1.0,
 ) -> TrialRecord | None:
@@ -80,7 +80,7 @@ def _train(
     names: tuple[str, ...],
     ledger: Ledger,
     report: Callable[[EpochMetrics], Verdict],
-    folder: Path | None,
+    folder: Storage | None,
     checkpoint_seconds: float,
     device_share: float,
 ) -> Status | None:

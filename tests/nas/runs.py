@@ -11,6 +11,7 @@ from nas.open_space import open_spaces
 from nas.run_directory import RunDirectory
 from nas.schedule import Schedule
 from trials.record import EpochMetrics, Trial, Verdict
+from trials.storage import Storage
 from trials.synthetic import run_trial
 from trials.task import open_task
 
@@ -84,7 +85,7 @@ def drive(
             told = schedule.report(trial, metrics)
             return "pause" if (trial.id, metrics.epoch) == pause else told
 
-        folder = checkpoints / trial.id if checkpoints else None
+        folder = Storage(str(checkpoints / trial.id)) if checkpoints else None
         record = run_trial(trial, open_task(trial.task), report=report, folder=folder)
         if record is None:
             break

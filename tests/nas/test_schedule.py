@@ -18,6 +18,7 @@ from search_spaces.space import Values
 from tests.nas.runs import SMALL, TRIALS, drive, schedule_of
 from trials import training
 from trials.record import EpochMetrics, Trial, Verdict
+from trials.storage import Storage
 from trials.synthetic import run_trial
 from trials.task import open_task
 
@@ -144,7 +145,7 @@ def test_paused_hands_out_nothing_and_tells_trials_to_pause(tmp_path: Path) -> N
         answers.append(schedule.report(trial, metrics))
         return schedule.report(trial, metrics)
 
-    assert run_trial(trial, open_task(trial.task), report=report, folder=tmp_path / "t") is None
+    assert run_trial(trial, open_task(trial.task), report=report, folder=Storage(str(tmp_path / "t"))) is None
     assert answers == ["pause"]
 
 
