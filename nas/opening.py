@@ -1,4 +1,4 @@
-"""What a configuration opens to: its tasks and spaces, as run.json has them, checked before anything trains."""
+"""What a configuration opens to: tasks and spaces, as run.json has them, checked before anything trains."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def opened(config: SearchConfig, tracking_uri: str | None, console: Console) -> 
 
 
 def continued(known: RunInfo | None, new: RunInfo, where: str) -> RunInfo:
-    """What run.json should hold: what it held, what is new, and the tracking URI of this call if it names one.
+    """What run.json should hold: what it held, what is new, and this call's tracking URI if it names one.
 
     Args:
         known: what it held; None if the run begins.
@@ -58,22 +58,20 @@ def continued(known: RunInfo | None, new: RunInfo, where: str) -> RunInfo:
     """
     if known is None:
         return new
-    for what, before, now in (
-        ("rows of a task", {t.name: t.digest for t in known.tasks}, {t.name: t.digest for t in new.tasks}),
-        (
-            "designs of a space",
-            {(space.task, space.reference): space for space in known.spaces},
-            {(space.task, space.reference): space for space in new.spaces},
-        ),
-        ("recipe", {"": known.recipe}, {"": new.recipe}),
-    ):
-        for name in sorted(set(before) & set(now)):
-            if before[name] != now[name]:
-                raise ValueError(
-                    f"the {what} changed since {where} began: {before[name]} then, {now[name]} now; "
-                    "take another --run-dir"
-                )
     tasks = {task.name: task for task in known.tasks}
+    spaces = {(space.task, space.reference): space for space in known.spaces}
+    pairs: list[tuple[str, object, object]] = [("recipe", known.recipe, new.recipe)]
+    for task in new.tasks:
+        digest = tasks.get(task.name, task).digest
+        pairs.append((f"rows of the task {task.name}", digest, task.digest))
+    for space in new.spaces:
+        before = spaces.get((space.task, space.reference), space)
+        pairs.append((f"designs of the space {space.reference}", before, space))
+    for what, then, today in pairs:
+        if then != today:
+            raise ValueError(
+                f"the {what} changed since {where} began: {then} then, {today} now; take another --run-dir"
+            )
     return replace(
         known,
         tracking_uri=new.tracking_uri or known.tracking_uri,
@@ -159,5 +157,3 @@ def _open_spaces(config: SearchConfig, tasks: tuple[RunTask, ...]) -> tuple[RunS
     if len(set(names)) < len(names):
         raise ValueError(f"two spaces have the same name in records: {', '.join(n for _, n in names)}")
     return tuple(found)
-
-

@@ -45,7 +45,6 @@ class Reins:
     ) -> None:
         self.directory, self.config, self.info, self.lease = directory, config, info, lease
         self.stopped = ""
-        self._say = lambda line: console.print(line, soft_wrap=True, highlight=False)
         self._console = console
         self._looked = float("-inf")
 
@@ -81,6 +80,9 @@ class Reins:
                 self._done(name)
             else:
                 self._refuse(name, request, f"{request.trial} neither runs nor waits to go on")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, highlight=False)
 
     def _pending(self) -> dict[str, Request]:
         found: dict[str, Request] = {}
@@ -123,9 +125,9 @@ class Reins:
 def write_plan(directory: RunDirectory, plan: SearchConfig, info: RunInfo, lease: Lease) -> None:
     """Write config.json and run.json.
 
-    A run that grows knows its tasks before it plans trials of them, so run.json goes first: killed in between,
-    it holds more than the plan names, and the next driver writes it again. A new run has its plan first, since
-    a folder without one is nobody's run.
+    A run that grows knows its tasks before it plans trials of them, so run.json goes first: killed in
+    between, it holds more than the plan names, and the next driver writes it again. A new run has its plan
+    first, since a folder without one is nobody's run.
     """
     lease.require()
     texts = {"run.json": dumps(info), "config.json": dumps(plan)}
@@ -170,8 +172,8 @@ def stop(where: str, trial: str | None = None, patience: float = ANSWER_SECONDS)
         return f"{trial} is cancelled" if trial else f"{where} is stopping: running trials are saved"
     requests.done(storage, name)
     raise ValueError(
-        f"process {held.pid} on {held.host} did not stop {what} within {patience:.0f} s and is no longer asked "
-        "to; if it is dead, nas run with --resume takes the run over"
+        f"process {held.pid} on {held.host} did not stop {what} within {patience:.0f} s and is no longer "
+        "asked to; if it is dead, nas run with --resume takes the run over"
     )
 
 
