@@ -173,7 +173,8 @@ def _result(
 
 
 def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: float | None) -> RunResult:
-    from nas.search import Ended, Event, execute
+    from nas.board import Event
+    from nas.search import Ended, execute
 
     directory, progress = reins.directory, Progress(console)
     reins.before()

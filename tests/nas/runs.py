@@ -11,7 +11,7 @@ from nas.open_space import open_spaces
 from nas.run_directory import RunDirectory
 from nas.schedule import Schedule
 from trials.plain import dumps
-from trials.record import EpochMetrics, Trial, Verdict
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.storage import Storage
 from trials.synthetic import run_trial
 from trials.task import open_task
@@ -65,6 +65,13 @@ def schedule_of(config: SearchConfig, path: Path, resume: bool = False) -> Sched
     return Schedule(config, tuple(tasks), spaces, shapes, directory)
 
 
+def records_of(schedule: Schedule) -> dict[str, TrialRecord]:
+    """What is in the schedule's directory, by trial."""
+    records, unreadable = schedule.directory.read_records()
+    assert not unreadable
+    return {record.trial.id: record for record in records}
+
+
 def drive(
     schedule: Schedule,
     until: Callable[[Trial], bool] = lambda trial: False,
@@ -95,5 +102,5 @@ def drive(
         record = run_trial(trial, open_task(trial.task), report=report, folder=folder)
         if record is None:
             break
-        schedule.finish(0, replace(record, status="failed") if fails(trial) else record)
+        schedule.finish(0, replace(record, status="failed", reason="made to") if fails(trial) else record)
     return handed_out
