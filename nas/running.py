@@ -94,7 +94,7 @@ def run(
         there = _there(directory)
         plan, info = _prepared(directory, there, config, resume, uri, console)
         try:
-            lease = take(directory.storage, lambda line: console.print(line, soft_wrap=True))
+            lease = take(directory.absolute().storage, lambda line: console.print(line, soft_wrap=True))
         except Held as held:
             if there is None or plan == there:
                 raise
@@ -214,7 +214,7 @@ def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: fl
                     reins.config,
                     tasks,
                     shapes,
-                    directory,
+                    directory.absolute(),
                     lease=reins.lease,
                     address=address,
                     gpus_per_trial=gpus_per_trial,
