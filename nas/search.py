@@ -96,7 +96,7 @@ class _Slots(Searcher):
 
     def __init__(self, board: Any, cpus: int, share: float) -> None:
         super().__init__()
-        self._board, self._cpus, self._share = board, cpus, share
+        self._board, self.cpus, self.share = board, cpus, share
         self._live: dict[str, int] = {}
         self._number = 0
         self._stillborn = 0
@@ -105,7 +105,7 @@ class _Slots(Searcher):
 
     def room(self) -> int:
         """Slots that the nodes of the cluster can hold."""
-        return sum(slots_on(there, self._cpus, self._share) for there in _nodes())
+        return sum(slots_on(there, self.cpus, self.share) for there in _nodes())
 
     def suggest(self, trial_id: str) -> Any:
         if self.over:
@@ -186,7 +186,14 @@ def execute(
             placement = Placement(None if gpus_per_trial == "auto" else share)
             directory = directory.absolute()
             started = board.start.remote(config, tasks, shapes, directory, lease, placement, facts())
-            tuner = _tuner(slots, board, directory, config.cpus_per_trial, share, train, storage)
+            given = {
+                "board": board,
+                "directory": directory,
+                "threads": config.cpus_per_trial,
+                "accelerated": None if gpus_per_trial == 0 else share > 0,
+                "train": train,
+            }
+            tuner = _tuner(slots, tune.with_parameters(_slot, **given), storage)
             return _watch(tuner, slots, board, started, directory, asked, on_start, on_news, on_tick, say)
     except Gone:
         raise RuntimeError("the board died; go on with --resume") from None
@@ -198,18 +205,9 @@ def execute(
             ray.shutdown()
 
 
-def _tuner(
-    slots: _Slots,
-    board: Any,
-    directory: RunDirectory,
-    cpus: int,
-    share: float,
-    train: Train,
-    storage: str,
-) -> tune.Tuner:
-    function = tune.with_parameters(_slot, board=board, directory=directory, threads=cpus, train=train)
+def _tuner(slots: _Slots, function: Any, storage: str) -> tune.Tuner:
     return tune.Tuner(
-        tune.with_resources(function, {"cpu": cpus, "gpu": share}),
+        tune.with_resources(function, {"cpu": slots.cpus, "gpu": slots.share}),
         tune_config=tune.TuneConfig(search_alg=slots, num_samples=-1),
         run_config=tune.RunConfig(
             name="slots",
@@ -221,9 +219,8 @@ def _tuner(
     )
 
 
-def _slot(slot: dict[str, int], board: Any, directory: RunDirectory, threads: int, train: Train) -> None:
-    node = ray.get_runtime_context().get_node_id()
-    work(slot["slot"], node, partial(_ask, board), directory, threads, train)
+def _slot(slot: dict[str, int], board: Any, **given: Any) -> None:
+    work(slot["slot"], ray.get_runtime_context().get_node_id(), partial(_ask, board), **given)
 
 
 def _ask(board: Any, method: str, *arguments: Any) -> Any:
