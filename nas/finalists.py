@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from trials.logs import captured, reason_of
 from trials.predictions import Predicted, Predictions, write
-from trials.record import EpochMetrics, Trial, TrialRecord
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, unasked
 from trials.storage import Storage
 from trials.task import Rows, TaskData, open_test
-from trials.training import Verdict, run_trial
 
 WEIGHTS = "weights.safetensors"
 
@@ -23,6 +22,10 @@ def train_and_test(
     folder: Storage,
     device_share: float = 1.0,
     rates: Sequence[float] = (),
+    *,
+    asked: Callable[[], Verdict] = unasked,
+    timed: bool = False,
+    checkpoint_bytes: int | None = None,
 ) -> TrialRecord | None:
     """Run a trial; a finalist that completes also predicts the report and the test rows, and is timed.
 
@@ -33,18 +36,35 @@ def train_and_test(
         folder: where the trial keeps its checkpoint, and a finalist its weights and predictions.
         device_share: of an accelerator, see `run_trial`.
         rates: other sampling rates at which a finalist is looked at, see `trials.other_rates`.
+        asked, timed, checkpoint_bytes: see `run_trial`; a test is not interrupted.
 
     Returns:
         The record, or None if the trial was paused.
     """
-    record = run_trial(trial, task, report=report, folder=folder, device_share=device_share)
-    if record is None or record.status != "completed" or trial.study.kind != "finalist":
-        return record
-    try:
-        return replace(record, **_looked_at(trial, task, folder, device_share, rates))
-    except Exception as error:  # what was trained and spent stays on record
-        reason = f"the test failed: {type(error).__name__}: {error}\n{traceback.format_exc()}"
-        return replace(record, status="failed", reason=reason)
+    from trials.isolation import give_memory_back, isolated  # torch: here, so that a driver can do without it
+    from trials.training import run_trial
+
+    with captured() as log:
+        record = run_trial(
+            trial,
+            task,
+            report=report,
+            folder=folder,
+            device_share=device_share,
+            asked=asked,
+            timed=timed,
+            checkpoint_bytes=checkpoint_bytes,
+        )
+        if record is None or record.status != "completed" or trial.study.kind != "finalist":
+            return record
+        try:
+            with isolated(trial.seed):
+                record = replace(record, **_looked_at(trial, task, folder, device_share, rates))
+        except Exception as error:  # what was trained and spent stays on record
+            record = replace(record, status="failed", reason=reason_of(error, "the test failed: "))
+    if record.out_of_memory:
+        give_memory_back()
+    return replace(record, log=log.lines())
 
 
 def _looked_at(

@@ -46,6 +46,7 @@ class Ledger:
     joules_of: str = ""
     peak_memory_bytes: int = 0
     peak_device_bytes: int | None = None
+    latency_seconds: float | None = None
     started: float = field(default_factory=time.time)
     _phase: str = ""
     _since: float = 0.0
@@ -69,11 +70,12 @@ class Ledger:
                 return
             yield batch
 
-    def ask(self, report: Callable[[EpochMetrics], Verdict], metrics: EpochMetrics) -> Verdict:
-        """What `report` answers; the time it takes is charged to waiting."""
+    def ask(self, question: Callable[[], Verdict]) -> Verdict:
+        """The answer; the time it takes is charged to waiting, and the phase that runs goes on."""
+        phase = self._phase
         self.enter("waiting")
-        verdict = report(metrics)
-        self.enter("")
+        verdict = question()
+        self.enter(phase)
         return verdict
 
     def energy(self) -> tuple[float | None, str]:
