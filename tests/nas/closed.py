@@ -37,7 +37,7 @@ def _space(name: str) -> Space:
 
 
 def error(trial: Trial, epoch: int) -> float:
-    """Falls with the epochs, to a level between 0.1 and 0.6 that rests on the design and little on the seed."""
+    """Falls with the epochs, to a level between 0.1 and 0.6 that rests on the design little on the seed."""
     level = 0.1 + 0.5 * int(trial.architecture.id[:4], 16) / 0xFFFF + 1e-3 * (trial.seed % 97) / 97
     return round((level + 0.3 * math.exp(-epoch)) * ROWS) / ROWS
 
