@@ -17,6 +17,7 @@ from nas.comparison import write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
 from nas.growing import lacking, merged
+from nas.interrupt import Asked, asked_to_stop
 from nas.lease import Held, holder, take
 from nas.opening import continued, opened, with_anchors
 from nas.progress import Progress
@@ -226,7 +227,10 @@ def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: fl
             finally:
                 progress.stop()
         if ended.how not in ("interrupted", "preempted"):
-            _fit_anchors(reins, console)  # last, so that it keeps no trial waiting
+            with asked_to_stop(progress.say) as asked:
+                _fit_anchors(reins, asked, console)  # last, so that it keeps no trial waiting
+            if asked.how:
+                ended = Ended(how=asked.how, reason="all trials have ended")
         comparison, files, _ = write_report([directory])
         records = directory.read_records()[0]
         for record in records:  # whatever was not shown yet is shown from the records
@@ -239,9 +243,9 @@ def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: fl
     return _result(directory, reins.info, comparison, ended, overhead)
 
 
-def _fit_anchors(reins: Reins, console: Console) -> None:
+def _fit_anchors(reins: Reins, asked: Asked, console: Console) -> None:
     for number, task in enumerate(reins.info.tasks):
-        if not task.anchors:
+        if not task.anchors and not asked.how:
             tasks = list(reins.info.tasks)
             tasks[number] = with_anchors(task, console)
             reins.write(replace(reins.info, tasks=tuple(tasks)))
