@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import subprocess
@@ -47,6 +48,56 @@ def accelerator() -> str:
     import torch
 
     return str(torch.cuda.get_device_properties().uuid) if torch.cuda.is_available() else ""
+
+
+def unseen_accelerators(driver: Path = Path("/proc/driver/nvidia/gpus"), devices: Path = Path("/dev")) -> str:
+    """Accelerators that this machine has and torch does not see, in words with the way out; else empty.
+
+    Asked of NVML where it answers, else of the driver's files. A container sees those of its host; what it
+    was not given is not counted.
+
+    Args:
+        driver: a folder with one folder for each accelerator.
+        devices: where the system has those that this process may open.
+    """
+    import torch
+
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if torch.cuda.is_available() or (hidden is not None and hidden.strip() in ("", "-1")):
+        return ""
+    there = _nvml_devices() or _driver_devices(driver, devices)
+    if not there:
+        return ""
+    return (
+        f"this machine has {', '.join(there)}, and torch {torch.__version__} does not see any; install "
+        "a torch that is built for CUDA, and its driver, or set CUDA_VISIBLE_DEVICES=-1 to use processors"
+    )
+
+
+def _nvml_devices() -> list[str]:
+    try:
+        import pynvml
+    except ImportError:
+        return []
+    try:
+        pynvml.nvmlInit()
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
+    except pynvml.NVMLError:
+        return []
+
+
+def _driver_devices(driver: Path, devices: Path) -> list[str]:
+    found = []
+    with suppress(OSError):
+        for folder in sorted(driver.iterdir()):
+            lines = (folder / "information").read_text().splitlines()
+            facts = {
+                name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+            }
+            if (devices / f"nvidia{facts.get('Device Minor', '0')}").exists():
+                found.append(facts.get("Model", folder.name))
+    return found
 
 
 @cache
