@@ -1,0 +1,67 @@
+"""Imported by every Python process whose PYTHONPATH begins here: faults from within, as NAS_FAULT says.
+
+NAS_FAULT is JSON: {"below": path, "every": n, "errno": number} makes every n-th rename or link below a path
+raise; {"after": seconds, "jump": seconds} makes the process's clock jump; {"checkpoint": seconds} has trials
+save that often, so that short ones have something to go on from.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import json
+import os
+import sys
+import time
+from types import ModuleType
+from typing import Any
+
+FAULT: dict[str, Any] = json.loads(os.environ.get("NAS_FAULT", "{}"))
+
+
+class _Often(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads `trials.training` as usual, then changes how often it saves."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        if name != "trials.training":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        assert spec is not None and spec.loader is not None
+        self.real = spec.loader
+        spec.loader = self
+        return spec
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self.real.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.real.exec_module(module)
+        module.run_trial.__kwdefaults__["checkpoint_seconds"] = FAULT["checkpoint"]
+
+
+def _failing(real: Any) -> Any:
+    calls = 0
+
+    def call(source: Any, target: Any, **more: Any) -> None:
+        nonlocal calls
+        if str(target).startswith(FAULT["below"]):
+            calls += 1
+            if calls % FAULT["every"] == 0:
+                raise OSError(FAULT["errno"], os.strerror(FAULT["errno"]), str(target))
+        real(source, target, **more)
+
+    return call
+
+
+def _jumping(real: Any) -> Any:
+    began = time.monotonic()
+    return lambda: real() + (FAULT["jump"] if time.monotonic() - began > FAULT["after"] else 0.0)
+
+
+if "checkpoint" in FAULT:
+    sys.meta_path.insert(0, _Often())
+if "every" in FAULT:
+    os.replace, os.link = _failing(os.replace), _failing(os.link)
+if "jump" in FAULT:
+    time.time = _jumping(time.time)
