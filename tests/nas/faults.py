@@ -302,9 +302,10 @@ def suffer(kind: str, seed: int, folder: Path, undisturbed: RunDirectory) -> Out
     """
     rng = random.Random(f"{kind} {seed}")
     began = time.monotonic()
-    with _mounted(folder / "disk", kind == "disk full"), site(
-        folder / "disk" / "run", 2 if kind in ON_NODES else 0
-    ) as here:
+    with (
+        _mounted(folder / "disk", kind == "disk full"),
+        site(folder / "disk" / "run", 2 if kind in ON_NODES else 0) as here,
+    ):
         if kind == "write errors":
             here.faults = {"below": str(here.path), "every": rng.randint(5, 25), "errno": errno.EIO}
         elif kind == "clock jumps":
@@ -409,7 +410,10 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the table into docs/faults.md")
     arguments = parser.parse_args()
     order = list(STRIKE) * (arguments.count // len(STRIKE) + 1)
-    lines = ["| fault | seed | exit codes | went on from a checkpoint | s |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| fault | seed | exit codes | went on from a checkpoint | s |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="nas-faults-") as temporary:
         undisturbed = run_undisturbed(Path(temporary) / "undisturbed")
