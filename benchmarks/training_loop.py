@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from search_spaces import SPACES
+from trials.attempt import Attempt
 from trials.dataset import ArrayPart, Dataset
 from trials.energy import Meter
 from trials.learner import Learner
@@ -98,13 +99,14 @@ class Ours:
 
     def __init__(self, trial: Trial, task: TaskData) -> None:
         cpu = torch.device("cpu")
-        self.trial, self.task, self.ledger = trial, task, Ledger(Meter())
+        self.task, self.attempt = task, Attempt(trial=trial, ledger=Ledger(Meter()))
         self.learner = Learner(trial, task.shape, cpu, len(task.train))
         self.train = Loader(task.train, task, cpu)
 
     def epoch(self) -> None:
-        order = torch.randperm(len(self.train), generator=self.learner.shuffling)
-        train_epoch(self.trial, self.task, self.learner, self.train, order, (), self.ledger)
+        order = self.learner.begin_epoch()
+        train_epoch(self.attempt, self.task, self.learner, self.train, order, ())
+        self.learner.end_epoch()
 
 
 def seconds(loop: Bare | Ours) -> float:
@@ -127,13 +129,13 @@ def main() -> None:
             trial = trial_of(space, task)
             bare, ours = Bare(trial, task), Ours(trial, task)
             bare.epoch(), ours.epoch()
-            ours.ledger = Ledger(Meter())
+            ours.attempt.ledger = Ledger(Meter())
             pairs = [(seconds(bare), seconds(ours)) for _ in range(options.repeats)]
-            ours.ledger.enter("")
+            ours.attempt.ledger.enter("")
             low, high = statistics.median(b for b, _ in pairs), statistics.median(o for _, o in pairs)
             quarter, _, three = statistics.quantiles([o / b for b, o in pairs], n=4)
             steps = len(bare.batches)
-            data = ours.ledger.seconds_data / sum(o for _, o in pairs)
+            data = ours.attempt.ledger.seconds_data / sum(o for _, o in pairs)
             print(
                 f"| {task.name} | {space} | {1000 * low / steps:.2f} | {1000 * high / steps:.2f} "
                 f"| {high / low:.3f} | {quarter:.3f} to {three:.3f} | {100 * data:.1f} % |",

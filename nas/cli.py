@@ -21,7 +21,7 @@ def app() -> None:
 
 @app.command()
 @click.argument("config")
-@click.option("--run-dir", metavar="DIR", type=FOLDER, help="Where everything is kept.  [default: runs/NAME]")
+@click.option("--run-dir", metavar="DIR", help="A folder, or s3://... or gs://...  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Continue what is there; an empty directory is started.")
 @click.option(
     "--tasks", metavar="a,b", help="Names, Parquet files, module:attribute, file.py:name; name@rows=500."
@@ -42,7 +42,7 @@ def app() -> None:
 )
 def run(
     config: str,
-    run_dir: Path | None,
+    run_dir: str | None,
     resume: bool,
     tasks: str | None,
     spaces: str | None,
@@ -87,8 +87,8 @@ def run(
 
 
 @app.command()
-@click.argument("run_dirs", metavar="RUN_DIR...", type=FOLDER, nargs=-1, required=True)
-def compare(run_dirs: tuple[Path, ...]) -> None:
+@click.argument("run_dirs", metavar="RUN_DIR...", nargs=-1, required=True)
+def compare(run_dirs: tuple[str, ...]) -> None:
     """Measure and report again from the records.
 
     Also of a run that is still going. The first directory's plan decides, and it gets the report; further
@@ -98,18 +98,19 @@ def compare(run_dirs: tuple[Path, ...]) -> None:
     from nas.report import terminal_table
     from nas.run_directory import open_run
 
-    written = write_report([open_run(path) for path in run_dirs])
+    directories = [open_run(each) for each in run_dirs]
+    written = write_report(directories)
     _console().print(terminal_table(written.comparison))
     if written.unfinished:
         click.echo(written.unfinished)
-    click.echo(f"report: {run_dirs[0] / 'report.html'}")
+    click.echo(f"report: {directories[0]}/report.html")
 
 
 @app.command()
-@click.argument("run_dir", type=FOLDER, required=False)
+@click.argument("run_dir", required=False)
 @click.argument("trial", required=False)
 @click.option("--ui", is_flag=True, help="Start MLflow's UI on loopback over the run's store.")
-def show(run_dir: Path | None, trial: str | None, ui: bool) -> None:
+def show(run_dir: str | None, trial: str | None, ui: bool) -> None:
     """Show a run's state and its best trials, or one trial.
 
     Without RUN_DIR, of the newest run in runs/. Of a TRIAL: design, curve, where it ran, why it failed, the
@@ -130,11 +131,11 @@ def show(run_dir: Path | None, trial: str | None, ui: bool) -> None:
 
 
 @app.command()
-@click.argument("run_dir", type=FOLDER)
+@click.argument("run_dir")
 @click.option("--task", metavar="T", required=True, help="A task's name in the records.")
 @click.option("--space", metavar="S", required=True, help="A space's name in the records.")
 @click.option("--to", metavar="DIR", type=FOLDER, required=True, help="The folder to make.")
-def export(run_dir: Path, task: str, space: str, to: Path) -> None:
+def export(run_dir: str, task: str, space: str, to: Path) -> None:
     """Take the best network away.
 
     Of the finalists of one task and one space, the one with the smallest select error: safetensors, JSON,

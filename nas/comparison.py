@@ -40,8 +40,8 @@ def compare(*run_dirs: Path | str) -> Comparison:
     """Measure again from the records and write the report into the first directory.
 
     Args:
-        run_dirs: run directories; the first one's plan decides what is compared. Later ones add records,
-            such as a trial that ``python -m trials`` ran elsewhere.
+        run_dirs: paths or URLs; the first one's plan decides what is compared. Later ones add records, such
+            as a trial that ``python -m trials`` ran elsewhere.
 
     Raises:
         ValueError: a directory holds no run, or its records cannot be compared.
@@ -53,10 +53,10 @@ def compare(*run_dirs: Path | str) -> Comparison:
 
 
 class Written(NamedTuple):
-    """The comparison, the files that show it, and how far an unfinished run is ("" if it is finished)."""
+    """The comparison, what shows it (text by name), how far an unfinished run is (else "")."""
 
     comparison: Comparison
-    files: tuple[Path, ...]
+    files: dict[str, str]
     unfinished: str
 
 
@@ -74,7 +74,7 @@ def write_report(directories: Sequence[RunDirectory]) -> Written:
     context = replace(
         _context(first, joined.records),
         inputs=inputs_hash(joined.records, plan, sizes),
-        command=compare_command([directory.path for directory in directories]),
+        command=compare_command([directory.name for directory in directories]),
     )
     figures = all_figures(comparison)
     files = {
@@ -87,10 +87,10 @@ def write_report(directories: Sequence[RunDirectory]) -> Written:
         files[f"figures/{name}.csv"] = csv_text(figure.head, figure.rows)
     for name, text in files.items():
         first.put(name, text)
-    for path in (first.path / "figures").glob("*"):
-        if FIGURE.fullmatch(path.name) and f"figures/{path.name}" not in files:
-            path.unlink(missing_ok=True)  # of an earlier report
-    return Written(comparison, tuple(first.path / name for name in files), unfinished(context))
+    for name in first.storage.names("figures/"):
+        if FIGURE.fullmatch(name.removeprefix("figures/")) and name not in files:
+            first.storage.remove(name)  # of an earlier report
+    return Written(comparison, files, unfinished(context))
 
 
 def _fields(comparison: Comparison) -> dict[str, object]:
@@ -208,7 +208,7 @@ def _context(directory: RunDirectory, records: Sequence[TrialRecord]) -> ReportC
             software[name].add(number)
     return ReportContext(
         run=config.name,
-        directory=directory.path.resolve().name,
+        directory=directory.name,
         created=datetime.fromtimestamp(info.created, tz=UTC).isoformat(timespec="seconds") if info else "",
         version=info.version if info else "",
         software={name: " and ".join(sorted(numbers)) for name, numbers in sorted(software.items())},

@@ -44,7 +44,7 @@ def export(run_dir: Path | str, *, task: str, space: str, to: Path | str) -> Exp
     Every artifact is loaded again and compared with the live network before the folder gets its name.
 
     Args:
-        run_dir: a run directory.
+        run_dir: a run directory, a path or a URL.
         task, space: names as in the records.
         to: the folder to make; it must not exist, or be empty.
 
@@ -56,7 +56,7 @@ def export(run_dir: Path | str, *, task: str, space: str, to: Path | str) -> Exp
     info = directory.info()
     shown = next((each for each in info.tasks if each.name == task), None) if info else None
     if shown is None:
-        raise ValueError(f"{directory.path}/run.json does not know the task {task!r}")
+        raise ValueError(f"{directory}/run.json does not know the task {task!r}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"{target} exists and is not empty; take another --to")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,15 +94,17 @@ def _best_finalist(directory: RunDirectory, task: str, space: str) -> TrialRecor
 def _write(directory: RunDirectory, record: TrialRecord, task: RunTask, folder: Path) -> float:
     import torch
     from safetensors import SafetensorError
-    from safetensors.torch import load_file, load_model, save_file
+    from safetensors.torch import load, load_model, save_file
 
     from search_spaces.network import build
 
-    stored = directory.folder(record.trial.id) / WEIGHTS
+    kept = directory.folder(record.trial.id)
     try:
-        weights = load_file(stored)
+        if (stored := kept.get(WEIGHTS)) is None:
+            raise FileNotFoundError("there is no such file")
+        weights = load(stored)
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{stored} cannot be read: {error}; nothing was written") from error
+        raise ValueError(f"{kept.root}/{WEIGHTS} cannot be read: {error}; nothing was written") from error
     live = build(record.trial.architecture, task.shape)
     live.load_state_dict(weights)
     live.eval()

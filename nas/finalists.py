@@ -5,13 +5,12 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from trials.predictions import PREDICTIONS, Predicted, Predictions, write
-from trials.record import EpochMetrics, Trial, TrialRecord
+from trials.predictions import Predicted, Predictions, write
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, unasked
+from trials.storage import Storage
 from trials.task import Rows, TaskData, open_test
-from trials.training import Verdict, run_trial
 
 WEIGHTS = "weights.safetensors"
 
@@ -20,9 +19,13 @@ def train_and_test(
     trial: Trial,
     task: TaskData,
     report: Callable[[EpochMetrics], Verdict],
-    folder: Path,
+    folder: Storage,
     device_share: float = 1.0,
     rates: Sequence[float] = (),
+    *,
+    asked: Callable[[], Verdict] = unasked,
+    timed: bool = False,
+    checkpoint_bytes: int | None = None,
 ) -> TrialRecord | None:
     """Run a trial; a finalist that completes also predicts the report and the test rows, and is timed.
 
@@ -33,11 +36,23 @@ def train_and_test(
         folder: where the trial keeps its checkpoint, and a finalist its weights and predictions.
         device_share: of an accelerator, see `run_trial`.
         rates: other sampling rates at which a finalist is looked at, see `trials.other_rates`.
+        asked, timed, checkpoint_bytes: see `run_trial`; a test is not interrupted.
 
     Returns:
         The record, or None if the trial was paused.
     """
-    record = run_trial(trial, task, report=report, folder=folder, device_share=device_share)
+    from trials.training import run_trial  # torch: here, so that a driver can name this function without it
+
+    record = run_trial(
+        trial,
+        task,
+        report=report,
+        folder=folder,
+        device_share=device_share,
+        asked=asked,
+        timed=timed,
+        checkpoint_bytes=checkpoint_bytes,
+    )
     if record is None or record.status != "completed" or trial.study.kind != "finalist":
         return record
     try:
@@ -48,14 +63,14 @@ def train_and_test(
 
 
 def _looked_at(
-    trial: Trial, task: TaskData, folder: Path, device_share: float, rates: Sequence[float]
+    trial: Trial, task: TaskData, folder: Storage, device_share: float, rates: Sequence[float]
 ) -> dict[str, Any]:
     """Fields of the record: metrics of stored weights on the test split, latency, errors at other rates.
 
     The metrics follow from the predictions that are left in the folder.
     """
     import torch
-    from safetensors.torch import load_model
+    from safetensors.torch import load
 
     from search_spaces.network import build
     from trials.evaluation import latency, predict
@@ -65,7 +80,9 @@ def _looked_at(
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build(trial.architecture, task.shape)
-    load_model(model, folder / WEIGHTS)
+    stored = folder.get(WEIGHTS)
+    assert stored is not None, "run_trial has just written them"
+    model.load_state_dict(load(stored))
     model.to(device)
 
     def predicted(rows: Rows) -> Predicted:
@@ -79,7 +96,7 @@ def _looked_at(
         class_names=task.class_names,
         splits={"report": predicted(task.report), "test": test},
     )
-    write(folder / PREDICTIONS, found)
+    write(folder, found)
     row, _ = next(Loader(task.report, task, device, device_share).in_order(1))
     return {
         "test": measure(test.labels, test.probabilities),

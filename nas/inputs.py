@@ -6,7 +6,6 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from nas.efficiency import Plan
 from trials.plain import to_plain
@@ -28,6 +27,6 @@ def _line(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def compare_command(directories: Sequence[Path]) -> str:
+def compare_command(names: Sequence[str]) -> str:
     """``nas compare RUN_DIR ...`` for a shell, with the names of the directories and not where they are."""
-    return shlex.join(["nas", "compare", *(path.resolve().name for path in directories)])
+    return shlex.join(["nas", "compare", *names])

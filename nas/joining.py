@@ -52,7 +52,7 @@ def join(directories: Sequence[RunDirectory]) -> Joined:
             if records.setdefault(record.trial.id, record) != record:
                 raise ValueError(
                     f"{record.trial.id} has different records in these directories, the second in "
-                    f"{directory.path}; compare them apart, or rename that trial"
+                    f"{directory}; compare them apart, or rename that trial"
                 )
         unreadable += [_left_out(directory, line) for line in broken]
     return Joined(records=tuple(records.values()), unreadable=tuple(unreadable), infos=infos)
@@ -60,19 +60,19 @@ def join(directories: Sequence[RunDirectory]) -> Joined:
 
 def _left_out(directory: RunDirectory, line: str) -> LeftOut:
     """From a line that begins with the path of a trial's file; no path of the machine stays in it."""
-    trial, _, reason = line.replace(f"{directory.trials}/", "").partition("/")
+    trial, _, reason = line.replace(f"{directory}/trials/", "").partition("/")
     return LeftOut(trial=trial, reason=reason)
 
 
 def _refuse_other_budgets(directories: Sequence[RunDirectory]) -> None:
-    planned = [each for each in directories if (each.path / "config.json").exists()]
+    planned = [each for each in directories if each.has_plan()]
     for directory in planned[1:]:
         first, other = planned[0].config(), directory.config()
         for name in SAME_BUDGET:
             if getattr(first, name) != getattr(other, name):
                 raise ValueError(
                     f"{name} must be the same in all directories, got {getattr(first, name)!r} in "
-                    f"{planned[0].path} and {getattr(other, name)!r} in {directory.path}; compare them apart"
+                    f"{planned[0]} and {getattr(other, name)!r} in {directory}; compare them apart"
                 )
 
 
@@ -85,6 +85,6 @@ def _refuse_other_spaces(directories: Sequence[RunDirectory]) -> None:
             size, first = sizes.setdefault((space.task, space.name), (space.designs, directory))
             if size != space.designs:
                 raise ValueError(
-                    f"{space.name} must be one space, got {size} designs on {space.task} in {first.path} and "
-                    f"{space.designs} in {directory.path}; compare them apart, or rename one"
+                    f"{space.name} must be one space, got {size} designs on {space.task} in {first} and "
+                    f"{space.designs} in {directory}; compare them apart, or rename one"
                 )

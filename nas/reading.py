@@ -1,30 +1,34 @@
-"""Files of a run as they may be found: whole, cut, edited by hand, of another trial."""
+"""Objects of a run as they may be found: whole, cut, edited by hand, of another trial."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import NoReturn
 
-from trials.plain import from_plain
 from trials.record import Trial, TrialRecord
 from trials.soundness import flaw
 
 
-def load(path: Path) -> object:
-    """What a JSON file holds.
+def load(content: bytes | OSError | None, path: str) -> object:
+    """What the JSON of an object holds.
+
+    Args:
+        content: of the object; None if it is not there, or why it cannot be read.
+        path: of it, for messages.
 
     Raises:
         ValueError: it is not there, or is no JSON that can be written again (NaN, half a character).
     """
+    if content is None:
+        raise ValueError(f"there is no {path}; a run directory holds one")
     try:
-        text = path.read_text(encoding="utf-8")
+        if isinstance(content, OSError):
+            raise content
+        text = content.decode()
         data: object = json.loads(text, parse_constant=_refuse)
         if "\\u" in text:  # half of a pair of characters reads, but cannot be written
             json.dumps(data, ensure_ascii=False).encode()
-    except FileNotFoundError:
-        raise ValueError(f"there is no {path}; a run directory holds one") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     return data
@@ -34,20 +38,18 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number in JSON")
 
 
-def refuse_contradiction(path: Path, record: TrialRecord) -> None:
+def refuse_contradiction(path: str, record: TrialRecord, asked: Trial | None) -> None:
     """A record fits together, lies in its trial's folder and is of the design beside it, if there is one.
 
     Raises:
         ValueError: names the file and what is wrong.
     """
-    if path.parent.name != record.trial.id:
+    if path.split("/")[-2] != record.trial.id:
         raise ValueError(f"{path} holds the record of {record.trial.id}, which has a folder of its own")
     if found := flaw(record):
         raise ValueError(f"{path}: {found}")
-    design = path.with_name("design.json")
-    if not design.exists():
+    if asked is None:
         return
-    asked = from_plain(Trial, load(design), str(design))
     for field in dataclasses.fields(Trial):
         ours, theirs = getattr(record.trial, field.name), getattr(asked, field.name)
         if ours != theirs:

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
+import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
 from trials.record import READABLE, Trial, TrialRecord, current
 from trials.reference import Task
+from trials.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,64 +103,102 @@ class RunInfo:
     evaluation: tuple[str, ...] | None = None
 
 
-LOCK = ".lock"
+OWN = {"trials", "lease", "requests", ".reserve"}
+"""What may be there before config.json is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class RunDirectory:
-    """Reads and writes one run. Every object is written whole, under a temporary name, then renamed."""
+    """Reads and writes one run.
 
-    path: Path
+    Attributes:
+        storage: of its objects.
+    """
+
+    storage: Storage
+
+    def __init__(self, where: Path | str) -> None:
+        text = str(where)
+        if not isinstance(where, str) and re.match(r"[a-z]+:/", text):
+            raise ValueError(f"a URL is given as text, got the path {text}")
+        root = text.rstrip("/") if "://" in text else str(Path(text))
+        object.__setattr__(self, "storage", Storage(root))
+
+    def __str__(self) -> str:
+        return self.storage.root
 
     @property
-    def trials(self) -> Path:
-        return self.path / "trials"
+    def path(self) -> Path | None:
+        """Where it is on this machine; None in an object store."""
+        return self.storage.folder
 
-    def folder(self, trial_id: str) -> Path:
-        """Where a trial keeps its files."""
-        return self.trials / trial_id
+    @property
+    def name(self) -> str:
+        """The last part of where it is."""
+        return str(self).rpartition("/")[2] if self.path is None else self.path.resolve().name
+
+    def absolute(self) -> RunDirectory:
+        """The same, from any working directory."""
+        return self if self.path is None else RunDirectory(self.path.resolve())
+
+    def folder(self, trial_id: str) -> Storage:
+        """Where a trial keeps its objects."""
+        return self.storage.below(f"trials/{trial_id}")
 
     @contextmanager
     def claimed(self, config: SearchConfig, resume: bool) -> Iterator[None]:
-        """Hold the directory for a configuration; made if it is not there.
+        """Take the directory for a configuration; made if it is not there.
 
         Raises:
             ValueError: it holds another run, or a run of this configuration and `resume` is not set, or
                 another process on this machine is running in it, or it cannot be written.
         """
         self._refuse_foreign()
-        text = dumps(config)
+        with self._locked():
+            try:
+                new = self.storage.create("config.json", dumps(config).encode())
+            except OSError as error:
+                raise ValueError(f"{self} cannot be written: {error.strerror or error}") from error
+            if not new:
+                self._refuse_other(config, resume)
+            yield
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self.path is None:
+            yield
+            return
         try:
-            self.trials.mkdir(parents=True, exist_ok=True)
-            lock = open(self.path / LOCK, "w", encoding="utf-8")  # noqa: SIM115
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = open(self.path / ".lock", "w", encoding="utf-8")  # noqa: SIM115
         except OSError as error:
-            raise ValueError(f"{self.path} cannot be written: {error.strerror or error}") from error
+            raise ValueError(f"{self} cannot be written: {error.strerror or error}") from error
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ValueError(f"another process is running {self.path}; wait for it or stop it") from None
-            if (self.path / "config.json").exists():
-                self._refuse_other(config, resume)
-            else:
-                self.put("config.json", text)
+                raise ValueError(f"another process is running {self}; wait for it or stop it") from None
             yield
 
     def _refuse_foreign(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"{self.path} is a file; take another --run-dir")
-        names = {each.name for each in self.path.iterdir()} if self.path.exists() else set()
-        if "config.json" not in names and names - {"trials", LOCK}:
-            raise ValueError(f"{self.path} is not empty and holds no run; take another --run-dir")
+        if self.path is not None and self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{self} is a file; take another --run-dir")
+        names = self.storage.top()
+        if "config.json" not in names and names - OWN - {".lock"}:
+            raise ValueError(f"{self} is not empty and holds no run; take another --run-dir")
 
     def _refuse_other(self, config: SearchConfig, resume: bool) -> None:
         if difference := first_difference(config, self.config()):
             raise ValueError(
-                f"{self.path} holds a run of another configuration: {difference}; "
+                f"{self} holds a run of another configuration: {difference}; "
                 "take another --run-dir, or the same configuration, or remove the directory"
             )
         if not resume:
-            raise ValueError(f"{self.path} already holds this run; continue it with --resume")
+            raise ValueError(f"{self} already holds this run; continue it with --resume")
+
+    def has_plan(self) -> bool:
+        """Whether there is a config.json."""
+        return self.storage.get("config.json") is not None
 
     def config(self) -> SearchConfig:
         """The run's plan.
@@ -168,22 +206,22 @@ class RunDirectory:
         Raises:
             ValueError: there is none, or it cannot be read.
         """
-        return from_plain(SearchConfig, load(self.path / "config.json"), "config.json")
+        return from_plain(SearchConfig, self._load("config.json"), "config.json")
 
     def info(self) -> RunInfo | None:
         """What was found out when the run began; None if it never got so far."""
-        if not (self.path / "run.json").exists():
+        if (content := self._get("run.json")) is None:
             return None
-        data = load(self.path / "run.json")
+        data = load(content, f"{self}/run.json")
         try:
             return from_plain(RunInfo, data, "run.json")
         except ValueError as error:
-            raise ValueError(f"{self.path}: {error}; {self._way_out()}") from None
+            raise ValueError(f"{self}: {error}; {self._way_out()}") from None
 
     def _way_out(self, commit: object = None) -> str:
         """What wrote a run that this version cannot read, and what to do."""
         try:
-            data = load(self.path / "run.json")
+            data = self._load("run.json")
         except ValueError:
             data = None
         wrote = data.get("version", "?") if isinstance(data, dict) else "?"
@@ -192,21 +230,18 @@ class RunDirectory:
             f"{version('nas-flexconv')}: read it with what wrote it, or run again with another --run-dir"
         )
 
-    def put(self, name: str, text: str) -> None:
-        """Write a file so that a reader sees the old content or the new, never a part."""
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    def _get(self, name: str) -> bytes | OSError | None:
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            return self.storage.get(name)
+        except OSError as error:
+            return error
+
+    def _load(self, name: str) -> object:
+        return load(self._get(name), f"{self}/{name}")
+
+    def put(self, name: str, text: str) -> None:
+        """Write an object so that a reader sees the old content or the new, never a part."""
+        self.storage.put(name, text.encode())
 
     def put_planned(self, trials: Mapping[str, int]) -> None:
         """Write down how many trials each study has, by its name."""
@@ -215,7 +250,7 @@ class RunDirectory:
     def planned(self) -> dict[str, int]:
         """Trials of each study, by its name; empty if the run never got so far, or cannot say."""
         try:
-            found = load(self.path / "planned.json")
+            found = self._load("planned.json")
         except ValueError:
             return {}
         sound = isinstance(found, dict) and all(type(count) is int for count in found.values())
@@ -228,14 +263,15 @@ class RunDirectory:
     def put_record(self, record: TrialRecord) -> None:
         """Write down how a trial ended and drop its checkpoint, which nothing needs any more."""
         self.put(f"trials/{record.trial.id}/record.json", dumps(record))
-        (self.folder(record.trial.id) / "checkpoint.pt").unlink(missing_ok=True)
+        self.folder(record.trial.id).remove("checkpoint.pt")
 
     def read_trials(self) -> tuple[list[Trial], list[str]]:
         """Every trial that was ever issued, by name, and one line for each that cannot be read."""
         trials, unreadable = [], []
-        for path in self._glob("design.json"):
+        for name, content in self._objects("design.json").items():
+            path = f"{self}/{name}"
             try:
-                trials.append(from_plain(Trial, load(path), str(path)))
+                trials.append(from_plain(Trial, load(content, path), path))
             except ValueError as error:
                 unreadable.append(str(error))
         return trials, unreadable
@@ -243,9 +279,11 @@ class RunDirectory:
     def read_records(self) -> tuple[list[TrialRecord], list[str]]:
         """Every record that can be read, and one line for each that cannot."""
         records, unreadable = [], []
-        for path in self._glob("record.json"):
+        designs = self._objects("design.json")
+        for name, content in self._objects("record.json").items():
+            path = f"{self}/{name}"
             try:
-                data = load(path)
+                data = load(content, path)
                 if isinstance(data, dict):
                     if (schema := data.get("schema")) not in READABLE:
                         raise ValueError(
@@ -253,18 +291,27 @@ class RunDirectory:
                             f"{READABLE[0]} to {READABLE[-1]}; {self._way_out(data.get('commit'))}"
                         )
                     data = current(data)
-                record = from_plain(TrialRecord, data, str(path))
-                refuse_contradiction(path, record)
+                record = from_plain(TrialRecord, data, path)
+                design = name.replace("record.json", "design.json")
+                asked = None
+                if design in designs:
+                    where = f"{self}/{design}"
+                    asked = from_plain(Trial, load(designs[design], where), where)
+                refuse_contradiction(path, record, asked)
                 records.append(record)
             except ValueError as error:
                 unreadable.append(str(error))
         return records, unreadable
 
-    def _glob(self, name: str) -> list[Path]:
-        return sorted(self.trials.glob(f"*/{name}"))
+    def _objects(self, kind: str) -> dict[str, bytes | OSError]:
+        names = [name for name in self.storage.names("trials/") if name.count("/") == 2]
+        found = {name: self._get(name) for name in names if name.endswith(f"/{kind}")}
+        return {name: content for name, content in found.items() if content is not None}
 
     def drop_orphans(self) -> None:
         """Remove what a killed writer left half written."""
+        if self.path is None:
+            return
         for leftover in self.path.glob("trials/*/.*"):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -272,35 +319,13 @@ class RunDirectory:
                 leftover.unlink(missing_ok=True)
 
 
-def open_run(path: Path | str) -> RunDirectory:
+def open_run(where: Path | str) -> RunDirectory:
     """An existing run.
 
     Raises:
-        ValueError: there is no run at this path.
+        ValueError: there is no run at this path or URL.
     """
-    directory = RunDirectory(Path(path))
-    if not (directory.path / "config.json").exists() and not directory.trials.is_dir():
-        raise ValueError(f"{path} holds no run (no config.json, no trials/); nas run --run-dir makes one")
+    directory = RunDirectory(where)
+    if not directory.storage.top() & {"config.json", "trials"}:
+        raise ValueError(f"{where} holds no run (no config.json, no trials/); nas run --run-dir makes one")
     return directory
-
-
-RUNS = Path("runs")
-
-
-def new_run_path(name: str) -> Path:
-    """The next free of ``runs/NAME``, ``runs/NAME-2``, ..."""
-    return _numbered(name, taken=False)
-
-
-def latest_run_path(name: str) -> Path:
-    """The last used of ``runs/NAME``, ``runs/NAME-2``, ..., or ``runs/NAME``."""
-    return _numbered(name, taken=True)
-
-
-def _numbered(name: str, taken: bool) -> Path:
-    numbers = {1} if (RUNS / name).exists() else set()
-    for path in RUNS.glob(f"{name}-*"):
-        if (suffix := path.name.removeprefix(f"{name}-")).isdecimal():
-            numbers.add(int(suffix))
-    number = max(numbers, default=0 if not taken else 1) + (0 if taken else 1)
-    return RUNS / (name if number == 1 else f"{name}-{number}")

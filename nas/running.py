@@ -26,9 +26,9 @@ from nas.run_directory import (
     RunInfo,
     RunSpace,
     RunTask,
-    latest_run_path,
-    new_run_path,
 )
+from nas.run_paths import latest_run_path, new_run_path
+from nas.tracking_place import experiment_of, tracking_address, tracking_folder
 from nas.writer import Shown, Writer
 from trials.description import FEW_ROWS, notes
 from trials.finding import everywhere
@@ -42,7 +42,7 @@ class RunResult:
     """Where a run is and what it says.
 
     Attributes:
-        path: the run directory.
+        path: the run directory; a URL if that was given.
         comparison: of all records in it.
         report: the report as HTML.
         tracking_uri: where MLflow has the trials.
@@ -50,9 +50,9 @@ class RunResult:
         overhead: seconds a slot spent per trial on anything but the trial, None before two trials ended.
     """
 
-    path: Path
+    path: Path | str
     comparison: Comparison
-    report: Path
+    report: Path | str
     tracking_uri: str
     finished: bool
     overhead: float | None
@@ -72,7 +72,7 @@ def run(
 
     Args:
         config: the plan; written to the run directory before the first trial.
-        run_dir: where everything is kept; default ``runs/NAME``, numbered if that is taken.
+        run_dir: where everything is kept, a path or a URL; default ``runs/NAME``, numbered if taken.
         resume: continue what is there (an empty directory is started).
         address: of a running Ray cluster; default: this machine.
         gpus_per_trial: share of an accelerator per trial; default: a whole one where there are any.
@@ -84,7 +84,7 @@ def run(
     """
     console = console or Console()
     default = latest_run_path if resume else new_run_path
-    directory = RunDirectory(Path(run_dir) if run_dir is not None else default(config.name))
+    directory = RunDirectory(run_dir if run_dir is not None else default(config.name))
     uri = _checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
     recipe = config.the_recipe()
     tasks = _open_tasks(config, console)
@@ -117,13 +117,14 @@ def _run(
     address: str | None,
     gpus_per_trial: float | None,
 ) -> RunResult:
+    from nas.lease import take
     from nas.search import Event, execute
 
     progress = Progress(console)
     uri = tracking_address(directory, info)
     experiment = experiment_of(directory, info)
-    local = directory.path / "mlartifacts" if info.tracking_uri is None else None
-    writer = Writer(lambda: _open_store(uri, experiment, local, directory.trials), progress.say)
+    local = tracking_folder(directory, info) / "mlartifacts" if info.tracking_uri is None else None
+    writer = Writer(lambda: _open_store(uri, experiment, local, directory), progress.say)
 
     def on_start(slots: int, records: list[TrialRecord]) -> None:
         for record in records:
@@ -145,20 +146,23 @@ def _run(
     shapes = {task.name: task.shape for task in info.tasks}
     began = time.time()
     studies: list[Study] = []
-    files: tuple[Path, ...] = ()
+    files: dict[str, str] = {}
     try:
         try:
-            finished = execute(
-                config,
-                tasks,
-                shapes,
-                directory,
-                address=address,
-                gpus_per_trial=gpus_per_trial,
-                on_start=on_start,
-                on_news=on_news,
-                say=progress.say,
-            )
+            with take(directory.storage, progress.say) as lease:
+                ended = execute(
+                    config,
+                    tasks,
+                    shapes,
+                    directory,
+                    lease=lease,
+                    address=address,
+                    gpus_per_trial=gpus_per_trial,
+                    on_start=on_start,
+                    on_news=on_news,
+                    say=progress.say,
+                )
+                finished = ended.how == "finished"
         finally:
             progress.stop()
         comparison, files, _ = write_report([directory])
@@ -170,29 +174,19 @@ def _run(
     finally:
         writer.close(files, studies)
     return RunResult(
-        path=directory.path,
+        path=directory.path or str(directory),
         comparison=comparison,
-        report=directory.path / "report.html",
+        report=f"{directory}/report.html" if directory.path is None else directory.path / "report.html",
         tracking_uri=uri,
         finished=finished,
         overhead=_overhead([record for record in records if record.started >= began]),
     )
 
 
-def _open_store(uri: str, experiment: str, artifacts: Path | None, trials: Path) -> Shown:
+def _open_store(uri: str, experiment: str, artifacts: Path | None, directory: RunDirectory) -> Shown:
     from nas.tracking import Store
 
-    return Store(uri, experiment, artifacts, trials)
-
-
-def tracking_address(directory: RunDirectory, info: RunInfo) -> str:
-    """MLflow's tracking URI of a run."""
-    return info.tracking_uri or f"sqlite:///{(directory.path / 'mlflow.db').resolve()}"
-
-
-def experiment_of(directory: RunDirectory, info: RunInfo) -> str:
-    """The name of a run's experiment in MLflow: of the configuration, and the run's id."""
-    return f"{directory.config().name} {info.id}"
+    return Store(uri, experiment, artifacts, directory.folder)
 
 
 def _open_tasks(config: SearchConfig, console: Console) -> tuple[RunTask, ...]:
@@ -286,7 +280,7 @@ def _continued(directory: RunDirectory, new: RunInfo) -> RunInfo:
     ):
         if before != now:
             raise ValueError(
-                f"the {what} changed since {directory.path} began: {before} then, {now} now; "
+                f"the {what} changed since {directory} began: {before} then, {now} now; "
                 "take another --run-dir"
             )
     return replace(known, tracking_uri=new.tracking_uri or known.tracking_uri)

@@ -17,7 +17,8 @@ from rich.text import Text
 
 from nas.open_space import open_space, serving
 from nas.progress import decoding
-from nas.run_directory import RUNS, open_run
+from nas.run_directory import open_run
+from nas.run_paths import RUNS
 from search_spaces import SPACES
 from search_spaces.complexity import complexity
 from search_spaces.constraints import reach
@@ -47,7 +48,7 @@ def newest_run() -> Path:
     return runs[-1].parent
 
 
-def state_of(path: Path) -> RenderableType:
+def state_of(path: Path | str) -> RenderableType:
     """Trials by task, space and kind: issued, ended, failed."""
     directory = open_run(path)
     (trials, damaged), (records, unreadable) = directory.read_trials(), directory.read_records()
@@ -69,7 +70,7 @@ STATUSES = ("completed", "stopped", "failed")
 _STATE = ("task", "space", "kind", "seed", "issued", *STATUSES, "open")
 
 
-def trials_table(path: Path) -> RenderableType:
+def trials_table(path: Path | str) -> RenderableType:
     """The trials with the smallest `select` error of each task; long ones are not among them."""
     records, _ = open_run(path).read_records()
     records = [r for r in records if r.status == "completed" and r.trial.study.kind != "long"]
@@ -102,10 +103,10 @@ def trials_table(path: Path) -> RenderableType:
     return Group(*tables)
 
 
-def serve(path: Path, say: Callable[[str], None], port: int = 5000) -> None:
+def serve(path: Path | str, say: Callable[[str], None], port: int = 5000) -> None:
     """Run MLflow's UI over the run's store until it is interrupted."""
-    from nas.running import experiment_of, tracking_address
     from nas.tracking import open_ui
+    from nas.tracking_place import experiment_of, tracking_address, tracking_folder
 
     directory = open_run(path)
     info = directory.info()
@@ -119,7 +120,8 @@ def serve(path: Path, say: Callable[[str], None], port: int = 5000) -> None:
             raise ValueError(
                 f"port {port} of this machine is taken, perhaps by another MLflow; stop that first"
             )
-    process = open_ui(tracking_address(directory, info), directory.path / "mlartifacts", port)
+    artifacts = tracking_folder(directory, info) / "mlartifacts"
+    process = open_ui(tracking_address(directory, info), artifacts, port)
     say(f"MLflow on http://127.0.0.1:{port} (only this machine; not private on a shared one); Ctrl-C ends it")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -18,11 +18,11 @@ MOST_EPOCHS = 20
 MOST_LINES = 200
 
 
-def one_trial(path: Path, name: str) -> RenderableType:
+def one_trial(path: Path | str, name: str) -> RenderableType:
     """Design, recipe, curve, costs, where it ran, why it failed, and the last lines it wrote.
 
     Args:
-        path: of the run directory.
+        path: of the run directory, or its URL.
         name: of the trial, as in the records; the only one that ends so will do, such as ``search.0.0003``.
 
     Raises:
@@ -47,7 +47,7 @@ def one_trial(path: Path, name: str) -> RenderableType:
     return Group(*parts)
 
 
-def _found(name: str, trials: dict[str, Trial], path: Path) -> Trial:
+def _found(name: str, trials: dict[str, Trial], path: Path | str) -> Trial:
     ending = [known for known in trials if known == name or known.endswith(f".{name}")]
     if name in trials:
         return trials[name]
@@ -60,12 +60,8 @@ def _found(name: str, trials: dict[str, Trial], path: Path) -> Trial:
 
 
 def _unfinished(directory: RunDirectory, trial: Trial) -> str:
-    checkpoint = directory.folder(trial.id) / "checkpoint.pt"
-    kept = (
-        f"its last checkpoint is {time.time() - checkpoint.stat().st_mtime:.0f} s old"
-        if checkpoint.is_file()
-        else "it has no checkpoint"
-    )
+    begun = "checkpoint.pt" in directory.folder(trial.id).names()
+    kept = "it has a checkpoint to go on from" if begun else "it has no checkpoint"
     return f"no record yet: it runs, or waits to be run again; {kept}"
 
 

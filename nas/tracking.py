@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from subprocess import Popen
@@ -23,6 +24,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 
 from trials.predictions import PREDICTIONS
 from trials.record import EpochMetrics, Study, TestMetrics, Trial, TrialRecord
+from trials.storage import Storage
 
 PARENT = "mlflow.parentRunId"
 STATUS = {"completed": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
@@ -36,11 +38,17 @@ class Store:
         uri: of the store: ``sqlite:///...`` or a server's.
         experiment: its name; made if it is not there.
         artifacts: local folder for artifacts, None to leave that to the server.
-        trials: the run's folder of trials, whose predictions become artifacts; None: they do not.
+        folder: of a trial by its id, whose predictions become artifacts; None: they do not.
     """
 
-    def __init__(self, uri: str, experiment: str, artifacts: Path | None, trials: Path | None = None) -> None:
-        self._trials = trials
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        artifacts: Path | None,
+        folder: Callable[[str], Storage] | None = None,
+    ) -> None:
+        self._folder = folder
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self._client = MlflowClient(tracking_uri=uri)
@@ -104,22 +112,34 @@ class Store:
             params=[Param("augmentation_applied", _joined(record.augmentation))],
             tags=[RunTag(key, value) for key, value in tags.items()],
         )
-        if self._trials is not None and (file := self._trials / name / PREDICTIONS).is_file():
-            self._client.log_artifact(run_id, str(file))
+        if record.test is not None and self._folder is not None:
+            self._keep_predictions(run_id, self._folder(name))
         self._client.set_terminated(run_id, STATUS[record.status], at)
         self._ended.add(name)
 
-    def finish(self, finished: float, files: Iterable[Path], studies: Iterable[Study]) -> None:
-        """Close the parents of studies that have ended and keep the report as artifacts of a summary run."""
+    def finish(self, finished: float, files: Mapping[str, str], studies: Iterable[Study]) -> None:
+        """Close the parents of studies that have ended and keep the report as artifacts of a summary run.
+
+        Args:
+            finished: Unix time.
+            files: texts of the report, by name.
+            studies: that have ended.
+        """
         for study in studies:
             if study.name in self._runs and study.name not in self._ended:
                 self._client.set_terminated(self._runs[study.name], "FINISHED", int(finished * 1000))
                 self._ended.add(study.name)
         name = "comparison"
         run_id = self._runs.get(name) or self._create(name, {"nas.level": "comparison"}, finished)
-        for file in files:
-            self._client.log_artifact(run_id, str(file), "figures" if file.parent.name == "figures" else None)
+        for file, text in files.items():
+            self._client.log_text(run_id, text, file)
         self._client.set_terminated(run_id, "FINISHED", int(finished * 1000))
+
+    def _keep_predictions(self, run_id: str, folder: Storage) -> None:
+        if (data := folder.get(PREDICTIONS)) is not None:
+            with tempfile.TemporaryDirectory() as copy:
+                (Path(copy) / PREDICTIONS).write_bytes(data)
+                self._client.log_artifact(run_id, str(Path(copy) / PREDICTIONS))
 
     def _study(self, study: Study, started: float) -> str:
         if study.name not in self._runs:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import methodcaller
-from pathlib import Path
 from typing import Protocol
 
 from trials.record import EpochMetrics, Study, Trial, TrialRecord
@@ -22,7 +21,7 @@ class Shown(Protocol):
 
     def add(self, trial: Trial, curve: Sequence[EpochMetrics], started: float) -> None: ...
     def end(self, record: TrialRecord) -> None: ...
-    def finish(self, finished: float, files: Iterable[Path], studies: Iterable[Study]) -> None: ...
+    def finish(self, finished: float, files: Mapping[str, str], studies: Iterable[Study]) -> None: ...
 
 
 class Writer:
@@ -59,7 +58,7 @@ class Writer:
             self._curves.pop(record.trial.id, None)
             self._records.append(record)
 
-    def close(self, files: Sequence[Path], studies: Sequence[Study]) -> bool:
+    def close(self, files: Mapping[str, str], studies: Sequence[Study]) -> bool:
         """Send the rest and the report; False if MLflow did not take all of it."""
         self._closing.set()
         self._thread.join()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from trials.plain import dumps, from_plain
 from trials.recipe import STANDARD
 from trials.record import EpochMetrics, Study, Trial, Verdict
 from trials.reference import Task
+from trials.storage import Storage
 from trials.task import open_task
 
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=int, help="of the training; also numbers the trial (default: the design's)"
     )
-    parser.add_argument("--to", type=Path, required=True, help="run directory to write to")
+    parser.add_argument("--to", required=True, help="run directory to write to, or its URL")
     options = parser.parse_args(arguments)
     try:
         return _run(_trial(options.design, options.task, options.rows, options.seed), options.to)
@@ -78,14 +78,13 @@ def _trial(path: Path, source: str | None, rows: int | None, seed: int | None) -
     )
 
 
-def _run(trial: Trial, to: Path) -> int:
+def _run(trial: Trial, to: str) -> int:
     from trials.checkpoint import CHECKPOINT
     from trials.training import run_trial
 
     task = open_task(trial.task)
-    folder = to / "trials" / trial.id
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "design.json", dumps(trial))
+    folder = Storage(to.rstrip("/")).below(f"trials/{trial.id}")
+    folder.put("design.json", dumps(trial).encode())
 
     def show(metrics: EpochMetrics) -> Verdict:
         spent = metrics.seconds_data + metrics.seconds_training + metrics.seconds_evaluation
@@ -99,17 +98,11 @@ def _run(trial: Trial, to: Path) -> int:
 
     record = run_trial(trial, task, report=show, folder=folder)
     assert record is not None, "nobody paused it"
-    _write(folder / "record.json", dumps(record))
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    folder.put("record.json", dumps(record).encode())
+    folder.remove(CHECKPOINT)
     reason = f": {record.reason.splitlines()[0]}" if record.reason else ""
-    print(f"{trial.id} {record.status}{reason}; written to {folder / 'record.json'}")
+    print(f"{trial.id} {record.status}{reason}; written to {folder.root}/record.json")
     return 0 if record.status == "completed" else 1
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 if __name__ == "__main__":

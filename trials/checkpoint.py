@@ -1,12 +1,10 @@
-"""Where a trial stands, on disk: written whole or not at all, ignored if damaged."""
+"""Where a trial stands, kept: written whole or not at all, ignored if damaged."""
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
 import warnings
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,45 +12,63 @@ from torch import Tensor
 
 from trials.plain import dumps
 from trials.record import Trial
+from trials.storage import Storage, is_full
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.safetensors"
 
 
-def save(folder: Path, trial: Trial, state: dict[str, Any]) -> None:
-    """Writes the state of a trial: tensors, numbers, texts, lists and dictionaries of them."""
-    _atomically(folder / CHECKPOINT, lambda path: torch.save({**state, "trial": dumps(trial)}, path))
+def save(folder: Storage, trial: Trial, state: dict[str, Any], limit: int | None = None) -> bool:
+    """Writes the state of a trial: tensors, numbers, texts, lists and dictionaries of them.
+
+    Args:
+        folder: of the trial.
+        trial: is written down with the state.
+        state: what `load` gives back.
+        limit: largest number of bytes; None: any.
+
+    Returns:
+        False, with a warning, if it is larger than the limit or there is no room for it: the trial can go on,
+        and would begin at its last checkpoint.
+
+    Raises:
+        OSError: it cannot be written for another reason.
+    """
+    buffer = io.BytesIO()
+    torch.save({**state, "trial": dumps(trial)}, buffer)
+    size = buffer.tell()
+    if limit is not None and size > limit:
+        problem = f"its {size:,} bytes are more than the {limit:,} that checkpoint_gb leaves a trial"
+    else:
+        try:
+            folder.put(CHECKPOINT, buffer.getvalue())
+            return True
+        except OSError as error:
+            if not is_full(error):
+                raise
+            problem = error.strerror or str(error)
+    warnings.warn(f"no checkpoint of trial {trial.id} was written: {problem}", stacklevel=2)
+    return False
 
 
-def load(folder: Path, trial: Trial) -> dict[str, Any] | None:
+def load(folder: Storage, trial: Trial) -> dict[str, Any] | None:
     """What `save` wrote for this trial; None, with a warning, if it is damaged or of another trial."""
-    path = folder / CHECKPOINT
-    if not path.is_file():
-        return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        data = folder.get(CHECKPOINT)
+        if data is None:
+            return None
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         if isinstance(state, dict) and state.get("trial") == dumps(trial):
             return state
         problem = "is of another trial"
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         problem = f"is damaged ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-    warnings.warn(f"{path} {problem}; trial {trial.id} starts anew", stacklevel=2)
+    warnings.warn(f"{folder.root}/{CHECKPOINT} {problem}; trial {trial.id} starts anew", stacklevel=2)
     return None
 
 
-def save_weights(folder: Path, weights: dict[str, Tensor]) -> None:
+def save_weights(folder: Storage, weights: dict[str, Tensor]) -> None:
     """Writes parameters and buffers as ``weights.safetensors``."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    copies = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    _atomically(folder / WEIGHTS, lambda path: save_file(copies, path))
-
-
-def _atomically(path: Path, write: Callable[[Path], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    folder.put(WEIGHTS, save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}))

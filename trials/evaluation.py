@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trials.loading import Loader
+from trials.loading import Batch, Loader
 
 BATCH = 256
 """Rows of one forward pass; fixed, so that a result does not depend on who asks for it."""
@@ -30,13 +31,21 @@ class Score(NamedTuple):
 
 
 @torch.no_grad()
-def score(model: nn.Module, rows: Loader) -> Score:
-    """Error and loss of a model over all rows, in evaluation mode; leaves the model in that mode."""
+def score(
+    model: nn.Module, rows: Loader, watched: Callable[[Iterable[Batch]], Iterable[Batch]] = iter
+) -> Score:
+    """Error and loss of a model over all rows, in evaluation mode; leaves the model in that mode.
+
+    Args:
+        model: on the device of the rows.
+        rows: to score.
+        watched: hands the batches on, and may raise between two of them.
+    """
     _evaluating(model)
     device = next(model.parameters()).device
     wrong = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
-    for inputs, labels in rows.in_order(BATCH):
+    for inputs, labels in watched(rows.in_order(BATCH)):
         logits = model(inputs)
         wrong += (logits.argmax(dim=1) != labels).sum()
         loss += functional.cross_entropy(logits, labels, reduction="sum")

@@ -38,6 +38,7 @@ class Learner:
         model: with the weights of the last step.
         batch: rows of a step.
         steps_per_epoch: whole batches of the rows.
+        taken: steps of the epoch under way.
         shuffling, augmenting: generators for the order of rows and for augmentation, on the CPU.
     """
 
@@ -52,9 +53,11 @@ class Learner:
         groups = parameter_groups(model)
         self.model: nn.Module = model
         self._recipe, self._device, self._half = recipe, device, half
-        self.batch = min(recipe.batch_size, rows)
+        self._rows, self.batch = rows, min(recipe.batch_size, rows)
         self.steps_per_epoch = rows // self.batch
         self._steps, self._done = recipe.epochs * self.steps_per_epoch, 0
+        self.taken = 0
+        self._losses: Tensor | float = 0.0
         self._parameters = list(model.parameters())
         self._optimizer = torch.optim.AdamW(
             [
@@ -70,11 +73,25 @@ class Learner:
             averaging: Any = get_ema_multi_avg_fn  # has no types
             self._average = AveragedModel(model, multi_avg_fn=averaging(recipe.moving_average))
         self.shuffling, self.augmenting = (_generator(trial.seed, what) for what in ("order", "augmentation"))
+        self._before = self.shuffling.get_state()
 
     @property
     def result(self) -> nn.Module:
         """What is validated and kept: the moving average if there is one, else the model."""
         return self.model if self._average is None else self._average.module
+
+    @property
+    def loss(self) -> float:
+        """Mean of the steps of the epoch under way; waits for the device."""
+        return float(self._losses) / self.taken
+
+    def begin_epoch(self) -> Tensor:
+        """The order of the rows in this epoch, int64 (rows,): of one that was interrupted, the same again."""
+        return torch.randperm(self._rows, generator=self.shuffling)
+
+    def end_epoch(self) -> None:
+        """Nothing is needed of it any more: it was validated."""
+        self._before, self.taken, self._losses = self.shuffling.get_state(), 0, 0.0
 
     def step(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """One step of the optimiser: the loss before it, detached, on the device."""
@@ -89,18 +106,22 @@ class Learner:
         nn.utils.clip_grad_norm_(self._parameters, self._recipe.gradient_clip)
         self._optimizer.step()
         self._done += 1
+        self.taken += 1
         if self._average is not None:
             self._average.update_parameters(self.model)
+        self._losses += loss.detach()
         return loss.detach()
 
     def state(self) -> dict[str, Any]:
-        """Everything that the next step depends on, for a checkpoint."""
+        """Everything that the next step depends on, for a checkpoint after any step."""
         return {
             "model": self.model.state_dict(),
             "average": None if self._average is None else self._average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "steps": self._done,
-            "shuffling": self.shuffling.get_state(),
+            "taken": self.taken,
+            "losses": float(self._losses),
+            "shuffling": self._before,  # gives the order of the epoch under way, or of the next
             "augmenting": self.augmenting.get_state(),
             "random": [
                 torch.get_rng_state(),
@@ -115,7 +136,9 @@ class Learner:
             self._average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._done = state["steps"]
-        self.shuffling.set_state(state["shuffling"])
+        self.taken, self._losses = state.get("taken", 0), state.get("losses", 0.0)  # older: between epochs
+        self._before = state["shuffling"]
+        self.shuffling.set_state(self._before)
         self.augmenting.set_state(state["augmenting"])
         first, *others = state["random"]
         torch.set_rng_state(first)

@@ -7,7 +7,6 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from trials.energy import Meter
 from trials.loading import Batch
 from trials.plain import from_plain, to_plain
 from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict
+from trials.storage import Storage
 from trials.task import TaskData
 
 
@@ -46,6 +46,7 @@ class Ledger:
     joules_of: str = ""
     peak_memory_bytes: int = 0
     peak_device_bytes: int | None = None
+    latency_seconds: float | None = None
     started: float = field(default_factory=time.time)
     _phase: str = ""
     _since: float = 0.0
@@ -69,11 +70,12 @@ class Ledger:
                 return
             yield batch
 
-    def ask(self, report: Callable[[EpochMetrics], Verdict], metrics: EpochMetrics) -> Verdict:
-        """What `report` answers; the time it takes is charged to waiting."""
+    def ask(self, question: Callable[[], Verdict]) -> Verdict:
+        """The answer; the time it takes is charged to waiting, and the phase that runs goes on."""
+        phase = self._phase
         self.enter("waiting")
-        verdict = report(metrics)
-        self.enter("")
+        verdict = question()
+        self.enter(phase)
         return verdict
 
     def energy(self) -> tuple[float | None, str]:
@@ -136,7 +138,7 @@ class Ledger:
         )
 
 
-def spent(folder: Path, trial: Trial) -> dict[str, Any]:
+def spent(folder: Storage, trial: Trial) -> dict[str, Any]:
     """Fields of a `TrialRecord`, plain: what a trial had done by its last checkpoint; empty without one."""
     state = checkpoint.load(folder, trial)
     return {} if state is None else dict(state["ledger"])

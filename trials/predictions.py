@@ -8,15 +8,15 @@ the task's rows) and ``class_names`` (a JSON list, label 0 first). Needs no torc
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from trials.storage import Storage
 
 PREDICTIONS = "predictions.parquet"
 Split = Literal["report", "test"]
@@ -59,8 +59,8 @@ class Predictions:
     splits: dict[Split, Predicted]
 
 
-def write(path: Path, predictions: Predictions) -> None:
-    """Writes a file whole or not at all; about 40 bytes a row and 10 classes."""
+def write(folder: Storage, predictions: Predictions) -> None:
+    """Writes ``predictions.parquet``, whole or not at all; about 40 bytes a row and 10 classes."""
     found = predictions.splits.values()
     sizes = [len(each.labels) for each in found]
     classes = len(predictions.class_names)
@@ -77,23 +77,22 @@ def write(path: Path, predictions: Predictions) -> None:
         "class_names": json.dumps(predictions.class_names),
     }
     table = pa.table(columns, schema=COLUMNS.with_metadata(metadata))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=["split"])
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", use_dictionary=["split"])
+    folder.put(PREDICTIONS, sink.getvalue().to_pybytes())
 
 
-def read(path: Path) -> Predictions:
+def read(folder: Storage) -> Predictions:
     """What `write` wrote.
 
     Raises:
         ValueError: there is no such file, it is damaged, or it holds something else.
     """
+    path = f"{folder.root}/{PREDICTIONS}"
     try:
-        table = pq.read_table(path)
+        if (data := folder.get(PREDICTIONS)) is None:
+            raise ValueError(f"{path} cannot be read: there is no such file")
+        table = pq.read_table(pa.BufferReader(data))
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     known = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}

@@ -25,6 +25,12 @@ Verdict = Literal["continue", "stop", "pause", "cancel"]
 """What the receiver of an epoch's metrics wants: go on, end as ``stopped``, be resumed another time, or end
 as ``failed`` because someone asked for it."""
 
+CANCELLED = "cancelled: asked for by a user"
+"""The reason of a trial that was cancelled."""
+_NO_MEMORY = re.compile(
+    r"OutOfMemoryError|MemoryError|out of memory|can't allocate memory|bad_alloc|_ALLOC_FAILED"
+)
+
 
 @cache
 def _file_safe(text: str) -> str:
@@ -134,6 +140,11 @@ def keep_going(metrics: EpochMetrics) -> Verdict:
     return "continue"
 
 
+def unasked() -> Verdict:
+    """The answer of someone who never interrupts a trial."""
+    return "continue"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
     """A 95 % interval over the rows; `low` <= `high`."""
@@ -211,7 +222,8 @@ class TrialRecord:
             frequent training class on the validation rows.
         digest: of the task's rows; records of different rows are not compared.
         test: finalists only.
-        latency_seconds: wall seconds of one forward pass on one row, finalists only: `evaluation.latency`.
+        latency_seconds: wall seconds of one forward pass on one row, of finalists and of searches for
+            latency: `evaluation.latency`.
         at_rates: finalists only, where the run asks for other rates.
         started, finished: Unix times.
         device: model of the processor or accelerator that trained it.
@@ -286,6 +298,11 @@ class TrialRecord:
             return math.inf
         wrong = self.select_error * self.rows_select + self.report_error * self.rows_report
         return wrong / (self.rows_select + self.rows_report)
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether it failed because its device, or the processor, had no memory left."""
+        return self.status == "failed" and bool(_NO_MEMORY.search(self.reason.partition("\n")[0]))
 
     @property
     def seconds(self) -> float:

@@ -5,18 +5,33 @@ Every object is made in memory and put once, so that a reader sees the old conte
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
 """Stores with an exclusive create, and the package each needs; the extras are named like the protocols."""
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "s3": {"config_kwargs": {"retries": {"max_attempts": 0}, "connect_timeout": 10, "read_timeout": 30}}
+}
+"""Who tries again is `Storage`, so that it knows how often an exclusive create was tried."""
+_THEIRS = ("aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "s3fs")
+"""Packages whose exceptions are failures of a store."""
+_PAUSES = (0.1, 0.5, 2.0)
+"""Seconds before each further attempt at what failed for a reason that may pass."""
+_PASSING = {errno.EIO, errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ESTALE}
+_FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+_NEVER = {errno.EINVAL, errno.ENOSYS, errno.EPERM}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NAME = re.compile(r"[A-Za-z0-9_@=,.-]+(/[A-Za-z0-9_@=,.-]+)*")
 
 
@@ -55,32 +70,47 @@ class Storage:
         return Storage(f"{self.root}/{_checked(name)}")
 
     def put(self, name: str, data: bytes) -> None:
-        """Write an object, whole or not at all.
+        """Write an object, whole or not at all. What may pass is tried again, for seconds.
 
         Raises:
-            OSError: it could not be written; what was there before is untouched.
+            OSError: it could not be written; what was there before is untouched. See `is_full`.
         """
         if self.folder is None:
-            _remote(self.root).pipe_file(self._path(name), data)
+            path = self._path(name)
+            self._again(lambda system: system.pipe_file(path, data))
             return
         target = self.folder / _checked(name)
-        with _written(target, data) as temporary:
-            os.replace(temporary, target)
+
+        def write(_: None) -> None:
+            with _written(target, data) as temporary:
+                os.replace(temporary, target)
+
+        self._again(write)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write an object that must not be there; False if it is. Of several who try, one succeeds."""
-        if self.folder is None:
-            try:
-                _remote(self.root).pipe_file(self._path(name), data, mode="create")
-            except FileExistsError:
-                return False
-            return True
-        target = self.folder / _checked(name)
+        """Write an object that must not be there; False if it is. Of several who try, one succeeds.
+
+        Where an attempt failed and yet arrived, an object of this very content counts as written by us.
+
+        Raises:
+            OSError: as `put`.
+        """
+        target = None if self.folder is None else self.folder / _checked(name)
+        tried = 0
+
+        def write(system: Any) -> None:
+            nonlocal tried
+            tried += 1
+            if target is None:
+                system.pipe_file(self._path(name), data, mode="create")
+            else:
+                with _written(target, data) as temporary:
+                    os.link(temporary, target)  # unlike O_EXCL, never seen empty
+
         try:
-            with _written(target, data) as temporary:
-                os.link(temporary, target)  # unlike O_EXCL, never seen empty
+            self._again(write)
         except FileExistsError:
-            return False
+            return tried > 1 and self.get(name) == data
         return True
 
     def get(self, name: str) -> bytes | None:
@@ -91,45 +121,120 @@ class Storage:
         """
         try:
             if self.folder is None:
-                found: bytes = _remote(self.root).cat_file(self._path(name))
+                path = self._path(name)
+                found: bytes = self._again(lambda system: system.cat_file(path))
                 return found
-            return (self.folder / _checked(name)).read_bytes()
+            target = self.folder / _checked(name)
+            return self._again(lambda _: target.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def get_all(self, names: Iterable[str]) -> dict[str, bytes]:
-        """The objects among these that are there; from an object store many at a time."""
+        """The objects among these that are there; from an object store many at a time.
+
+        Raises:
+            OSError: one of them cannot be read.
+        """
         if self.folder is not None:
             return {name: data for name in names if (data := self.get(name)) is not None}
         paths = {self._path(name): name for name in names}
-        found = _remote(self.root).cat(list(paths), on_error="return") if paths else {}
-        for data in found.values():
-            if isinstance(data, Exception) and not isinstance(data, FileNotFoundError):
-                raise data
+        found: dict[str, Any] = {}
+
+        def read(system: Any) -> None:
+            missing = [path for path in paths if not isinstance(found.get(path), bytes | FileNotFoundError)]
+            found.update(system.cat(missing, on_error="return") if missing else {})
+            for data in found.values():
+                if isinstance(data, Exception) and not isinstance(data, FileNotFoundError):
+                    raise data
+
+        self._again(read)
         return {paths[path]: data for path, data in found.items() if isinstance(data, bytes)}
 
     def names(self, prefix: str = "") -> list[str]:
         """Objects below a prefix that ends in a slash (or all), sorted; without those half written."""
-        if self.folder is None:
-            system, root = _remote(self.root), self._path("")
-            system.invalidate_cache()
-            found = system.find(f"{root}{prefix}") if system.exists(f"{root}{prefix}") else []
-            return sorted(path.removeprefix(root) for path in found)
-        top = self.folder / prefix
-        every = (path.relative_to(self.folder).as_posix() for path in top.rglob("*") if path.is_file())
-        return sorted(name for name in every if not name.rpartition("/")[2].startswith("."))
+        return sorted(self.stamps(prefix))
+
+    def stamps(self, prefix: str = "") -> dict[str, str]:
+        """What `names` has, with a text for each that another content has another of."""
+        if self.folder is not None:
+            return dict(_files(self.folder / prefix, prefix))
+        root = self._path("")
+        found: dict[str, Any] = self._again(lambda system: system.find(f"{root}{prefix}", detail=True))
+        return {
+            path.removeprefix(root): f"{info['size']} {info.get('ETag') or info.get('etag')}"
+            for path, info in found.items()
+            if path.startswith(root) and not path.endswith("/")
+        }
+
+    def top(self) -> set[str]:
+        """Names right below the root, of objects and of what is before a slash; empty without a root."""
+        if self.folder is not None:
+            return {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
+        root = self._path("")
+        try:
+            found: list[str] = self._again(lambda system: system.ls(root, detail=False, refresh=True))
+        except FileNotFoundError:
+            return set()
+        return {path.rstrip("/").rpartition("/")[2] for path in found} - {""}
 
     def remove(self, name: str) -> None:
         """Remove an object, if it is there."""
         if self.folder is not None:
             (self.folder / _checked(name)).unlink(missing_ok=True)
             return
+        path = self._path(name)
         with suppress(FileNotFoundError):
-            _remote(self.root).rm_file(self._path(name))
+            self._again(lambda system: system.rm_file(path))
+
+    def _again(self, attempt: Callable[[Any], T]) -> T:
+        """An attempt, and further ones after a while if its failure may pass."""
+        for pause in (*_PAUSES, None):
+            try:
+                return attempt(_remote(self.root) if self.folder is None else None)
+            except Exception as error:
+                failure = error if isinstance(error, OSError) else self._failure(error)
+                if pause is None or not _may_pass(failure, remote=self.folder is None):
+                    raise failure from error
+            time.sleep(pause)
+        raise AssertionError("the last attempt returned or raised")
+
+    def _failure(self, error: Exception) -> OSError:
+        """What the packages behind a URL raise, as an error of the file system; others as they are."""
+        if self.folder is not None or type(error).__module__.partition(".")[0] not in _THEIRS:
+            raise error
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        kind = PermissionError if "Credentials" in type(error).__name__ else OSError
+        return kind(errno.EACCES if kind is PermissionError else errno.EIO, f"{self.root}: {said}")
 
     def _path(self, name: str) -> str:
         path: str = _remote(self.root)._strip_protocol(self.root)
         return f"{path}/{_checked(name) if name else ''}"
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether something could not be written for want of room: a full disk, a quota."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def _may_pass(error: OSError, remote: bool) -> bool:
+    if isinstance(error, _FINAL) or is_full(error):
+        return False
+    return error.errno not in _NEVER if remote else error.errno in _PASSING
+
+
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:
+    """Names of all files below a folder, with size and time of change."""
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):  # gone since it was listed
+        return
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files(folder / entry.name, f"{prefix}{entry.name}/")
+        elif not entry.name.startswith("."):
+            with suppress(FileNotFoundError):
+                found = entry.stat()
+                yield f"{prefix}{entry.name}", f"{found.st_size} {found.st_mtime_ns}"
 
 
 @contextmanager
@@ -161,8 +266,11 @@ def _remote(root: str) -> Any:
 
     protocol = root.partition("://")[0]
     try:
-        return fsspec.filesystem(protocol, use_listings_cache=False)
+        system = fsspec.filesystem(protocol, use_listings_cache=False, **_OPTIONS.get(protocol, {}))
     except ImportError as error:
         raise ValueError(
             f"{protocol}:// needs {_PACKAGES[protocol]}: pip install 'nas-flexconv[{protocol}]'"
         ) from error
+    if protocol == "s3":
+        system.retries = 1
+    return system

@@ -21,7 +21,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -29,7 +28,8 @@ from search_spaces.complexity import KernelSizes, initial_taps, parts
 from search_spaces.parts import Convolution
 from trials import surroundings
 from trials.plain import dumps, from_plain, to_plain
-from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going
+from trials.record import CANCELLED, EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going, unasked
+from trials.storage import Storage
 from trials.task import TaskData
 
 OPTIMUM = 5
@@ -46,51 +46,66 @@ def run_trial(
     task: TaskData,
     *,
     report: Callable[[EpochMetrics], Verdict] = keep_going,
-    folder: Path | None = None,
+    folder: Storage | None = None,
     checkpoint_seconds: float = 10.0,
+    device_share: float = 1.0,
+    asked: Callable[[], Verdict] = unasked,
+    timed: bool = False,
+    checkpoint_bytes: int | None = None,
 ) -> TrialRecord | None:
-    """Arguments and result of `trials.training.run_trial`; no network is built and no weights are kept."""
+    """Arguments and result of `trials.training.run_trial`; no network is built and no weights are kept.
+
+    It takes one step an epoch; a checkpoint has no weights, so no limit of bytes matters.
+    """
     started = saved = time.time()
-    path = None if folder is None else folder / CHECKPOINT
-    curve = _resume(path, trial)
+    curve = _resume(folder, trial)
     status: Status = "completed"
+    verdict: Verdict = "continue"
     for metrics in curve:
-        if report(metrics) == "pause":
-            return None
+        if (verdict := report(metrics)) in ("pause", "cancel"):
+            break
     sizes = _kernel_sizes(trial, task)
-    for epoch in range(len(curve) + 1, trial.recipe.epochs + 1):
-        curve.append(_metrics(trial, task, epoch, sizes))
+    while len(curve) < trial.recipe.epochs and verdict not in ("pause", "cancel"):
+        if (verdict := asked()) in ("pause", "cancel"):
+            break
+        curve.append(_metrics(trial, task, len(curve) + 1, sizes))
         verdict = report(curve[-1])
-        if path is not None and (verdict == "pause" or time.time() - saved >= checkpoint_seconds):
-            _save(path, trial, curve)
-            saved = time.time()
-        if verdict == "pause":
-            if path is None:
-                raise ValueError("a trial without a folder cannot be paused; give run_trial a folder")
-            return None
-        if verdict == "stop" and epoch < trial.recipe.epochs:
+        if verdict == "stop" and len(curve) < trial.recipe.epochs:
             status = "stopped"
             break
+        if folder is not None and time.time() - saved >= checkpoint_seconds:
+            _save(folder, trial, curve)
+            saved = time.time()
+    if verdict == "pause":
+        if folder is None:
+            raise ValueError("a trial without a folder cannot be paused; give run_trial a folder")
+        _save(folder, trial, curve)
+        return None
+    if verdict == "cancel":
+        status = "failed"
     multiply_adds = round(1e6 * (1 + distance(trial)))
     forwards = 3 * len(task.train) + len(task.select) + len(task.report)
     return TrialRecord(
         trial=trial,
         status=status,
+        reason=CANCELLED if verdict == "cancel" else "",
         curve=tuple(curve),
         parameters=1000,
         multiply_adds=multiply_adds,
         training_multiply_adds=multiply_adds * forwards * len(curve),
-        seconds_training=curve[-1].seconds_training,
-        seconds_evaluation=curve[-1].seconds_evaluation,
+        seconds_training=curve[-1].seconds_training if curve else 0.0,
+        seconds_evaluation=curve[-1].seconds_evaluation if curve else 0.0,
         rows_train=len(task.train),
         rows_select=len(task.select),
         rows_report=len(task.report),
         classes=task.shape.classes,
         majority_error=task.majority_error,
         digest=task.digest,
+        latency_seconds=SECONDS * (1 + distance(trial)) / 1000 if timed and status == "completed" else None,
         started=started,
         finished=time.time(),
         device="synthetic",
+        device_share=device_share,
         host=platform.node(),
         process=os.getpid(),
         software=surroundings.software(),
@@ -138,17 +153,13 @@ def _kernel_sizes(trial: Trial, task: TaskData) -> KernelSizes:
     return tuple(sizes)
 
 
-def _save(path: Path, trial: Trial, curve: list[EpochMetrics]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps({"trial": dumps(trial), "curve": to_plain(curve)}))
-    os.replace(temporary, path)
+def _save(folder: Storage, trial: Trial, curve: list[EpochMetrics]) -> None:
+    folder.put(CHECKPOINT, json.dumps({"trial": dumps(trial), "curve": to_plain(curve)}).encode())
 
 
-def _resume(path: Path | None, trial: Trial) -> list[EpochMetrics]:
-    if path is None or not path.is_file():
+def _resume(folder: Storage | None, trial: Trial) -> list[EpochMetrics]:
+    data = None if folder is None else folder.get(CHECKPOINT)
+    state = {"trial": ""} if data is None else json.loads(data)
+    if state["trial"] != dumps(trial):
         return []
-    state = json.loads(path.read_text())
-    return (
-        [from_plain(EpochMetrics, each) for each in state["curve"]] if state["trial"] == dumps(trial) else []
-    )
+    return [from_plain(EpochMetrics, each) for each in state["curve"]]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 import traceback
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from pathlib import Path
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +13,15 @@ from torch import Tensor, nn
 from search_spaces.complexity import Complexity, complexity
 from search_spaces.network import kernel_sizes
 from trials import checkpoint, surroundings
+from trials.attempt import Attempt, Cancelled, Paused
 from trials.augmentation import applied, augmented
 from trials.energy import Meter
-from trials.evaluation import BATCH, Score, score
+from trials.evaluation import BATCH, Score, latency, score
 from trials.learner import Learner, settle_norms
 from trials.ledger import Ledger
 from trials.loading import Loader
-from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going
+from trials.record import CANCELLED, EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going, unasked
+from trials.storage import Storage
 from trials.task import TaskData
 
 __all__ = ["Verdict", "keep_going", "run_trial"]
@@ -32,28 +32,36 @@ def run_trial(
     task: TaskData,
     *,
     report: Callable[[EpochMetrics], Verdict] = keep_going,
-    folder: Path | None = None,
+    folder: Storage | None = None,
     checkpoint_seconds: float = 10.0,
     device_share: float = 1.0,
+    asked: Callable[[], Verdict] = unasked,
+    timed: bool = False,
+    checkpoint_bytes: int | None = None,
+    inside_seconds: float = 300.0,
 ) -> TrialRecord | None:
     """Trains and scores one design.
 
     On a CPU, the same trial on the same machine with the same number of threads gives the same curve and
-    weights, bit for bit, also when it was interrupted and resumed.
+    weights, bit for bit, also when it was interrupted and resumed, and whatever ran in the process before.
 
     Args:
         trial: what to do. Its recipe is taken as it stands.
         task: the opened task of the trial.
-        report: called after each epoch; a resumed trial reports its earlier epochs again first, and only
-            "pause" counts as an answer to those.
+        report: called after each epoch; a resumed trial reports its earlier epochs again first, and "stop"
+            is no answer to those.
         folder: where the checkpoint is kept, and ``weights.safetensors`` of a completed finalist; None
             keeps nothing. A checkpoint of this trial found there is resumed.
-        checkpoint_seconds: a checkpoint is due when the last one is so old.
+        checkpoint_seconds: after an epoch, a checkpoint is due when the last one is so old.
         device_share: of an accelerator, in (0, 1]; a trial that asks for more of its memory fails.
+        asked: called after each step and before each batch of a validation: "pause" and "cancel" count.
+        timed: measure the latency of a trial that completes.
+        checkpoint_bytes: largest checkpoint; None for any.
+        inside_seconds: inside an epoch, a checkpoint is due when the last one is so old.
 
     Returns:
-        The record; its status is ``failed`` for a loss that is not finite and for any exception. None
-        if the trial was paused: call again with the same folder.
+        The record; its status is ``failed`` for a loss that is not finite, for any exception, and for a trial
+        that was cancelled. None if the trial was paused: call again with the same folder.
     """
     meter = Meter(surroundings.accelerator())
     ledger = Ledger(meter, device_share=device_share)
@@ -62,7 +70,19 @@ def run_trial(
     status: Status | None
     try:
         surroundings.reset_peak_memory()
-        status = _train(trial, task, names, ledger, report, folder, checkpoint_seconds, device_share)
+        attempt = Attempt(
+            trial=trial,
+            ledger=ledger,
+            folder=folder,
+            asked=asked,
+            checkpoint_seconds=checkpoint_seconds,
+            checkpoint_bytes=checkpoint_bytes,
+            inside_seconds=inside_seconds,
+        )
+        status = _train(attempt, task, names, report, device_share, timed)
+    except Cancelled:
+        ledger.enter("")
+        status, reason = "failed", CANCELLED
     except Exception as error:
         ledger.enter("")
         last_line = traceback.format_exception_only(error)[-1].strip()
@@ -75,17 +95,16 @@ def run_trial(
 
 
 def _train(
-    trial: Trial,
+    attempt: Attempt,
     task: TaskData,
     names: tuple[str, ...],
-    ledger: Ledger,
     report: Callable[[EpochMetrics], Verdict],
-    folder: Path | None,
-    checkpoint_seconds: float,
     device_share: float,
+    timed: bool,
 ) -> Status | None:
+    trial, ledger, folder = attempt.trial, attempt.ledger, attempt.folder
     ledger.enter("setup")
-    recipe, device = trial.recipe, _device(device_share)
+    device = _device(device_share)
     train, *validation = (
         Loader(rows, task, device, device_share) for rows in (task.train, task.select, task.report)
     )
@@ -96,98 +115,111 @@ def _train(
         ledger.restore(state["ledger"])
     ledger.multiply_adds = _cost(trial, task, learner.result).multiply_adds
     ledger.enter("")
-    for metrics in ledger.curve:  # whoever decides on stopping may not remember them
-        if ledger.ask(report, metrics) == "pause":
-            return None
-    saved = time.perf_counter()
-
-    for epoch in range(len(ledger.curve) + 1, recipe.epochs + 1):
-        order = torch.randperm(len(train), generator=learner.shuffling)
-        train_loss = train_epoch(trial, task, learner, train, order, names, ledger)
-        _check("training", train_loss, epoch)
-        selecting, showing = _validate(trial, task, learner, train, order, validation, ledger)
-        _check("validation", selecting.loss + showing.loss, epoch)
-        metrics = EpochMetrics(
-            epoch=epoch,
-            train_loss=train_loss,
-            select_error=selecting.error,
-            select_loss=selecting.loss,
-            report_error=showing.error,
-            report_loss=showing.loss,
-            seconds_training=ledger.seconds_training,
-            seconds_evaluation=ledger.seconds_evaluation,
-            seconds_data=ledger.seconds_data,
-            kernel_sizes=kernel_sizes(learner.result),
-        )
-        ledger.curve.append(metrics)
-        verdict = ledger.ask(report, metrics)
-        due = time.perf_counter() - saved >= checkpoint_seconds
-        if folder is not None and (due or verdict == "pause"):
-            checkpoint.save(folder, trial, {"learner": learner.state(), "ledger": ledger.state()})
-            saved = time.perf_counter()
-        if verdict == "pause":
-            if folder is None:
-                raise ValueError("a trial without a folder cannot be paused; give run_trial a folder")
-            return None
-        if verdict == "stop" and epoch < recipe.epochs:
-            return "stopped"
+    try:
+        for metrics in ledger.curve:  # whoever decides on stopping may not remember them
+            attempt.ask(partial(report, metrics))
+        for _ in range(len(ledger.curve), trial.recipe.epochs):
+            metrics = _epoch(attempt, task, learner, train, validation, names)
+            stop = attempt.ask(partial(report, metrics))
+            if stop and metrics.epoch < trial.recipe.epochs:
+                return "stopped"
+            attempt.keep(learner, attempt.checkpoint_seconds)
+    except Paused:
+        if folder is None:
+            raise ValueError("a trial without a folder cannot be paused; give run_trial a folder") from None
+        ledger.enter("")
+        ledger.seconds_evaluation = ledger.curve[-1].seconds_evaluation if ledger.curve else 0.0
+        attempt.keep(learner)  # what was validated since the last epoch is done again, and charged then
+        return None
 
     if folder is not None and trial.study.kind == "finalist":
         checkpoint.save_weights(folder, learner.result.state_dict())
+    if timed:
+        row, _ = next(validation[-1].in_order(1))
+        ledger.latency_seconds = latency(learner.result, row)
     return "completed"
 
 
-def train_epoch(
-    trial: Trial,
+def _epoch(
+    attempt: Attempt,
     task: TaskData,
     learner: Learner,
     train: Loader,
-    order: Tensor,
+    validation: Sequence[Loader],
     names: tuple[str, ...],
-    ledger: Ledger,
+) -> EpochMetrics:
+    """One epoch, or what is left of it, and its validation."""
+    ledger = attempt.ledger
+    epoch = len(ledger.curve) + 1
+    order = learner.begin_epoch()
+    train_loss = train_epoch(attempt, task, learner, train, order, names)
+    _check("training", train_loss, epoch)
+    selecting, showing = _validate(attempt, task, learner, train, order, validation)
+    _check("validation", selecting.loss + showing.loss, epoch)
+    learner.end_epoch()
+    metrics = EpochMetrics(
+        epoch=epoch,
+        train_loss=train_loss,
+        select_error=selecting.error,
+        select_loss=selecting.loss,
+        report_error=showing.error,
+        report_loss=showing.loss,
+        seconds_training=ledger.seconds_training,
+        seconds_evaluation=ledger.seconds_evaluation,
+        seconds_data=ledger.seconds_data,
+        kernel_sizes=kernel_sizes(learner.result),
+    )
+    ledger.curve.append(metrics)
+    return metrics
+
+
+def train_epoch(
+    attempt: Attempt, task: TaskData, learner: Learner, train: Loader, order: Tensor, names: tuple[str, ...]
 ) -> float:
-    """One pass over the training rows: the mean loss of its steps.
+    """One pass over the training rows, or what is left of it: the mean loss of its steps.
 
     Args:
-        trial, task: whose design and shape give the costs.
+        attempt: is charged, and may interrupt between steps.
+        task: its shape gives the costs.
         learner: takes the steps.
         train: the rows.
         order: of the rows, int64 (rows,), on the CPU; those beyond the last whole batch are left out.
         names: of augmentations.
-        ledger: is charged.
     """
+    trial, ledger = attempt.trial, attempt.ledger
     ledger.enter("training")
     learner.model.train()
     batch, steps = learner.batch, learner.steps_per_epoch
     cost = _cost(trial, task, learner.model, batch, training=True)
     adds = 3 * (batch * cost.multiply_adds + cost.generation)
     executed = 3 * (cost.executed + cost.generation)
-    losses: Tensor | float = 0.0
-    batches = train.batches(order[: steps * batch], batch)
+    left = order[learner.taken * batch : steps * batch]
+    batches = train.batches(left, batch) if len(left) else ()
     for inputs, labels in ledger.charged(augmented(batches, names, learner.augmenting)):
-        losses += learner.step(inputs, labels)
+        learner.step(inputs, labels)
         ledger.training_multiply_adds += adds
         ledger.training_executed += executed
-    loss = float(losses) / steps  # waits for the device, so that the clock is right
+        attempt.between_steps(learner)
+    loss = learner.loss  # waits for the device, so that the clock is right
     ledger.enter("")
     return loss
 
 
 def _validate(
-    trial: Trial,
+    attempt: Attempt,
     task: TaskData,
     learner: Learner,
     train: Loader,
     order: Tensor,
     validation: Sequence[Loader],
-    ledger: Ledger,
 ) -> list[Score]:
     """Scores on the two halves of validation, with statistics of norms from the first rows of an order."""
+    trial, ledger = attempt.trial, attempt.ledger
     ledger.enter("evaluation")
     model, batch = learner.result, learner.batch
     some = order[: batch * min(trial.recipe.norm_batches, learner.steps_per_epoch)]
-    settled = settle_norms(model, train.batches(some, batch))
-    scores = [score(model, rows) for rows in validation]
+    settled = settle_norms(model, attempt.watched(train.batches(some, batch)))
+    scores = [score(model, rows, attempt.watched) for rows in validation]
     cost = _cost(trial, task, model)
     rows = settled + sum(map(len, validation))
     ledger.multiply_adds = cost.multiply_adds  # below: kernels are made once for all batches

@@ -10,7 +10,8 @@ from nas.config import SearchConfig
 from nas.open_space import open_spaces
 from nas.run_directory import RunDirectory
 from nas.schedule import Schedule
-from trials.record import EpochMetrics, Trial, Verdict
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
+from trials.storage import Storage
 from trials.synthetic import run_trial
 from trials.task import open_task
 
@@ -58,6 +59,13 @@ def schedule_of(config: SearchConfig, path: Path, resume: bool = False) -> Sched
     return Schedule(config, tuple(tasks), spaces, shapes, directory)
 
 
+def records_of(schedule: Schedule) -> dict[str, TrialRecord]:
+    """What is in the schedule's directory, by trial."""
+    records, unreadable = schedule.directory.read_records()
+    assert not unreadable
+    return {record.trial.id: record for record in records}
+
+
 def drive(
     schedule: Schedule,
     until: Callable[[Trial], bool] = lambda trial: False,
@@ -84,9 +92,9 @@ def drive(
             told = schedule.report(trial, metrics)
             return "pause" if (trial.id, metrics.epoch) == pause else told
 
-        folder = checkpoints / trial.id if checkpoints else None
+        folder = Storage(str(checkpoints / trial.id)) if checkpoints else None
         record = run_trial(trial, open_task(trial.task), report=report, folder=folder)
         if record is None:
             break
-        schedule.finish(0, replace(record, status="failed") if fails(trial) else record)
+        schedule.finish(0, replace(record, status="failed", reason="made to") if fails(trial) else record)
     return handed_out

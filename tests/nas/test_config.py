@@ -58,7 +58,7 @@ def test_commas_within_the_sizes_of_a_task_belong_to_it(text: str, tasks: tuple[
         ("popluation=3", "no field 'popluation'; it has name, tasks"),
         ("population=many", "expected int, got 'many'"),
         ("population=0", "population must be at least 1, got 0"),
-        ("sampler=grid", "expected tpe or random, got 'grid'"),
+        ("sampler=grid", "expected tpe, random or nsga2, got 'grid'"),
         ("tasks=", "at least one task"),
         ("tasks=digits,digits", "tasks must differ"),
         ("defaults=twin", "must differ"),

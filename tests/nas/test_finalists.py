@@ -11,6 +11,7 @@ import pytest
 from nas.finalists import train_and_test
 from tests.trials.examples import trial
 from trials import metrics, plain, predictions, record
+from trials.storage import Storage
 from trials.task import TaskData, open_task
 
 
@@ -21,9 +22,9 @@ def digits() -> TaskData:
 
 def test_metrics_of_a_finalist_follow_from_its_stored_predictions(digits: TaskData, tmp_path: Path) -> None:
     wanted = trial(digits, kind="finalist", epochs=2)
-    found = train_and_test(wanted, digits, record.keep_going, tmp_path)
+    found = train_and_test(wanted, digits, record.keep_going, Storage(str(tmp_path)))
     assert found is not None and found.status == "completed" and found.test is not None, found
-    stored = predictions.read(tmp_path / "predictions.parquet")
+    stored = predictions.read(Storage(str(tmp_path)))
     assert (stored.trial, stored.digest) == (wanted.id, digits.digest)
     assert stored.class_names == digits.class_names
     shown, tested = stored.splits["report"], stored.splits["test"]
@@ -37,7 +38,7 @@ def test_metrics_of_a_finalist_follow_from_its_stored_predictions(digits: TaskDa
 
 def test_a_finalist_is_timed_and_looked_at_on_other_rates(digits: TaskData, tmp_path: Path) -> None:
     wanted = trial(digits, "flexconv", kind="finalist", epochs=1)
-    found = train_and_test(wanted, digits, record.keep_going, tmp_path, rates=(1.0, 2.0, 0.3))
+    found = train_and_test(wanted, digits, record.keep_going, Storage(str(tmp_path)), rates=(1.0, 2.0, 0.3))
     assert found is not None and found.status == "completed" and found.test is not None
     assert found.latency_seconds is not None and 0 < found.latency_seconds < 1
     same, double, odd = found.at_rates
@@ -47,7 +48,7 @@ def test_a_finalist_is_timed_and_looked_at_on_other_rates(digits: TaskData, tmp_
 
 
 def test_others_are_not_tested(digits: TaskData, tmp_path: Path) -> None:
-    found = train_and_test(trial(digits, epochs=1), digits, record.keep_going, tmp_path)
+    found = train_and_test(trial(digits, epochs=1), digits, record.keep_going, Storage(str(tmp_path)))
     assert found is not None and found.status == "completed" and found.test is None
     assert found.latency_seconds is None and found.at_rates == ()
     assert not (tmp_path / "predictions.parquet").exists()
@@ -55,6 +56,8 @@ def test_others_are_not_tested(digits: TaskData, tmp_path: Path) -> None:
 
 def test_what_was_spent_stays_on_record_where_the_test_fails(digits: TaskData, tmp_path: Path) -> None:
     (tmp_path / "predictions.parquet").mkdir()  # nothing can be written there
-    found = train_and_test(trial(digits, kind="finalist", epochs=1), digits, record.keep_going, tmp_path)
+    found = train_and_test(
+        trial(digits, kind="finalist", epochs=1), digits, record.keep_going, Storage(str(tmp_path))
+    )
     assert found is not None and found.status == "failed" and found.test is None
     assert found.reason.startswith("the test failed") and found.seconds_training > 0

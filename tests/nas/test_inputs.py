@@ -66,5 +66,5 @@ def test_the_documented_recipe_gives_the_hash_of_the_report(tmp_path: Path) -> N
 
 def test_the_command_names_directories_and_not_where_they_are(tmp_path: Path) -> None:
     paths = [tmp_path / "a", tmp_path / "b $(c) 'd'"]
-    command = compare_command(paths)
+    command = compare_command([RunDirectory(path).name for path in paths])
     assert shlex.split(command) == ["nas", "compare", "a", "b $(c) 'd'"]

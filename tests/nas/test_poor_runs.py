@@ -87,7 +87,7 @@ def test_a_run_without_a_searched_space_compares_with_defaults_only(tmp_path: Pa
 
 def test_the_command_names_and_counts_what_it_leaves_out(tmp_path: Path) -> None:
     directory = write(tmp_path / "run", RUN)
-    damaged = [directory.folder(f"digits.twin.population.0.000{i}") / "record.json" for i in (2, 5)]
+    damaged = [directory.path / f"trials/digits.twin.population.0.000{i}/record.json" for i in (2, 5)]
     for path in damaged:
         path.write_text(path.read_text()[:-20])
     done = nas("compare", str(directory.path))

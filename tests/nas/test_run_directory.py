@@ -11,7 +11,8 @@ import pytest
 
 from nas.comparison import compare
 from nas.config import SearchConfig
-from nas.run_directory import RunDirectory, latest_run_path, new_run_path, open_run
+from nas.run_directory import RunDirectory, open_run
+from nas.run_paths import latest_run_path, new_run_path
 from tests.nas.builders import record
 from tests.nas.runs import SMALL
 from trials.record import SCHEMA

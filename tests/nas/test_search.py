@@ -155,9 +155,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, how: str) -> No
         ended = {record.trial.id for record in before}
         running = {trial.id for trial in RunDirectory(tmp_path / "run").read_trials()[0]} - ended
         assert running
-        assert all(
-            (RunDirectory(tmp_path / "run").folder(name) / "checkpoint.pt").exists() for name in running
-        )
+        assert all((tmp_path / "run/trials" / name / "checkpoint.pt").exists() for name in running)
     driver = start_driver(tmp_path)
     output, _ = driver.communicate(timeout=240)
     assert driver.returncode == 0, output

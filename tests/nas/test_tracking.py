@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from nas.run_directory import RunDirectory
 from nas.tracking import PARENT, Store
 from nas.writer import Writer
 from tests.nas.builders import record
@@ -146,7 +147,7 @@ def test_predictions_are_an_artifact_of_their_finalist(uri: str, tmp_path: Path)
     file = tmp_path / "trials" / finalist.trial.id / "predictions.parquet"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"PAR1")
-    store = Store(uri, "predictions", tmp_path / "artifacts", tmp_path / "trials")
+    store = Store(uri, "predictions", tmp_path / "artifacts", RunDirectory(tmp_path).folder)
     for each in (finalist, other):
         store.end(each)
     runs, client = runs_of(uri, "predictions"), MlflowClient(tracking_uri=uri)
@@ -158,10 +159,9 @@ def test_predictions_are_an_artifact_of_their_finalist(uri: str, tmp_path: Path)
 
 
 def test_the_report_is_an_artifact_of_a_summary_run(uri: str, tmp_path: Path) -> None:
-    (tmp_path / "report.html").write_text("<p>yes</p>")
     store = Store(uri, "report", tmp_path / "artifacts")
     store.end(a_few()[0])
-    store.finish(time.time(), [tmp_path / "report.html"], [a_few()[0].trial.study])
+    store.finish(time.time(), {"report.html": "<p>"}, [a_few()[0].trial.study])
     run = runs_of(uri, "report")["comparison"]
     artifacts = MlflowClient(tracking_uri=uri).list_artifacts(run.info.run_id)
     assert [artifact.path for artifact in artifacts] == ["report.html"]
@@ -176,7 +176,7 @@ def test_the_writer_passes_everything_on(uri: str, tmp_path: Path) -> None:
         for metrics in each.curve:
             writer.epoch(each.trial, metrics)
         writer.ended(each)
-    assert writer.close([], [])
+    assert writer.close({}, [])
     assert {each.trial.id for each in a_few()} < set(runs_of(uri, "writer"))
     assert said == []
 
@@ -189,6 +189,6 @@ def test_an_unreachable_server_is_said_once_and_blocks_nobody(tmp_path: Path) ->
         writer.epoch(each.trial, None)
         writer.ended(each)
     assert time.perf_counter() - began < 0.5
-    assert not writer.close([], [])
+    assert not writer.close({}, [])
     assert len([line for line in said if "MLflow is behind" in line]) == 1
     assert "--resume" in said[-1]

@@ -77,7 +77,7 @@ def write(path: Path, records: Iterable[TrialRecord], config: SearchConfig = CON
     """A run directory that holds these records, and each trial's design."""
     directory = RunDirectory(path)
     directory.put("config.json", dumps(config))
-    directory.trials.mkdir(parents=True, exist_ok=True)
+    (path / "trials").mkdir(parents=True, exist_ok=True)
     for each in records:
         directory.put_trial(each.trial)
         directory.put_record(each)

@@ -20,6 +20,7 @@ from trials.learner import Learner, settle_norms
 from trials.loading import Batch, Loader
 from trials.recipe import Recipe, learning_rate
 from trials.reference import AUGMENTATIONS
+from trials.storage import Storage
 from trials.task import TaskData, open_task
 
 CPU = torch.device("cpu")
@@ -111,7 +112,7 @@ def test_an_average_is_validated_with_its_own_kernels(digits: TaskData) -> None:
 
 def test_finalists_keep_the_average(digits: TaskData, tmp_path: Path) -> None:
     wanted = trial(digits, "flexconv", kind="finalist", epochs=2, moving_average=0.5)
-    found = training.run_trial(wanted, digits, folder=tmp_path)
+    found = training.run_trial(wanted, digits, folder=Storage(str(tmp_path)))
     model = build(wanted.architecture, digits.shape)
     model.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     assert found is not None and found.kernel_sizes == kernel_sizes(model)
@@ -211,11 +212,11 @@ def test_with_every_option_a_resumed_trial_ends_as_the_uninterrupted_one(
         told.append(metrics.epoch)
         return "pause" if told in ([1], [1, 1, 2, 3]) else "continue"
 
-    assert training.run_trial(wanted, of, folder=tmp_path / "parts", report=pause) is None
-    assert training.run_trial(wanted, of, folder=tmp_path / "parts", report=pause) is None
+    assert training.run_trial(wanted, of, folder=Storage(str(tmp_path / "parts")), report=pause) is None
+    assert training.run_trial(wanted, of, folder=Storage(str(tmp_path / "parts")), report=pause) is None
     torch.manual_seed(99)  # the state a process is in does not matter
-    resumed = training.run_trial(wanted, of, folder=tmp_path / "parts", report=pause)
-    whole = training.run_trial(wanted, of, folder=tmp_path / "whole")
+    resumed = training.run_trial(wanted, of, folder=Storage(str(tmp_path / "parts")), report=pause)
+    whole = training.run_trial(wanted, of, folder=Storage(str(tmp_path / "whole")))
     assert told == [1, 1, 2, 3, 1, 2, 3, 4]
     assert whole is not None and resumed is not None and resumed.status == "completed"
     assert untimed(resumed.curve) == untimed(whole.curve)

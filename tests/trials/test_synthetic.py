@@ -10,6 +10,7 @@ import pytest
 from search_spaces import SPACES
 from tests.trials.examples import trial, untimed
 from trials import plain, record, synthetic, task
+from trials.storage import Storage
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,8 @@ def test_verdicts_and_resumption(digits: task.TaskData, tmp_path: Path) -> None:
         told.append(metrics.epoch)
         return "pause" if told == [1, 2, 3, 4] else "continue"
 
-    assert synthetic.run_trial(wanted, digits, report=pause_once, folder=tmp_path) is None
-    resumed = synthetic.run_trial(wanted, digits, report=pause_once, folder=tmp_path)
+    assert synthetic.run_trial(wanted, digits, report=pause_once, folder=Storage(str(tmp_path))) is None
+    resumed = synthetic.run_trial(wanted, digits, report=pause_once, folder=Storage(str(tmp_path)))
     assert told == [1, 2, 3, 4, 1, 2, 3, 4, 5, 6] and resumed is not None
     assert untimed(resumed.curve) == untimed(run(wanted, digits).curve)
     stopped = synthetic.run_trial(wanted, digits, report=lambda _: "stop")

@@ -20,6 +20,7 @@ from trials import checkpoint, plain, record, task, training
 from trials.evaluation import predict, score
 from trials.learner import Learner
 from trials.loading import Loader
+from trials.storage import Storage
 from trials.task import TaskData
 
 
@@ -54,9 +55,9 @@ def test_flexconv_learns_digits() -> None:
 @pytest.mark.parametrize("space", ["twin_3x3", "flexconv"])
 def test_same_seed_same_curve_and_weights(digits: TaskData, tmp_path: Path, space: str) -> None:
     wanted = trial(digits, space, kind="finalist", epochs=3, seed=5)
-    one = training.run_trial(wanted, digits, folder=tmp_path / "a")
+    one = training.run_trial(wanted, digits, folder=Storage(str(tmp_path / "a")))
     torch.rand(7)  # the state a process is in does not matter
-    other = training.run_trial(wanted, digits, folder=tmp_path / "b")
+    other = training.run_trial(wanted, digits, folder=Storage(str(tmp_path / "b")))
     assert one is not None and other is not None and len(one.curve) == 3
     assert untimed(one.curve) == untimed(other.curve)
     assert_equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
@@ -67,7 +68,7 @@ def test_same_seed_same_curve_and_weights(digits: TaskData, tmp_path: Path, spac
 @pytest.mark.parametrize("space", ["twin_3x3", "flexconv"])
 def test_a_paused_trial_ends_as_the_uninterrupted_one(digits: TaskData, tmp_path: Path, space: str) -> None:
     wanted = trial(digits, space, kind="finalist", epochs=5, seed=3, label_smoothing=0.1)
-    whole = training.run_trial(wanted, digits, folder=tmp_path / "whole")
+    whole = training.run_trial(wanted, digits, folder=Storage(str(tmp_path / "whole")))
     told: list[int] = []
 
     def pause(metrics: record.EpochMetrics) -> record.Verdict:
@@ -75,9 +76,9 @@ def test_a_paused_trial_ends_as_the_uninterrupted_one(digits: TaskData, tmp_path
         return "pause" if told in ([1, 2], [1, 2, 1, 2, 3]) else "continue"
 
     parts = tmp_path / "parts"
-    assert training.run_trial(wanted, digits, folder=parts, report=pause) is None
-    assert training.run_trial(wanted, digits, folder=parts, report=pause) is None
-    resumed = training.run_trial(wanted, digits, folder=parts, report=pause)
+    assert training.run_trial(wanted, digits, folder=Storage(str(parts)), report=pause) is None
+    assert training.run_trial(wanted, digits, folder=Storage(str(parts)), report=pause) is None
+    resumed = training.run_trial(wanted, digits, folder=Storage(str(parts)), report=pause)
     assert whole is not None and resumed is not None and resumed.status == "completed"
     assert told == [1, 2, *[1, 2, 3], *[1, 2, 3, 4, 5]]  # told again, not trained again
     assert untimed(resumed.curve) == untimed(whole.curve)
@@ -96,15 +97,17 @@ def test_a_killed_trial_resumes_from_its_last_checkpoint(digits: TaskData, tmp_p
         return "continue"
 
     with pytest.raises(KeyboardInterrupt):
-        training.run_trial(wanted, digits, report=interrupt, folder=tmp_path / "a", checkpoint_seconds=0)
+        training.run_trial(
+            wanted, digits, report=interrupt, folder=Storage(str(tmp_path / "a")), checkpoint_seconds=0
+        )
     told: list[int] = []
 
     def note(metrics: record.EpochMetrics) -> record.Verdict:
         told.append(metrics.epoch)
         return "continue"
 
-    resumed = training.run_trial(wanted, digits, report=note, folder=tmp_path / "a")
-    whole = training.run_trial(wanted, digits, folder=tmp_path / "b")
+    resumed = training.run_trial(wanted, digits, report=note, folder=Storage(str(tmp_path / "a")))
+    whole = training.run_trial(wanted, digits, folder=Storage(str(tmp_path / "b")))
     assert told == [1, 2, 3, 4] and resumed is not None and whole is not None
     assert untimed(resumed.curve) == untimed(whole.curve)
     assert_equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
@@ -116,20 +119,23 @@ def test_a_damaged_checkpoint_is_ignored_with_a_warning(
     digits: TaskData, tmp_path: Path, content: bytes | None
 ) -> None:
     wanted = trial(digits, epochs=2)
-    assert training.run_trial(wanted, digits, folder=tmp_path, report=lambda _: "pause") is None
+    assert training.run_trial(wanted, digits, folder=Storage(str(tmp_path)), report=lambda _: "pause") is None
     path = tmp_path / checkpoint.CHECKPOINT
     path.write_bytes(path.read_bytes()[:-2000] if content is None else content)
     with pytest.warns(UserWarning, match="damaged.*starts anew"):
-        found = training.run_trial(wanted, digits, folder=tmp_path)
+        found = training.run_trial(wanted, digits, folder=Storage(str(tmp_path)))
     assert found is not None and found.status == "completed" and len(found.curve) == 2
 
 
 def test_a_checkpoint_of_another_trial_is_ignored_with_a_warning(digits: TaskData, tmp_path: Path) -> None:
     assert (
-        training.run_trial(trial(digits, epochs=2), digits, folder=tmp_path, report=lambda _: "pause") is None
+        training.run_trial(
+            trial(digits, epochs=2), digits, folder=Storage(str(tmp_path)), report=lambda _: "pause"
+        )
+        is None
     )
     with pytest.warns(UserWarning, match="another trial"):
-        found = training.run_trial(trial(digits, epochs=2, seed=1), digits, folder=tmp_path)
+        found = training.run_trial(trial(digits, epochs=2, seed=1), digits, folder=Storage(str(tmp_path)))
     assert found is not None and len(found.curve) == 2
 
 
@@ -137,7 +143,9 @@ def test_a_stopped_trial_says_so_and_keeps_no_weights(digits: TaskData, tmp_path
     def stop_at_two(metrics: record.EpochMetrics) -> record.Verdict:
         return "stop" if metrics.epoch == 2 else "continue"
 
-    found = training.run_trial(trial(digits, epochs=5), digits, report=stop_at_two, folder=tmp_path)
+    found = training.run_trial(
+        trial(digits, epochs=5), digits, report=stop_at_two, folder=Storage(str(tmp_path))
+    )
     assert found is not None and found.status == "stopped" and len(found.curve) == 2
     assert not list(tmp_path.iterdir())
 
@@ -184,7 +192,7 @@ def test_masks_learn_at_their_own_rate(digits: TaskData, tmp_path: Path) -> None
     assert start
     moved = {}
     for factor in (0.0, 0.1, 1.0):
-        training.run_trial(finalist(factor), digits, folder=tmp_path / str(factor))
+        training.run_trial(finalist(factor), digits, folder=Storage(str(tmp_path / str(factor))))
         end = weights(tmp_path / str(factor))
         moved[factor] = sum(float((end[name] - value).abs().sum()) for name, value in start.items())
     assert moved[0.0] == 0
@@ -192,14 +200,14 @@ def test_masks_learn_at_their_own_rate(digits: TaskData, tmp_path: Path) -> None
 
     own = {**dict(finalist(0).architecture.settings), "mask_factor": 1.0}
     designed = replace(finalist(0.1), architecture=Architecture.of("flexnet", **own))
-    training.run_trial(designed, digits, folder=tmp_path / "own")
+    training.run_trial(designed, digits, folder=Storage(str(tmp_path / "own")))
     first, second = weights(tmp_path / "own"), weights(tmp_path / "1.0")
     assert all(torch.equal(first[name], second[name]) for name in second)
 
 
 def test_weights_of_a_finalist_give_the_recorded_errors(digits: TaskData, tmp_path: Path) -> None:
     wanted = trial(digits, kind="finalist", epochs=2)
-    found = training.run_trial(wanted, digits, folder=tmp_path)
+    found = training.run_trial(wanted, digits, folder=Storage(str(tmp_path)))
     model = build(wanted.architecture, digits.shape)
     model.load_state_dict(weights(tmp_path))
     assert found is not None
@@ -247,12 +255,12 @@ def test_kernels_are_charged_once_for_all_batches_of_a_validation(digits: TaskDa
 
 def test_peaks_and_costs_are_those_of_all_attempts(digits: TaskData, tmp_path: Path) -> None:
     wanted = trial(digits, epochs=2)
-    assert training.run_trial(wanted, digits, folder=tmp_path, report=lambda _: "pause") is None
+    assert training.run_trial(wanted, digits, folder=Storage(str(tmp_path)), report=lambda _: "pause") is None
     state = torch.load(tmp_path / checkpoint.CHECKPOINT, weights_only=True)
     assert state["ledger"]["peak_memory_bytes"] > 50e6
     state["ledger"] |= {"peak_memory_bytes": 10**15, "peak_device_bytes": 10**16}
     torch.save(state, tmp_path / checkpoint.CHECKPOINT)
-    found = training.run_trial(wanted, digits, folder=tmp_path)
+    found = training.run_trial(wanted, digits, folder=Storage(str(tmp_path)))
     assert found is not None and (found.peak_memory_bytes, found.peak_device_bytes) == (10**15, 10**16)
 
 
@@ -264,8 +272,8 @@ def test_waiting_for_an_answer_is_no_cost_of_the_trial(digits: TaskData, tmp_pat
 
     told: list[int] = []
     wanted = trial(digits, epochs=2)
-    assert training.run_trial(wanted, digits, report=slow, folder=tmp_path) is None
-    found = training.run_trial(wanted, digits, report=slow, folder=tmp_path, device_share=0.5)
+    assert training.run_trial(wanted, digits, report=slow, folder=Storage(str(tmp_path))) is None
+    found = training.run_trial(wanted, digits, report=slow, folder=Storage(str(tmp_path)), device_share=0.5)
     assert found is not None and 0.6 <= found.seconds_waiting < 1  # the first epoch was told twice
     parts = found.seconds_setup, found.seconds_data, found.seconds_training, found.seconds_evaluation
     assert found.wall == pytest.approx(sum(parts)) and found.seconds == 0.5 * found.wall
