@@ -6,13 +6,7 @@ import json
 import os
 import re
 import shlex
-import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +18,36 @@ import yaml
 from ray.scripts.scripts import cli as ray_cli
 
 from nas.cli import app
-from nas.run_directory import open_run
 
 ROOT = Path(__file__).parent.parent
 CLUSTER = ROOT / "docs" / "cluster"
 DOC = (ROOT / "docs" / "cluster.md").read_text()
-SMALL = (
-    "--set rows=200 --set epochs=2 --set population=2 --set repeats=0 --set seeds=1 --set search_trials=2 "
-    "--set search_seeds=1 --set finalist_seeds=1 --set transfer=0 --set controls= --set defaults= --tasks digits"
-).split()
+SMALL = [
+    "--set",
+    "rows=200",
+    "--set",
+    "epochs=2",
+    "--set",
+    "population=2",
+    "--set",
+    "repeats=0",
+    "--set",
+    "seeds=1",
+    "--set",
+    "search_trials=2",
+    "--set",
+    "search_seeds=1",
+    "--set",
+    "finalist_seeds=1",
+    "--set",
+    "transfer=0",
+    "--set",
+    "controls=",
+    "--set",
+    "defaults=",
+    "--tasks",
+    "digits",
+]
 
 
 # ---------------------------------------------------------------------- without a cluster

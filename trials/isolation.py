@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-import random
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 
 _UNSEEN = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)

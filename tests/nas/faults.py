@@ -32,7 +32,8 @@ from trials.surroundings import commit
 
 ROOT = Path(__file__).parent.parent.parent
 FAULTY = Path(__file__).parent / "faulty"
-CHECKPOINT_SECONDS = 0.3
+DEFAULTS = {"trials.training.run_trial.checkpoint_seconds": 0.3, "nas.search.execute.silent_seconds": 8.0}
+"""So that trials of seconds have something to go on from, and nobody waits a minute for a stalled one."""
 MOST_STARTS = 8
 SECONDS = 300
 """A driver that takes longer than this hangs."""
@@ -91,7 +92,7 @@ class Site:
         """Start a command in a session of its own, with the faults in its environment."""
         environment = os.environ | {
             "PYTHONPATH": f"{FAULTY}{os.pathsep}{ROOT}",
-            "NAS_FAULT": json.dumps({"checkpoint": CHECKPOINT_SECONDS} | self.faults),
+            "NAS_FAULT": json.dumps({"defaults": DEFAULTS} | self.faults),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.token,
             "OMP_NUM_THREADS": "1",
@@ -217,11 +218,13 @@ def kill_worker(here: Site, rng: random.Random) -> None:
 
 
 def stall_worker(here: Site, rng: random.Random) -> None:
-    """SIGSTOP to the process of a slot, and SIGCONT some seconds later."""
+    """SIGSTOP to the process of a slot; half of them go on some seconds later, if they are still there."""
     worker = _some(here.workers, rng)
     os.kill(worker, signal.SIGSTOP)
-    time.sleep(rng.uniform(4, 12))
-    os.kill(worker, signal.SIGCONT)
+    if rng.random() < 0.5:
+        time.sleep(rng.uniform(4, 12))
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGCONT)
 
 
 def kill_driver(here: Site, rng: random.Random) -> None:
@@ -370,10 +373,9 @@ def check(here: Site, undisturbed: RunDirectory) -> int:
     continued = 0
     for name, curve in here.begun.items():
         kept = _seconds(curve)
-        if name not in here.seen or len(here.seen[name].curve) >= len(kept):
-            again = [m.seconds_training for m in ended[name].curve[: len(kept)]]
-            assert again == kept, f"{name} trained again what its checkpoint held"
-            continued += 1
+        again = [metrics.seconds_training for metrics in ended[name].curve[: len(kept)]]
+        assert again == kept, f"{name} trained again what its checkpoint held"
+        continued += 1
     return continued
 
 

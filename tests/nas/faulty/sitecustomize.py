@@ -1,14 +1,15 @@
 """Imported by every Python process whose PYTHONPATH begins here: faults from within, as NAS_FAULT says.
 
 NAS_FAULT is JSON: {"below": path, "every": n, "errno": number} makes every n-th rename or link below a path
-raise; {"after": seconds, "jump": seconds} makes the process's clock jump; {"checkpoint": seconds} has trials
-save that often, so that short ones have something to go on from.
+raise; {"after": seconds, "jump": seconds} makes the process's clock jump; {"defaults": {"module.function.argument":
+value}} changes what a function is called with when nobody says, so that trials of seconds keep checkpoints.
 """
 
 from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import json
 import os
 import sys
@@ -19,11 +20,15 @@ from typing import Any
 FAULT: dict[str, Any] = json.loads(os.environ.get("NAS_FAULT", "{}"))
 
 
-class _Often(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Loads `trials.training` as usual, then changes how often it saves."""
+class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads a module as usual, then changes a default of one of its functions."""
+
+    def __init__(self, argument: str, value: object) -> None:
+        self.module, self.function, self.argument = argument.rsplit(".", 2)
+        self.value = value
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        if name != "trials.training":
+        if name != self.module:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
@@ -37,7 +42,9 @@ class _Often(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self.real.exec_module(module)
-        module.run_trial.__kwdefaults__["checkpoint_seconds"] = FAULT["checkpoint"]
+        defaults = getattr(module, self.function).__kwdefaults__
+        assert self.argument in defaults
+        defaults[self.argument] = self.value
 
 
 def _failing(real: Any) -> Any:
@@ -59,8 +66,8 @@ def _jumping(real: Any) -> Any:
     return lambda: real() + (FAULT["jump"] if time.monotonic() - began > FAULT["after"] else 0.0)
 
 
-if "checkpoint" in FAULT:
-    sys.meta_path.insert(0, _Often())
+for argument, value in FAULT.get("defaults", {}).items():
+    sys.meta_path.insert(0, _Changed(argument, value))
 if "every" in FAULT:
     os.replace, os.link = _failing(os.replace), _failing(os.link)
 if "jump" in FAULT:
