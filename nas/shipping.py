@@ -7,9 +7,13 @@ Ray unpacks the copy on every node and puts it on the path of every worker. What
 from __future__ import annotations
 
 import shutil
+import site
 import sys
+import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
+
+from search_spaces.lookup import SHIPPED, shipped_name
 
 PRODUCT = ("search_spaces", "trials", "nas")
 LARGEST_MB = 100
