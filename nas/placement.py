@@ -1,8 +1,10 @@
-"""Which trial may run beside which on one device. Pure bookkeeping: knows no device."""
+"""How many slots there are, and which trial may run beside which on one device. Pure: knows no device."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from trials.record import Trial, TrialRecord
 
@@ -10,6 +12,48 @@ MARGIN = 1.2
 """Over the largest peak measured."""
 PER_DEVICE = 8
 """Trials at most on one device, where their number follows from what they need."""
+
+
+def slots_on(node: Mapping[str, float], cpus: int, share: float) -> int:
+    """Slots that a node with these resources can hold.
+
+    Args:
+        node: its processors ("CPU") and accelerators ("GPU").
+        cpus: processors of a slot.
+        share: of one accelerator, in [0, 1].
+    """
+    slots = int(node.get("CPU", 0)) // cpus
+    return min(slots, int(node.get("GPU", 0)) * int(1 / share + 1e-9)) if share else slots
+
+
+def share_of(nodes: Sequence[Mapping[str, float]], cpus: int, asked: float | Literal["auto"] | None) -> float:
+    """The share of an accelerator that each slot gets.
+
+    Args:
+        nodes: their resources.
+        cpus: processors of a slot.
+        asked: "auto": as many slots on a device as may ever run there; None: a whole device where there are
+            any.
+
+    Raises:
+        ValueError: no node can hold one slot with that.
+    """
+    have_cpus, have_gpus = (sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU"))
+    whole = 1.0 if have_gpus else 0.0
+    share = 1 / PER_DEVICE if asked == "auto" else whole if asked is None else asked
+    if not 0 <= share <= 1:
+        raise ValueError(f"--gpus-per-trial must be between 0 and 1, got {share:g}")
+    if share > 0 and have_gpus == 0:
+        raise ValueError(
+            f"--gpus-per-trial {asked} asks for accelerators and the cluster has none; "
+            "leave it out, or connect to a cluster with --address"
+        )
+    if not any(slots_on(node, cpus, share) for node in nodes):
+        raise ValueError(
+            f"one trial needs {cpus} processors and {share:g} accelerators; "
+            f"no node has both (the cluster has {have_cpus:g} and {have_gpus:g})"
+        )
+    return share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +103,10 @@ class Placement:
         self._claims: dict[str, str] = {}  # trials that wait for a whole device, by device
 
     def fits(self, place: Place, trial: Trial) -> bool:
-        """Whether a trial may start there now. A refused one keeps others from taking the room it waits for."""
+        """Whether a trial may start there now.
+
+        One that must be alone and is refused keeps others from taking the place until they have left it.
+        """
         here = self._on(place.unit)
         share = self._needs(place, trial)
         room = 1 - sum(each.share for each in here)

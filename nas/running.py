@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from nas.board import Event
 from nas.comparison import roles, write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
 from nas.efficiency.anchors import Anchor
+from nas.lease import take
 from nas.limits import weigh
 from nas.open_space import open_spaces
 from nas.progress import Progress, decoding
@@ -117,8 +119,7 @@ def _run(
     address: str | None,
     gpus_per_trial: float | None,
 ) -> RunResult:
-    from nas.lease import take
-    from nas.search import Event, execute
+    from nas.search import execute
 
     progress = Progress(console)
     uri = tracking_address(directory, info)

@@ -12,7 +12,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 import time
@@ -38,12 +37,13 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from nas.address import refuse_dead
 from nas.board import SILENT_SECONDS, Board, Event, News
 from nas.config import SearchConfig
 from nas.finalists import train_and_test
 from nas.interrupt import Asked, asked_to_stop
 from nas.lease import Lease
-from nas.placement import PER_DEVICE, Place, Placement
+from nas.placement import Place, Placement, share_of, slots_on
 from nas.probe import facts
 from nas.run_directory import RunDirectory
 from nas.slot import POLL_SECONDS, Gone, Train, work
@@ -91,7 +91,7 @@ class Steering:
         _ask(self._board, "grow", config, tasks, shapes)
 
 
-class _Slots(Searcher):  # type: ignore[misc]
+class _Slots(Searcher):
     """Suggests to Tune one more slot while the cluster can hold more: nodes may join and leave."""
 
     def __init__(self, board: Any, cpus: int, share: float) -> None:
@@ -105,8 +105,7 @@ class _Slots(Searcher):  # type: ignore[misc]
 
     def room(self) -> int:
         """Slots that the nodes of the cluster can hold."""
-        nodes = (node["Resources"] for node in ray.nodes() if node["Alive"])  # type: ignore[no-untyped-call]
-        return sum(_fit(there, self._cpus, self._share) for there in nodes)
+        return sum(slots_on(there, self._cpus, self._share) for there in _nodes())
 
     def suggest(self, trial_id: str) -> Any:
         if self.over:
@@ -130,7 +129,7 @@ class _Slots(Searcher):  # type: ignore[misc]
     def restore(self, checkpoint_path: str) -> None: ...
 
 
-class _Quiet(TrialProgressCallback):  # type: ignore[misc]
+class _Quiet(TrialProgressCallback):
     """Tune would print a line for every slot; the run shows its own progress."""
 
     def _print(self, msg: str) -> None: ...
@@ -179,12 +178,13 @@ def execute(
     board = None
     try:
         with asked_to_stop(say) as asked:
-            share = _share(config.cpus_per_trial, gpus_per_trial)
+            share = share_of(_nodes(), config.cpus_per_trial, gpus_per_trial)
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             actor: Any = ray.remote(Board)
             board = actor.options(num_cpus=0, scheduling_strategy=here).remote(silent_seconds)
             slots = _Slots(board, config.cpus_per_trial, share)
             placement = Placement(None if gpus_per_trial == "auto" else share)
+            directory = directory.absolute()
             started = board.start.remote(config, tasks, shapes, directory, lease, placement, facts())
             tuner = _tuner(slots, board, directory, config.cpus_per_trial, share, train, storage)
             return _watch(tuner, slots, board, started, directory, asked, on_start, on_news, on_tick, say)
@@ -305,11 +305,17 @@ def _how(news: News, asked: Asked, steering: Steering, failure: list[BaseExcepti
     raise RuntimeError(f"no trial can run: {failure[0]!r}; mend that and go on with --resume")
 
 
+def _nodes() -> list[dict[str, float]]:
+    """What each node of the cluster has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
 def _kill(place: Place) -> None:
     """End a process on its node; a node that does not answer is left to Ray."""
     there = NodeAffinitySchedulingStrategy(place.node, soft=False)
-    ending: Any = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(os.kill)
-    ray.wait([ending.remote(place.process, signal.SIGKILL)], timeout=KILL_SECONDS)
+    kill: Any = ray.remote(os.kill)
+    killing = kill.options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+    ray.wait([killing.remote(place.process, signal.SIGKILL)], timeout=KILL_SECONDS)
 
 
 def _connect(address: str | None) -> bool:
@@ -318,7 +324,7 @@ def _connect(address: str | None) -> bool:
         return False
     if address is None:
         address = os.environ.get("RAY_ADDRESS", "local")
-    _refuse_dead(address)
+    refuse_dead(address)
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:
         ray.init(
@@ -331,52 +337,3 @@ def _connect(address: str | None) -> bool:
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         raise ValueError(f"no Ray cluster lets us in at {address}: {str(error).splitlines()[0]}") from error
     return True
-
-
-def _refuse_dead(address: str) -> None:
-    """Ask the port before Ray does, which would wait for a minute."""
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal() or "/" in host:
-        return  # "local", "auto", ray://...
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise ValueError(
-            f"no Ray cluster answers at {address} ({error.strerror or error}); "
-            "start one with `ray start --head`, or leave --address out to run on this machine"
-        ) from error
-
-
-def _fit(there: dict[str, float], cpus: int, share: float) -> int:
-    """Slots that a node with these resources can hold."""
-    slots = int(there.get("CPU", 0)) // cpus
-    if share > 0:
-        slots = min(slots, int(there.get("GPU", 0)) * int(1 / share + 1e-9))
-    return slots
-
-
-def _share(cpus: int, asked: float | Literal["auto"] | None) -> float:
-    """The share of an accelerator that each slot gets.
-
-    Raises:
-        ValueError: the cluster cannot hold one slot with that.
-    """
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    have_cpus, have_gpus = int(there.get("CPU", 0)), there.get("GPU", 0.0)
-    if asked == "auto":
-        share = 1 / PER_DEVICE
-    else:
-        share = asked if asked is not None else (1.0 if have_gpus else 0.0)
-    if not 0 <= share <= 1:
-        raise ValueError(f"--gpus-per-trial must be between 0 and 1, got {share:g}")
-    if share > 0 and have_gpus == 0:
-        raise ValueError(
-            f"--gpus-per-trial {asked} asks for accelerators and the cluster has none; "
-            "leave it out, or connect to a cluster with --address"
-        )
-    if not any(_fit(node["Resources"], cpus, share) for node in ray.nodes() if node["Alive"]):  # type: ignore[no-untyped-call]
-        raise ValueError(
-            f"one trial needs {cpus} processors and {share:g} accelerators; no node has them "
-            f"(the cluster has {have_cpus} and {have_gpus:g})"
-        )
-    return share
