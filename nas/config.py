@@ -304,12 +304,3 @@ def _tasks(parts: list[str]) -> tuple[str, ...]:
         else:
             tasks.append(part)
     return tuple(tasks)
-
-
-def first_difference(ours: SearchConfig, theirs: SearchConfig) -> str | None:
-    """The first field in which two configurations differ, with both values, or None."""
-    for field in fields(SearchConfig):
-        mine, other = getattr(ours, field.name), getattr(theirs, field.name)
-        if mine != other:
-            return f"{field.name} is {other!r} there and {mine!r} here"
-    return None

@@ -11,18 +11,16 @@ report.md, .html, .json, figures/   written from the records
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
-from nas.config import SearchConfig, first_difference
+from nas.config import SearchConfig
 from nas.efficiency.anchors import Anchor
 from nas.reading import load, refuse_contradiction
 from search_spaces.space import TaskShape
@@ -145,56 +143,16 @@ class RunDirectory:
         """Where a trial keeps its objects."""
         return self.storage.below(f"trials/{trial_id}")
 
-    @contextmanager
-    def claimed(self, config: SearchConfig, resume: bool) -> Iterator[None]:
-        """Take the directory for a configuration; made if it is not there.
-
-        Raises:
-            ValueError: it holds another run, or a run of this configuration and `resume` is not set, or
-                another process on this machine is running in it, or it cannot be written.
+    def refuse_foreign(self) -> None:
         """
-        self._refuse_foreign()
-        with self._locked():
-            try:
-                new = self.storage.create("config.json", dumps(config).encode())
-            except OSError as error:
-                raise ValueError(f"{self} cannot be written: {error.strerror or error}") from error
-            if not new:
-                self._refuse_other(config, resume)
-            yield
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        if self.path is None:
-            yield
-            return
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = open(self.path / ".lock", "w", encoding="utf-8")  # noqa: SIM115
-        except OSError as error:
-            raise ValueError(f"{self} cannot be written: {error.strerror or error}") from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f"another process is running {self}; wait for it or stop it") from None
-            yield
-
-    def _refuse_foreign(self) -> None:
+        Raises:
+            ValueError: it is there, and neither holds a run nor is free for one.
+        """
         if self.path is not None and self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self} is a file; take another --run-dir")
         names = self.storage.top()
-        if "config.json" not in names and names - OWN - {".lock"}:
+        if "config.json" not in names and names - OWN:
             raise ValueError(f"{self} is not empty and holds no run; take another --run-dir")
-
-    def _refuse_other(self, config: SearchConfig, resume: bool) -> None:
-        if difference := first_difference(config, self.config()):
-            raise ValueError(
-                f"{self} holds a run of another configuration: {difference}; "
-                "take another --run-dir, or the same configuration, or remove the directory"
-            )
-        if not resume:
-            raise ValueError(f"{self} already holds this run; continue it with --resume")
 
     def has_plan(self) -> bool:
         """Whether there is a config.json."""

@@ -10,6 +10,7 @@ from nas.config import SearchConfig
 from nas.open_space import open_spaces
 from nas.run_directory import RunDirectory
 from nas.schedule import Schedule
+from trials.plain import dumps
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.storage import Storage
 from trials.synthetic import run_trial
@@ -45,11 +46,16 @@ TRIALS = 4 + 1 + 5 + 1 + 3 * (2 + 1)
 """Trials of SMALL: population and repeats, search, its finalist, three single designs."""
 
 
+def begun(path: Path, config: SearchConfig = SMALL) -> RunDirectory:
+    """A run directory with its plan."""
+    directory = RunDirectory(path)
+    directory.put("config.json", dumps(config))
+    return directory
+
+
 def schedule_of(config: SearchConfig, path: Path, resume: bool = False) -> Schedule:
     """A schedule over a run directory, without a cluster."""
-    directory = RunDirectory(path)
-    with directory.claimed(config, resume):
-        pass
+    directory = begun(path, config)
     tasks, spaces, shapes = [], {}, {}
     for each in config.the_tasks():
         task = open_task(each)
