@@ -178,7 +178,7 @@ def write(path: Path) -> int:
     directory.put("config.json", dumps(CONFIG))
     for task in TASKS:
         for found in of_task(task, rng):
-            folder = directory.folder(found.trial.id)
+            folder = path / "trials" / found.trial.id
             folder.mkdir(parents=True, exist_ok=True)  # without the care for a crash that a run takes
             (folder / "design.json").write_text(dumps(found.trial))
             (folder / "record.json").write_text(dumps(found))

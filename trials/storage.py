@@ -21,7 +21,15 @@ T = TypeVar("T")
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
 """Stores with an exclusive create, and the package each needs; the extras are named like the protocols."""
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "s3": {"config_kwargs": {"retries": {"max_attempts": 0}, "connect_timeout": 10, "read_timeout": 30}}
+    "s3": {
+        "max_concurrency": 1,  # of parts; with more, every read first asks how large the object is
+        "config_kwargs": {
+            "connect_timeout": 10,
+            "read_timeout": 30,
+            "max_pool_connections": 32,
+            "retries": {"max_attempts": 0},
+        },
+    }
 }
 """Who tries again is `Storage`, so that it knows how often an exclusive create was tried."""
 _THEIRS = ("aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "s3fs")
@@ -126,7 +134,7 @@ class Storage:
                 return found
             target = self.folder / _checked(name)
             return self._again(lambda _: target.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
     def get_all(self, names: Iterable[str]) -> dict[str, bytes]:
@@ -142,7 +150,7 @@ class Storage:
 
         def read(system: Any) -> None:
             missing = [path for path in paths if not isinstance(found.get(path), bytes | FileNotFoundError)]
-            found.update(system.cat(missing, on_error="return") if missing else {})
+            found.update(zip(missing, system.cat_ranges(missing, None, None), strict=True))
             for data in found.values():
                 if isinstance(data, Exception) and not isinstance(data, FileNotFoundError):
                     raise data
@@ -158,7 +166,7 @@ class Storage:
         """What `names` has, with a text for each that another content has another of."""
         if self.folder is not None:
             return dict(_files(self.folder / prefix, prefix))
-        root = self._path("")
+        root = self._top()
         found: dict[str, Any] = self._again(lambda system: system.find(f"{root}{prefix}", detail=True))
         return {
             path.removeprefix(root): f"{info['size']} {info.get('ETag') or info.get('etag')}"
@@ -170,7 +178,7 @@ class Storage:
         """Names right below the root, of objects and of what is before a slash; empty without a root."""
         if self.folder is not None:
             return {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
-        root = self._path("")
+        root = self._top()
         try:
             found: list[str] = self._again(lambda system: system.ls(root, detail=False, refresh=True))
         except FileNotFoundError:
@@ -190,7 +198,7 @@ class Storage:
         """An attempt, and further ones after a while if its failure may pass."""
         for pause in (*_PAUSES, None):
             try:
-                return attempt(_remote(self.root) if self.folder is None else None)
+                return attempt(None if self.folder is not None else _remote(self.root.partition("://")[0]))
             except Exception as error:
                 failure = error if isinstance(error, OSError) else self._failure(error)
                 if pause is None or not _may_pass(failure, remote=self.folder is None):
@@ -207,8 +215,12 @@ class Storage:
         return kind(errno.EACCES if kind is PermissionError else errno.EIO, f"{self.root}: {said}")
 
     def _path(self, name: str) -> str:
-        path: str = _remote(self.root)._strip_protocol(self.root)
-        return f"{path}/{_checked(name) if name else ''}"
+        return f"{self._top()}{_checked(name)}"
+
+    def _top(self) -> str:
+        """What all paths in the store begin with."""
+        path: str = _remote(self.root.partition("://")[0])._strip_protocol(self.root)
+        return f"{path}/"
 
 
 def is_full(error: BaseException) -> bool:
@@ -223,7 +235,7 @@ def _may_pass(error: OSError, remote: bool) -> bool:
 
 
 def _files(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:
-    """Names of all files below a folder, with size and time of change."""
+    """Names of all files below a folder, with size, time of change and inode."""
     try:
         entries = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):  # gone since it was listed
@@ -234,7 +246,7 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:
         elif not entry.name.startswith("."):
             with suppress(FileNotFoundError):
                 found = entry.stat()
-                yield f"{prefix}{entry.name}", f"{found.st_size} {found.st_mtime_ns}"
+                yield f"{prefix}{entry.name}", f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
 
 @contextmanager
@@ -261,12 +273,13 @@ def _checked(name: str) -> str:
 
 
 @cache
-def _remote(root: str) -> Any:
+def _remote(protocol: str) -> Any:
     import fsspec
 
-    protocol = root.partition("://")[0]
     try:
-        system = fsspec.filesystem(protocol, use_listings_cache=False, **_OPTIONS.get(protocol, {}))
+        system = fsspec.filesystem(
+            protocol, use_listings_cache=False, skip_instance_cache=True, **_OPTIONS.get(protocol, {})
+        )
     except ImportError as error:
         raise ValueError(
             f"{protocol}:// needs {_PACKAGES[protocol]}: pip install 'nas-flexconv[{protocol}]'"

@@ -3,66 +3,19 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.trials import buckets
+from tests.trials.buckets import Proxy
 from tests.trials.tables import everything, read_all, write
 from trials.dataset import Dataset
 
 ROWS = 400
-
-
-class Proxy:
-    """Passes TCP connections on until it has answered `most` bytes; then it breaks the next `cuts`."""
-
-    def __init__(self, port: int, most: int, cuts: float) -> None:
-        self.target, self.most, self.left = ("127.0.0.1", port), most, cuts
-        self.broken = self.passed = 0
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self.server.accept()
-            except OSError:
-                return
-            upstream = socket.create_connection(self.target)
-            threading.Thread(target=self._pass, args=(client, upstream), daemon=True).start()
-            threading.Thread(target=self._answer, args=(upstream, client), daemon=True).start()
-
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        with sink:
-            try:
-                while data := source.recv(65536):
-                    sink.sendall(data)
-            except OSError:
-                return
-
-    def _answer(self, source: socket.socket, sink: socket.socket) -> None:
-        with source, sink:
-            try:
-                while data := source.recv(1024):
-                    self.passed += len(data)
-                    if self.passed > self.most and self.left > 0:
-                        self.left -= 1
-                        self.broken += 1
-                        sink.shutdown(socket.SHUT_RDWR)
-                        source.shutdown(socket.SHUT_RDWR)
-                        return
-                    sink.sendall(data)
-            except OSError:
-                return
-
-    def close(self) -> None:
-        self.server.close()
 
 
 @pytest.fixture(scope="module")
@@ -78,36 +31,18 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def port(corpus: Path) -> Iterator[int]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://127.0.0.1:{port}",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="bucket")
-    for path in corpus.rglob("*.parquet"):
-        client.upload_file(str(path), "bucket", f"sets/noise/{path.relative_to(corpus)}")
-    yield port
-    server.stop()
+    with buckets.server() as port:
+        client = boto3.client("s3", **buckets.client(port))
+        for path in corpus.rglob("*.parquet"):
+            client.upload_file(str(path), "bucket", f"sets/noise/{path.relative_to(corpus)}")
+        yield port
 
 
 @pytest.fixture(autouse=True)
 def credentials(port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_CONFIG_FILE": str(tmp_path / "none"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "NAS_CACHE": str(tmp_path / "cache"),
-    }.items():
+    for name, value in buckets.environment(port, tmp_path).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
