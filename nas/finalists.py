@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from trials.logs import captured, reason_of
 from trials.predictions import Predicted, Predictions, write
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, unasked
 from trials.storage import Storage
@@ -41,25 +41,30 @@ def train_and_test(
     Returns:
         The record, or None if the trial was paused.
     """
+    from trials.isolation import give_memory_back, isolated
     from trials.training import run_trial  # torch: here, so that a driver can name this function without it
 
-    record = run_trial(
-        trial,
-        task,
-        report=report,
-        folder=folder,
-        device_share=device_share,
-        asked=asked,
-        timed=timed,
-        checkpoint_bytes=checkpoint_bytes,
-    )
-    if record is None or record.status != "completed" or trial.study.kind != "finalist":
-        return record
-    try:
-        return replace(record, **_looked_at(trial, task, folder, device_share, rates))
-    except Exception as error:  # what was trained and spent stays on record
-        reason = f"the test failed: {type(error).__name__}: {error}\n{traceback.format_exc()}"
-        return replace(record, status="failed", reason=reason)
+    with captured() as log:
+        record = run_trial(
+            trial,
+            task,
+            report=report,
+            folder=folder,
+            device_share=device_share,
+            asked=asked,
+            timed=timed,
+            checkpoint_bytes=checkpoint_bytes,
+        )
+        if record is None or record.status != "completed" or trial.study.kind != "finalist":
+            return record
+        try:
+            with isolated(trial.seed):
+                record = replace(record, **_looked_at(trial, task, folder, device_share, rates))
+        except Exception as error:  # what was trained and spent stays on record
+            record = replace(record, status="failed", reason=reason_of(error, "the test failed: "))
+    if record.out_of_memory:
+        give_memory_back()
+    return replace(record, log=log.lines())
 
 
 def _looked_at(

@@ -61,5 +61,6 @@ class Attempt:
             return
         state = learner.state()  # waits for the device, so that the clock is right
         self.ledger.enter("")
-        checkpoint.save(self.folder, self.trial, {"learner": state, "ledger": self.ledger.state()})
+        whole = {"learner": state, "ledger": self.ledger.state()}
+        checkpoint.save(self.folder, self.trial, whole, self.checkpoint_bytes)
         self.saved = time.perf_counter()

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,6 +30,17 @@ def masked(text: str) -> str:
     """A text with ``***`` for every secret: what an environment variable holds whose name looks like one,
     and user info in URLs (``//user:password@``)."""
     return _without(text, _secrets())
+
+
+def reason_of(error: BaseException, before: str = "") -> str:
+    """`TrialRecord.reason` of an exception: what it says, then its traceback, masked.
+
+    Args:
+        error: as it was caught.
+        before: to be said first.
+    """
+    said = traceback.format_exception_only(error)[-1].strip()
+    return masked(f"{before}{said}\n{''.join(traceback.format_exception(error))}")
 
 
 class Log:
@@ -79,10 +91,6 @@ def captured() -> Iterator[Log]:
             _users -= 1
             if _users == 0:
                 _undo.close()
-
-
-_lock, _users = threading.RLock(), 0
-_log, _undo = Log(), ExitStack()
 
 
 class _Tee:
@@ -162,3 +170,7 @@ def _secrets() -> set[str]:
     values |= {line for value in values for line in value.splitlines()}
     written = {each for value in values for each in (value, repr(value)[1:-1], quote(value, safe=""))}
     return {each for each in written if len(each.strip()) >= SHORTEST}
+
+
+_lock, _users = threading.RLock(), 0
+_log, _undo = Log(), ExitStack()

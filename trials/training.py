@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import torch
@@ -17,9 +17,11 @@ from trials.attempt import Attempt, Cancelled, Paused
 from trials.augmentation import applied, augmented
 from trials.energy import Meter
 from trials.evaluation import BATCH, Score, latency, score
+from trials.isolation import give_memory_back, isolated
 from trials.learner import Learner, settle_norms
 from trials.ledger import Ledger
 from trials.loading import Loader
+from trials.logs import captured, reason_of
 from trials.record import CANCELLED, EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going, unasked
 from trials.storage import Storage
 from trials.task import TaskData
@@ -63,35 +65,36 @@ def run_trial(
         The record; its status is ``failed`` for a loss that is not finite, for any exception, and for a trial
         that was cancelled. None if the trial was paused: call again with the same folder.
     """
-    meter = Meter(surroundings.accelerator())
-    ledger = Ledger(meter, device_share=device_share)
-    names = applied(trial.recipe.augmentation, task.augmentations, task.shape.dimensions)
-    reason = ""
-    status: Status | None
-    try:
-        surroundings.reset_peak_memory()
-        attempt = Attempt(
-            trial=trial,
-            ledger=ledger,
-            folder=folder,
-            asked=asked,
-            checkpoint_seconds=checkpoint_seconds,
-            checkpoint_bytes=checkpoint_bytes,
-            inside_seconds=inside_seconds,
-        )
-        status = _train(attempt, task, names, report, device_share, timed)
-    except Cancelled:
-        ledger.enter("")
-        status, reason = "failed", CANCELLED
-    except Exception as error:
-        ledger.enter("")
-        last_line = traceback.format_exception_only(error)[-1].strip()
-        status, reason = "failed", f"{last_line}\n{traceback.format_exc()}"
-    finally:
-        meter.close()
-    if status is None:
-        return None
-    return ledger.record(trial, task, status, reason=reason, augmentation=names)
+    with captured() as log, isolated(trial.seed):
+        ledger = Ledger(Meter(surroundings.accelerator()), device_share=device_share)
+        names = applied(trial.recipe.augmentation, task.augmentations, task.shape.dimensions)
+        reason = ""
+        status: Status | None
+        try:
+            surroundings.reset_peak_memory()
+            attempt = Attempt(
+                trial=trial,
+                ledger=ledger,
+                folder=folder,
+                asked=asked,
+                checkpoint_seconds=checkpoint_seconds,
+                checkpoint_bytes=checkpoint_bytes,
+                inside_seconds=inside_seconds,
+            )
+            status = _train(attempt, task, names, report, device_share, timed)
+        except Cancelled:
+            status, reason = "failed", CANCELLED
+        except Exception as error:
+            status, reason = "failed", reason_of(error)
+        finally:
+            ledger.enter("")
+            ledger.meter.close()
+        if status is None:
+            return None
+        record = ledger.record(trial, task, status, reason=reason, augmentation=names)
+    if record.out_of_memory:
+        give_memory_back()
+    return replace(record, log=log.lines())
 
 
 def _train(
@@ -242,7 +245,6 @@ def _device(share: float) -> torch.device:
     torch.cuda.empty_cache()  # what earlier trials of this process held is there for all
     torch.cuda.set_per_process_memory_fraction(share)  # 1: no limit, whatever the trial before had
     torch.cuda.reset_peak_memory_stats()
-    torch.backends.cudnn.allow_tf32 = False  # as matrix products are by default: float32 is float32
     return torch.device("cuda")
 
 

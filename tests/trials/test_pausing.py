@@ -15,6 +15,7 @@ from search_spaces.architecture import Architecture
 from tests.trials.examples import trial, untimed
 from trials import checkpoint, record, soundness, task, training
 from trials.reference import AUGMENTATIONS
+from trials.storage import Storage
 from trials.task import TaskData
 
 EVERYTHING = {
@@ -53,6 +54,10 @@ def same(one: record.TrialRecord | None, other: record.TrialRecord | None, *fold
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def at(folder: Path) -> Storage:
+    return Storage(str(folder))
+
+
 STEPS = 5  # of an epoch: 320 rows; then 5 batches for the statistics of norms, and 1 + 1 of validation
 
 
@@ -65,7 +70,7 @@ def test_paused_at_any_step_it_ends_as_undisturbed(
     if space == "ccnn":  # what alone draws from torch's own generator in a step
         settings = {**dict(wanted.architecture.settings), "dropout": 0.3, "width": 16}
         wanted = replace(wanted, architecture=Architecture.of("ccnn", **settings))
-    whole = training.run_trial(wanted, digits, folder=tmp_path / "whole")
+    whole = training.run_trial(wanted, digits, folder=at(tmp_path / "whole"))
     parts = tmp_path / "parts"
     pauses = (
         2,
@@ -76,25 +81,25 @@ def test_paused_at_any_step_it_ends_as_undisturbed(
     )  # questions until the next: thrice in the first epoch, twice in the second
     for questions in pauses:
         asked = answers(**{f"q{questions}": "pause"})
-        assert training.run_trial(wanted, digits, folder=parts, asked=asked) is None
+        assert training.run_trial(wanted, digits, folder=at(parts), asked=asked) is None
         torch.manual_seed(99)  # the state a process is in does not matter
-    same(whole, training.run_trial(wanted, digits, folder=parts), tmp_path / "whole", parts)
+    same(whole, training.run_trial(wanted, digits, folder=at(parts)), tmp_path / "whole", parts)
 
 
 def test_paused_in_a_validation_it_validates_again_and_is_charged_once(
     digits: TaskData, tmp_path: Path
 ) -> None:
     wanted = trial(digits, kind="finalist", epochs=2, seed=1)
-    whole = training.run_trial(wanted, digits, folder=tmp_path / "whole")
+    whole = training.run_trial(wanted, digits, folder=at(tmp_path / "whole"))
     parts = tmp_path / "parts"
     asked = answers(q9="pause")  # amid the statistics of norms
-    assert training.run_trial(wanted, digits, folder=parts, asked=asked) is None
+    assert training.run_trial(wanted, digits, folder=at(parts), asked=asked) is None
     state = torch.load(parts / checkpoint.CHECKPOINT, weights_only=True)
     assert (state["learner"]["taken"], state["ledger"]["curve"]) == (STEPS, [])
     assert state["ledger"]["seconds_evaluation"] == 0 < state["ledger"]["seconds_training"]
     asked = answers(q7="pause")  # the last batch of the validation: no step is left to take
-    assert training.run_trial(wanted, digits, folder=parts, asked=asked) is None
-    same(whole, training.run_trial(wanted, digits, folder=parts), tmp_path / "whole", parts)
+    assert training.run_trial(wanted, digits, folder=at(parts), asked=asked) is None
+    same(whole, training.run_trial(wanted, digits, folder=at(parts)), tmp_path / "whole", parts)
 
 
 def test_a_long_epoch_is_saved_inside_without_being_asked(digits: TaskData, tmp_path: Path) -> None:
@@ -111,7 +116,7 @@ def test_a_long_epoch_is_saved_inside_without_being_asked(digits: TaskData, tmp_
     for inside in (300.0, 0.0):  # seconds
         steps = 0
         with pytest.raises(KeyboardInterrupt):
-            training.run_trial(wanted, digits, folder=tmp_path / "a", asked=killed, inside_seconds=inside)
+            training.run_trial(wanted, digits, folder=at(tmp_path / "a"), asked=killed, inside_seconds=inside)
         assert (tmp_path / "a" / checkpoint.CHECKPOINT).is_file() == (inside == 0)
     told: list[int] = []
 
@@ -119,8 +124,8 @@ def test_a_long_epoch_is_saved_inside_without_being_asked(digits: TaskData, tmp_
         told.append(1)
         return "continue"
 
-    resumed = training.run_trial(wanted, digits, folder=tmp_path / "a", asked=asked)
-    whole = training.run_trial(wanted, digits, folder=tmp_path / "b")
+    resumed = training.run_trial(wanted, digits, folder=at(tmp_path / "a"), asked=asked)
+    whole = training.run_trial(wanted, digits, folder=at(tmp_path / "b"))
     same(whole, resumed, tmp_path / "b", tmp_path / "a")
     assert len(told) == 2 * (STEPS + 7) - 3  # three steps were in the checkpoint
 
@@ -133,11 +138,11 @@ def test_time_between_attempts_and_for_answers_is_not_charged(digits: TaskData, 
         return verdict
 
     began = time.perf_counter()
-    assert training.run_trial(wanted, digits, folder=tmp_path, asked=lambda: slowly("pause")) is None
+    assert training.run_trial(wanted, digits, folder=at(tmp_path), asked=lambda: slowly("pause")) is None
     first = time.perf_counter() - began
     time.sleep(0.5)
     began = time.perf_counter()
-    found = training.run_trial(wanted, digits, folder=tmp_path)
+    found = training.run_trial(wanted, digits, folder=at(tmp_path))
     second = time.perf_counter() - began
     assert found is not None and 0.3 <= found.seconds_waiting < first
     assert found.wall + found.seconds_waiting <= first + second
