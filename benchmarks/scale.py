@@ -34,6 +34,7 @@ from nas.probe import facts
 from nas.run_directory import RunDirectory
 from nas.schedule import Schedule
 from nas.slot import work
+from trials.plain import dumps
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.storage import Storage
 from trials.surroundings import commit
@@ -226,9 +227,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="nas-scale-") as folder:
         directory = RunDirectory(arguments.to or Path(folder) / "run")
         config = plan(arguments.trials)
-        with directory.claimed(config, resume=False):
-            run = with_threads if arguments.threads else with_processes
-            print(f"{run(config, directory, arguments.slots)}; commit {commit()}", flush=True)
+        directory.put("config.json", dumps(config))
+        run = with_threads if arguments.threads else with_processes
+        print(f"{run(config, directory, arguments.slots)}; commit {commit()}", flush=True)
         subprocess.run([sys.executable, __file__, "--resume", str(directory.path)], check=True)
 
 
