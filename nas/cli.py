@@ -135,15 +135,22 @@ def compare(run_dirs: tuple[str, ...]) -> None:
 
 @app.command()
 @click.argument("run_dir", required=False)
+@click.argument("trial", required=False)
 @click.option("--ui", is_flag=True, help="Start MLflow's UI on loopback over the run's store.")
-def show(run_dir: str | None, ui: bool) -> None:
-    """Show a run's state and its best trials.
+def show(run_dir: str | None, trial: str | None, ui: bool) -> None:
+    """Show a run's state and its best trials, or one trial.
 
-    Without RUN_DIR, of the newest run in runs/.
+    Without RUN_DIR, of the newest run in runs/. Of a TRIAL: design, curve, where it ran, why it failed, the
+    last lines of its log.
     """
     from nas.showing import newest_run, serve, state_of, trials_table
 
     path, console = run_dir or newest_run(), _console()
+    if trial is not None:
+        from nas.showing_trial import one_trial
+
+        console.print(one_trial(path, trial))
+        return
     console.print(state_of(path))
     console.print(trials_table(path))
     if ui:

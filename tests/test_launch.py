@@ -1,0 +1,228 @@
+"""What docs/cluster.md says: scripts and manifests are sound, and what one machine can run is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import jsonschema
+import pytest
+import ray
+import yaml
+from ray.scripts.scripts import cli as ray_cli
+
+from nas.cli import app
+
+ROOT = Path(__file__).parent.parent
+CLUSTER = ROOT / "docs" / "cluster"
+DOC = (ROOT / "docs" / "cluster.md").read_text()
+SMALL = [
+    "--set",
+    "rows=200",
+    "--set",
+    "epochs=2",
+    "--set",
+    "population=2",
+    "--set",
+    "repeats=0",
+    "--set",
+    "seeds=1",
+    "--set",
+    "search_trials=2",
+    "--set",
+    "search_seeds=1",
+    "--set",
+    "finalist_seeds=1",
+    "--set",
+    "transfer=0",
+    "--set",
+    "controls=",
+    "--set",
+    "defaults=",
+    "--tasks",
+    "digits",
+]
+
+
+# ---------------------------------------------------------------------- without a cluster
+
+
+def commands() -> list[list[str]]:
+    """Every shell command of the page, and what it holds in quotes."""
+    lines = [
+        line for block in re.findall(r"^```\n(.*?)^```", DOC, re.M | re.S) for line in block.splitlines()
+    ]
+    parts = [shlex.split(part, comments=True) for line in lines for part in line.split(" && ")]
+    inner = [shlex.split(word) for part in parts for word in part if word.startswith("nas run ")]
+    after = [part[part.index("--") + 1 :] for part in parts if "--" in part]
+    return [*parts, *inner, *after]
+
+
+def test_every_command_of_the_page_is_one_that_its_program_takes() -> None:
+    tried = []
+    for program, *arguments in commands():
+        group = {"nas": app, "ray": ray_cli}.get(program)
+        if group is not None:
+            context = click.Context(group)
+            command = group.get_command(context, arguments[0])
+            assert command is not None, arguments
+            command.make_context(arguments[0], arguments[1:], parent=context)  # a wrong flag raises
+            tried.append((program, arguments[0]))
+    assert {("nas", "run"), ("ray", "start"), ("ray", "up"), ("ray", "exec")} <= set(tried)
+    assert tried.count(("nas", "run")) == 3
+
+
+def test_what_the_page_names_is_there() -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", DOC):
+        assert (ROOT / "docs" / link).exists(), link
+
+
+def test_the_slurm_script_is_sound_and_its_flags_exist() -> None:
+    script = CLUSTER / "slurm.sh"
+    subprocess.run(["bash", "-n", script], check=True)
+    (line,) = [line for line in script.read_text().splitlines() if 'nas run "$@"\'' in line]
+    flags = set(re.findall(r"(--[a-z-]+)", line.partition("nas run")[2]))
+    known = {flag for param in app.commands["run"].params for flag in param.opts}
+    assert flags == {"--resume", "--address"} <= known
+
+
+def test_the_ray_up_file_keeps_to_rays_schema() -> None:
+    schema = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text())
+    cluster = yaml.safe_load((CLUSTER / "cluster.yaml").read_text())
+    jsonschema.validate(cluster, schema)
+    assert cluster["head_node_type"] in cluster["available_node_types"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(cluster | {"max_worker": 2}, schema)
+
+
+RESOURCES = {
+    "type": "object",
+    "properties": {"limits": {"type": "object", "additionalProperties": {"type": "string"}}},
+    "additionalProperties": False,
+}
+CONTAINER = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string"},
+        "image": {"type": "string"},
+        "envFrom": {"type": "array"},
+        "resources": RESOURCES,
+    },
+    "additionalProperties": False,
+}
+GROUP = {
+    "rayStartParams": {"type": "object", "additionalProperties": {"type": "string"}},
+    "template": {
+        "type": "object",
+        "properties": {
+            "spec": {
+                "type": "object",
+                "required": ["containers"],
+                "properties": {
+                    "terminationGracePeriodSeconds": {"type": "integer"},
+                    "containers": {"type": "array", "items": CONTAINER},
+                },
+                "additionalProperties": False,
+            }
+        },
+        "additionalProperties": False,
+    },
+}
+WHOLE = {"type": "integer", "minimum": 0}
+WORKERS = {"groupName": {"type": "string"}, "replicas": WHOLE, "minReplicas": WHOLE, "maxReplicas": WHOLE}
+RAYJOB = {  # what the manifest uses of KubeRay's RayJob v1, from its reference
+    "type": "object",
+    "required": ["entrypoint", "rayClusterSpec"],
+    "properties": {
+        "entrypoint": {"type": "string"},
+        "backoffLimit": WHOLE,
+        "shutdownAfterJobFinishes": {"type": "boolean"},
+        "ttlSecondsAfterFinished": WHOLE,
+        "rayClusterSpec": {
+            "type": "object",
+            "required": ["headGroupSpec"],
+            "properties": {
+                "rayVersion": {"type": "string"},
+                "authOptions": {"type": "object", "properties": {"mode": {"enum": ["disabled", "token"]}}},
+                "headGroupSpec": {
+                    "type": "object",
+                    "required": ["template"],
+                    "properties": GROUP,
+                    "additionalProperties": False,
+                },
+                "workerGroupSpecs": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["groupName", "maxReplicas", "minReplicas", "template"],
+                        "properties": GROUP | WORKERS,
+                        "additionalProperties": False,
+                    },
+                },
+            },
+            "additionalProperties": False,
+        },
+    },
+    "additionalProperties": False,
+}
+
+
+def rayjob() -> dict[str, Any]:
+    job: dict[str, Any] = yaml.safe_load((CLUSTER / "rayjob.yaml").read_text())
+    return job
+
+
+def test_the_rayjob_uses_fields_that_a_rayjob_has() -> None:
+    job = rayjob()
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    jsonschema.validate(job["spec"], RAYJOB)
+    assert job["spec"]["rayClusterSpec"]["rayVersion"] == ray.__version__
+    program, verb, *arguments = shlex.split(job["spec"]["entrypoint"])
+    assert (program, verb) == ("nas", "run") and "--resume" in arguments
+    app.commands["run"].make_context("run", arguments)
+
+
+@pytest.mark.skipif(
+    "KUBERAY_CRD" not in os.environ, reason="KUBERAY_CRD names no copy of ray.io_rayjobs.yaml"
+)
+def test_the_rayjob_keeps_to_kuberays_own_definition() -> None:
+    definition = yaml.safe_load(Path(os.environ["KUBERAY_CRD"]).read_text())
+    (version,) = [each for each in definition["spec"]["versions"] if each["name"] == "v1"]
+    schema = strict(version["schema"]["openAPIV3Schema"])
+    jsonschema.validate(rayjob(), schema)
+    wrong = rayjob()
+    wrong["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]["containers"][0]["imag"] = "x"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema)
+
+
+def strict(schema: Any) -> Any:
+    """The schema with unknown fields refused, as a Kubernetes server does when asked."""
+    if isinstance(schema, list):
+        return [strict(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: strict(value) for key, value in schema.items()}
+    if "properties" in schema and schema.get("type") == "object" and "additionalProperties" not in schema:
+        if found["properties"].get("metadata") == {"type": "object"}:
+            found["properties"]["metadata"] = {}
+        found["additionalProperties"] = False
+    if schema.get("x-kubernetes-int-or-string"):
+        found = {"type": ["integer", "string"]}
+    return found
+
+
+def test_the_image_takes_the_tested_versions_and_every_package() -> None:
+    lines = (ROOT / "Dockerfile").read_text()
+    assert "--constraint constraints.txt '.[s3,gs]'" in lines
+    kept = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    copied = {word for line in re.findall(r"^COPY (.*) \S+$", lines, re.M) for word in line.split()}
+    assert {"nas", "trials", "search_spaces"} <= copied <= kept
+    assert all((ROOT / name).exists() for name in copied)
