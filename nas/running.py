@@ -230,7 +230,7 @@ def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: fl
             with asked_to_stop(progress.say) as asked:
                 _fit_anchors(reins, asked, console)  # last, so that it keeps no trial waiting
             if asked.how:
-                ended = Ended(how=asked.how, reason="all trials have ended")
+                ended = Ended(how=asked.how, reason=ended.reason)
         comparison, files, _ = write_report([directory])
         records = directory.read_records()[0]
         for record in records:  # whatever was not shown yet is shown from the records
