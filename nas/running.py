@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -65,7 +65,7 @@ def run(
     run_dir: Path | str | None = None,
     resume: bool = False,
     address: str | None = None,
-    gpus_per_trial: float | None = None,
+    gpus_per_trial: float | Literal["auto"] | None = None,
     tracking_uri: str | None = None,
     console: Console | None = None,
 ) -> RunResult:
@@ -77,7 +77,8 @@ def run(
         resume: continue what is there (an empty directory is started), also with a larger configuration
             (`nas.growing`). If another process runs it, that one is asked to cover the larger one.
         address: of a running Ray cluster; default: this machine.
-        gpus_per_trial: share of an accelerator per trial; default: a whole one where there are any.
+        gpus_per_trial: share of an accelerator per trial; "auto": by the memory that trials were measured to
+            need; default: a whole one where there are any.
         tracking_uri: MLflow's; default: MLFLOW_TRACKING_URI, else SQLite in the run directory.
         console: where progress is shown; default: standard output.
 
@@ -173,7 +174,9 @@ def _result(
     )
 
 
-def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: float | None) -> RunResult:
+def _run(
+    reins: Reins, console: Console, address: str | None, gpus_per_trial: float | Literal["auto"] | None
+) -> RunResult:
     from nas.board import Event
     from nas.search import Ended, execute
 
