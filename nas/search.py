@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 os.environ.update(  # read when Ray is imported
@@ -46,6 +47,7 @@ from nas.lease import Lease
 from nas.placement import Place, Placement, share_of, slots_on
 from nas.probe import facts
 from nas.run_directory import RunDirectory
+from nas.shipping import ship
 from nas.slot import POLL_SECONDS, Gone, Train, work
 from search_spaces.space import TaskShape
 from trials.record import TrialRecord
@@ -54,6 +56,8 @@ from trials.reference import Task
 LEAVE_SECONDS = 30.0
 """How long running trials have to save themselves once a run is to end."""
 KILL_SECONDS = 5.0
+STORE_BYTES = 200_000_000
+"""Of Ray's object store on this machine; trials read their data from files."""
 MAX_STILLBORN = 20
 """Slots in a row that may die before they ever ask for a trial."""
 
@@ -173,7 +177,7 @@ def execute(
         RuntimeError: the slots cannot work at all, five trials failed of one cause, or the run is in other
             hands.
     """
-    ours = _connect(address)
+    ours = _connect(address, say)
     storage = tempfile.mkdtemp(prefix="nas-tune-")
     board = None
     try:
@@ -198,11 +202,11 @@ def execute(
     except Gone:
         raise RuntimeError("the board died; go on with --resume") from None
     finally:
-        shutil.rmtree(storage, ignore_errors=True)
-        if board is not None and not ours:
-            ray.kill(board)  # slots that are still there end
         if ours:
             ray.shutdown()
+        elif board is not None:
+            ray.kill(board)  # slots that are still there end
+        shutil.rmtree(storage, ignore_errors=True)
 
 
 def _tuner(slots: _Slots, function: Any, storage: str) -> tune.Tuner:
@@ -315,22 +319,30 @@ def _kill(place: Place) -> None:
     ray.wait([killing.remote(place.process, signal.SIGKILL)], timeout=KILL_SECONDS)
 
 
-def _connect(address: str | None) -> bool:
-    """Attach to Ray, or start it here; whether it is ours to stop."""
+def _connect(address: str | None, say: Callable[[str], None]) -> bool:
+    """Attach to Ray, or start it here; whether it is ours to leave."""
     if ray.is_initialized():
         return False
-    if address is None:
-        address = os.environ.get("RAY_ADDRESS", "local")
+    address = address or os.environ.get("RAY_ADDRESS", "local")
     refuse_dead(address)
+    if os.environ["RAY_AUTH_MODE"] != "token":
+        say(f"RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']}: whoever reaches this cluster's ports can use it")
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    try:
-        ray.init(
-            address=address,
-            include_dashboard=False if address == "local" else None,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            configure_logging=True,
-        )
-    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
-        raise ValueError(f"no Ray cluster lets us in at {address}: {str(error).splitlines()[0]}") from error
+    here = address == "local"
+    with tempfile.TemporaryDirectory(prefix="nas-code-") as code:
+        if ships := not here and "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # a submitted job has code
+            ship(Path(code))
+        try:
+            ray.init(
+                address=address,
+                include_dashboard=False if here else None,
+                object_store_memory=STORE_BYTES if here else None,
+                runtime_env={"working_dir": code} if ships else None,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                configure_logging=True,
+            )
+        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+            said = str(error).strip().splitlines()[0]
+            raise ValueError(f"no Ray cluster lets us in at {address}: {said}") from error
     return True
