@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
+COMMIT = "COMMIT"
+"""A file beside the packages that names their commit where they are a copy."""
 
 
 def reset_peak_memory() -> None:
@@ -60,13 +62,15 @@ def unseen_accelerators(driver: Path = Path("/proc/driver/nvidia/gpus"), devices
         driver: a folder with one folder for each accelerator.
         devices: where the system has those that this process may open.
     """
-    import torch
-
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if torch.cuda.is_available() or (hidden is not None and hidden.strip() in ("", "-1")):
+    if hidden is not None and hidden.strip() in ("", "-1"):
         return ""
     there = _nvml_devices() or _driver_devices(driver, devices)
     if not there:
+        return ""  # before torch is imported, which takes seconds
+    import torch
+
+    if torch.cuda.is_available():
         return ""
     return (
         f"this machine has {', '.join(there)}, and torch {torch.__version__} does not see any; install "
@@ -114,6 +118,8 @@ def software() -> str:
 def commit() -> str:
     """Commit of the product's source, ``-dirty`` if tracked files differ from it, empty if unknown."""
     root = Path(__file__).resolve().parents[1]
+    if (root / COMMIT).is_file():  # a copy that was sent here
+        return (root / COMMIT).read_text(encoding="utf-8")
     if not (root / ".git").exists():
         return ""  # installed: a checkout around it would be someone else's
     command = [
