@@ -169,7 +169,9 @@ class Hand:
         self.schedule = self.schedule.grown(config, tasks, spaces, shapes)
 
 
-def test_the_holder_does_what_is_asked_between_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_holder_does_what_is_asked_between_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("nas.steering.LOOK_SECONDS", 0.0)
     schedule, reins = schedule_of(SINGLE, tmp_path), prepare(tmp_path, SINGLE)
     storage, trial = reins.directory.storage, schedule.next(0)
