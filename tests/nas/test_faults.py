@@ -1,4 +1,4 @@
-"""One fault of each kind on real processes; `make soak` does more of them. Also: a planted secret is nowhere."""
+"""One fault of each kind on real processes (`make soak` does more of them); a planted secret is nowhere."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def rows():
 
 def plan():
     return SearchConfig(
-        name="secret", tasks=(__file__ + ":rows",), rows=200, epochs=2, spaces=("flexconv", __file__ + ":leaky"),
-        defaults=(), population=1, repeats=0, seeds=2, search_trials=3, search_seeds=1, finalist_seeds=1,
+        name="secret", tasks=(__file__ + ":rows",), rows=200, epochs=2,
+        spaces=("flexconv", __file__ + ":leaky"), defaults=(), population=1, repeats=0, seeds=2, search_trials=3, search_seeds=1, finalist_seeds=1,
     )
 """
 
