@@ -41,8 +41,8 @@ def train_and_test(
     Returns:
         The record, or None if the trial was paused.
     """
-    from trials.isolation import give_memory_back, isolated
-    from trials.training import run_trial  # torch: here, so that a driver can name this function without it
+    from trials.isolation import give_memory_back, isolated  # torch: here, so that a driver can do without it
+    from trials.training import run_trial
 
     with captured() as log:
         record = run_trial(

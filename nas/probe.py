@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from nas.run_directory import RunDirectory
 from trials.reference import Task
+from trials.surroundings import unseen_accelerators
 from trials.task import TaskData
 
 
@@ -43,6 +44,8 @@ def facts(trouble: str = "") -> Facts:
 def probe(directory: RunDirectory, open_task: Callable[[Task], TaskData]) -> Facts:
     """Look at this node: its versions, whether it can write the run and open its tasks."""
     try:
+        if unseen := unseen_accelerators():
+            return facts(unseen)
         _write(directory)
         info = directory.info()
         for each in info.tasks if info else ():

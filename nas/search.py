@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 os.environ.update(  # read when Ray is imported
@@ -46,6 +47,7 @@ from nas.lease import Lease
 from nas.placement import Place, Placement, share_of, slots_on
 from nas.probe import facts
 from nas.run_directory import RunDirectory
+from nas.shipping import ship
 from nas.slot import POLL_SECONDS, Gone, Train, work
 from search_spaces.space import TaskShape
 from trials.record import TrialRecord
@@ -54,6 +56,8 @@ from trials.reference import Task
 LEAVE_SECONDS = 30.0
 """How long running trials have to save themselves once a run is to end."""
 KILL_SECONDS = 5.0
+STORE_BYTES = 200_000_000
+"""Of Ray's object store on this machine; trials read their data from files."""
 MAX_STILLBORN = 20
 """Slots in a row that may die before they ever ask for a trial."""
 
@@ -96,7 +100,7 @@ class _Slots(Searcher):
 
     def __init__(self, board: Any, cpus: int, share: float) -> None:
         super().__init__()
-        self._board, self._cpus, self._share = board, cpus, share
+        self._board, self.cpus, self.share = board, cpus, share
         self._live: dict[str, int] = {}
         self._number = 0
         self._stillborn = 0
@@ -105,7 +109,7 @@ class _Slots(Searcher):
 
     def room(self) -> int:
         """Slots that the nodes of the cluster can hold."""
-        return sum(slots_on(there, self._cpus, self._share) for there in _nodes())
+        return sum(slots_on(there, self.cpus, self.share) for there in _nodes())
 
     def suggest(self, trial_id: str) -> Any:
         if self.over:
@@ -173,7 +177,7 @@ def execute(
         RuntimeError: the slots cannot work at all, five trials failed of one cause, or the run is in other
             hands.
     """
-    ours = _connect(address)
+    ours = _connect(address, say)
     storage = tempfile.mkdtemp(prefix="nas-tune-")
     board = None
     try:
@@ -186,30 +190,28 @@ def execute(
             placement = Placement(None if gpus_per_trial == "auto" else share)
             directory = directory.absolute()
             started = board.start.remote(config, tasks, shapes, directory, lease, placement, facts())
-            tuner = _tuner(slots, board, directory, config.cpus_per_trial, share, train, storage)
+            given = {
+                "board": board,
+                "directory": directory,
+                "threads": config.cpus_per_trial,
+                "accelerated": None if gpus_per_trial == 0 else share > 0,
+                "train": train,
+            }
+            tuner = _tuner(slots, tune.with_parameters(_slot, **given), storage)
             return _watch(tuner, slots, board, started, directory, asked, on_start, on_news, on_tick, say)
     except Gone:
         raise RuntimeError("the board died; go on with --resume") from None
     finally:
-        shutil.rmtree(storage, ignore_errors=True)
-        if board is not None and not ours:
-            ray.kill(board)  # slots that are still there end
         if ours:
             ray.shutdown()
+        elif board is not None:
+            ray.kill(board)  # slots that are still there end
+        shutil.rmtree(storage, ignore_errors=True)
 
 
-def _tuner(
-    slots: _Slots,
-    board: Any,
-    directory: RunDirectory,
-    cpus: int,
-    share: float,
-    train: Train,
-    storage: str,
-) -> tune.Tuner:
-    function = tune.with_parameters(_slot, board=board, directory=directory, threads=cpus, train=train)
+def _tuner(slots: _Slots, function: Any, storage: str) -> tune.Tuner:
     return tune.Tuner(
-        tune.with_resources(function, {"cpu": cpus, "gpu": share}),
+        tune.with_resources(function, {"cpu": slots.cpus, "gpu": slots.share}),
         tune_config=tune.TuneConfig(search_alg=slots, num_samples=-1),
         run_config=tune.RunConfig(
             name="slots",
@@ -221,9 +223,8 @@ def _tuner(
     )
 
 
-def _slot(slot: dict[str, int], board: Any, directory: RunDirectory, threads: int, train: Train) -> None:
-    node = ray.get_runtime_context().get_node_id()
-    work(slot["slot"], node, partial(_ask, board), directory, threads, train)
+def _slot(slot: dict[str, int], board: Any, **given: Any) -> None:
+    work(slot["slot"], ray.get_runtime_context().get_node_id(), partial(_ask, board), **given)
 
 
 def _ask(board: Any, method: str, *arguments: Any) -> Any:
@@ -318,22 +319,30 @@ def _kill(place: Place) -> None:
     ray.wait([killing.remote(place.process, signal.SIGKILL)], timeout=KILL_SECONDS)
 
 
-def _connect(address: str | None) -> bool:
-    """Attach to Ray, or start it here; whether it is ours to stop."""
+def _connect(address: str | None, say: Callable[[str], None]) -> bool:
+    """Attach to Ray, or start it here; whether it is ours to leave."""
     if ray.is_initialized():
         return False
-    if address is None:
-        address = os.environ.get("RAY_ADDRESS", "local")
+    address = address or os.environ.get("RAY_ADDRESS", "local")
     refuse_dead(address)
+    if os.environ["RAY_AUTH_MODE"] != "token":
+        say(f"RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']}: whoever reaches this cluster's ports can use it")
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    try:
-        ray.init(
-            address=address,
-            include_dashboard=False if address == "local" else None,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            configure_logging=True,
-        )
-    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
-        raise ValueError(f"no Ray cluster lets us in at {address}: {str(error).splitlines()[0]}") from error
+    here = address == "local"
+    with tempfile.TemporaryDirectory(prefix="nas-code-") as code:
+        if ships := not here and "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # a submitted job has code
+            ship(Path(code))
+        try:
+            ray.init(
+                address=address,
+                include_dashboard=False if here else None,
+                object_store_memory=STORE_BYTES if here else None,
+                runtime_env={"working_dir": code} if ships else None,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                configure_logging=True,
+            )
+        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+            said = str(error).strip().splitlines()[0]
+            raise ValueError(f"no Ray cluster lets us in at {address}: {said}") from error
     return True

@@ -97,7 +97,15 @@ class Pulse:
         self._when = now()
 
 
-def work(slot: int, node: str, ask: Ask, directory: RunDirectory, threads: int, train: Train) -> None:
+def work(
+    slot: int,
+    node: str,
+    ask: Ask,
+    directory: RunDirectory,
+    threads: int,
+    accelerated: bool | None,
+    train: Train,
+) -> None:
     """One trial after another until the board has none left.
 
     Args:
@@ -106,12 +114,15 @@ def work(slot: int, node: str, ask: Ask, directory: RunDirectory, threads: int, 
         ask: calls the board.
         directory: of the run.
         threads: processors of one trial.
+        accelerated: whether the slot has a share of an accelerator; None: it has none, as the user wants.
         train: takes an order's trial from beginning to end.
     """
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))
-    place = Place(node=node, host=platform.node(), process=os.getpid())
-    opened = cache(_Opening(directory))  # studies take turns, and rows are memory maps
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))  # before torch
+    if accelerated is None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     try:
+        place = _place(node, bool(accelerated))
+        opened = cache(_Opening(directory))  # studies take turns, and rows are memory maps
         with Pulse(ask, slot) as pulse:
             while (answer := ask("next", slot, place)) is not None:
                 if answer == "wait":
@@ -125,6 +136,18 @@ def work(slot: int, node: str, ask: Ask, directory: RunDirectory, threads: int, 
         return
     except Exception:
         ask("broke", _reason())
+
+
+def _place(node: str, accelerated: bool) -> Place:
+    place = Place(node=node, host=platform.node(), process=os.getpid())
+    if not accelerated:
+        return place
+    import torch
+
+    if not torch.cuda.is_available():
+        return place  # the probe says so
+    device = torch.cuda.get_device_properties()
+    return replace(place, device=str(device.uuid), device_bytes=device.total_memory)
 
 
 def _carried_out(

@@ -23,7 +23,6 @@ def _of(owner: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], objec
 _torch: Any = torch  # some of these have no types
 _STATE: tuple[tuple[Callable[[], Any], Callable[[Any], object], Any], ...] = (
     (torch.get_default_dtype, torch.set_default_dtype, torch.float32),
-    (torch.is_grad_enabled, _torch.set_grad_enabled, True),
     (_torch.is_anomaly_enabled, _torch.set_anomaly_enabled, False),
     (_torch.are_deterministic_algorithms_enabled, _torch.use_deterministic_algorithms, False),
     (lambda: torch.is_autocast_enabled("cpu"), lambda on: torch.set_autocast_enabled("cpu", on), False),
@@ -47,7 +46,7 @@ def isolated(seed: int) -> Iterator[None]:
     Args:
         seed: of the trial.
     """
-    with ExitStack() as after, warnings.catch_warnings(), torch.inference_mode(False):
+    with torch.inference_mode(False), warnings.catch_warnings(), ExitStack() as after:  # also with gradients
         after.callback(torch.set_num_threads, torch.get_num_threads())
         if torch.get_default_device().type != "cpu":
             after.callback(torch.set_default_device, torch.get_default_device())

@@ -28,7 +28,7 @@ as ``failed`` because someone asked for it."""
 CANCELLED = "cancelled: asked for by a user"
 """The reason of a trial that was cancelled."""
 _NO_MEMORY = re.compile(
-    r"OutOfMemoryError|MemoryError|out of memory|can't allocate memory|bad_alloc|_ALLOC_FAILED"
+    r"MemoryError|out of memory|can(no|')t allocate memory|bad_alloc|_ALLOC_FAILED", re.IGNORECASE
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trials.logs import CHARACTERS, LINES
 from trials.record import AtRate, EpochMetrics, TestMetrics, TrialRecord
 
 LARGEST = 10**21
@@ -29,6 +30,8 @@ _AMOUNTS = (
     "started",
     "finished",
     "process",
+    "co_residents",
+    "attempts",
 )
 _NEEDED = (
     "parameters",
@@ -61,6 +64,14 @@ def _flaws(record: TrialRecord) -> Iterator[str]:
     yield from _outside([("majority_error", record.majority_error)], 1)
     if not 0 < record.device_share <= 1:
         yield f"device_share must be in (0, 1], got {record.device_share}"
+    if record.attempts < 1:
+        yield f"attempts must be at least 1, got {record.attempts}"
+    if len(record.log) > LINES or any(len(line) > CHARACTERS for line in record.log):
+        longest = max(map(len, record.log))
+        yield (
+            f"log holds at most {LINES} lines of at most {CHARACTERS} characters, "
+            f"got {len(record.log)} of at most {longest}"
+        )
     if not 0 < record.trial.weight < LARGEST:
         yield f"trial.weight must be positive, got {record.trial.weight}"
     if (record.status == "failed") != bool(record.reason):

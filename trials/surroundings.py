@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import subprocess
@@ -12,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
+COMMIT = "COMMIT"
+"""A file beside the packages that names their commit where they are a copy."""
 
 
 def reset_peak_memory() -> None:
@@ -49,6 +52,58 @@ def accelerator() -> str:
     return str(torch.cuda.get_device_properties().uuid) if torch.cuda.is_available() else ""
 
 
+def unseen_accelerators(driver: Path = Path("/proc/driver/nvidia/gpus"), devices: Path = Path("/dev")) -> str:
+    """Accelerators that this machine has and torch does not see, in words with the way out; else empty.
+
+    Asked of NVML where it answers, else of the driver's files. A container sees those of its host; what it
+    was not given is not counted.
+
+    Args:
+        driver: a folder with one folder for each accelerator.
+        devices: where the system has those that this process may open.
+    """
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None and hidden.strip() in ("", "-1"):
+        return ""
+    there = _nvml_devices() or _driver_devices(driver, devices)
+    if not there:
+        return ""  # before torch is imported, which takes seconds
+    import torch
+
+    if torch.cuda.is_available():
+        return ""
+    return (
+        f"this machine has {', '.join(there)}, and torch {torch.__version__} does not see any; install "
+        "a torch that is built for CUDA, and its driver, or set CUDA_VISIBLE_DEVICES=-1 to use processors"
+    )
+
+
+def _nvml_devices() -> list[str]:
+    try:
+        import pynvml
+    except ImportError:
+        return []
+    try:
+        pynvml.nvmlInit()
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
+    except pynvml.NVMLError:
+        return []
+
+
+def _driver_devices(driver: Path, devices: Path) -> list[str]:
+    found = []
+    with suppress(OSError):
+        for folder in sorted(driver.iterdir()):
+            lines = (folder / "information").read_text().splitlines()
+            facts = {
+                name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+            }
+            if (devices / f"nvidia{facts.get('Device Minor', '0')}").exists():
+                found.append(facts.get("Model", folder.name))
+    return found
+
+
 @cache
 def software() -> str:
     """Versions that can change a result, e.g. ``"python 3.11.7, torch 2.13.0"``."""
@@ -63,6 +118,8 @@ def software() -> str:
 def commit() -> str:
     """Commit of the product's source, ``-dirty`` if tracked files differ from it, empty if unknown."""
     root = Path(__file__).resolve().parents[1]
+    if (root / COMMIT).is_file():  # a copy that was sent here
+        return (root / COMMIT).read_text(encoding="utf-8")
     if not (root / ".git").exists():
         return ""  # installed: a checkout around it would be someone else's
     command = [

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ from nas.board import Event
 from nas.config import SearchConfig
 from nas.lease import take
 from nas.run_directory import RunDirectory, RunInfo, RunTask
-from nas.search import Ended, execute
-from tests.nas.runs import SMALL, TRIALS
+from nas.search import execute
+from tests.nas.runs import SMALL, TRIALS, begun
 from trials.plain import dumps
 from trials.record import TrialRecord
 from trials.task import open_task
@@ -25,24 +26,23 @@ from trials.task import open_task
 ROOT = Path(__file__).parent.parent.parent
 
 
-def run_all(config: SearchConfig, path: Path, resume: bool = False) -> list[Event]:
-    """Everything that happened in a run on a cluster of this machine."""
-    directory, happened = RunDirectory(path), []
+def run_all(config: SearchConfig, path: Path, expected: str = "finished", **options: Any) -> list[Event]:
+    """Everything that happened in a run, on a cluster of this machine unless the options say otherwise."""
+    directory, happened = begun(path, config), []
     tasks = [open_task(each) for each in config.the_tasks()]
-    with directory.claimed(config, resume), take(directory.storage, print) as lease:
+    given: dict[str, Any] = {"address": None, "gpus_per_trial": None, "say": print}
+    with take(directory.storage, print) as lease:
         ended = execute(
             config,
             config.the_tasks(),
             {task.name: task.shape for task in tasks},
             directory,
             lease=lease,
-            address=None,
-            gpus_per_trial=None,
             on_start=lambda slots, records: None,
             on_news=lambda events, total: happened.extend(events),
-            say=print,
+            **given | options,
         )
-    assert ended == Ended(how="finished")
+    assert ended.how == expected, ended
     return happened
 
 
@@ -99,13 +99,14 @@ def test_a_node_with_other_data_than_the_run_began_with_gets_no_trial(tmp_path: 
         f"no node can run a trial: .*the data of {data.task} on .* are not those .*{data.digest}, in .*0ther"
     )
     with pytest.raises(ValueError, match=said):
-        run_all(config, tmp_path / "run", resume=True)
+        run_all(config, tmp_path / "run")
     assert not RunDirectory(tmp_path / "run").read_trials()[0]
 
 
 DRIVER = """
 import sys, json
 from pathlib import Path
+from typing import Any
 from nas.config import SearchConfig
 from nas.running import run
 from trials.plain import from_plain

@@ -163,7 +163,7 @@ def test_stopping_what_does_not_run_is_refused(tmp_path: Path) -> None:
 
 
 SETTINGS = (
-    "rows=none epochs=8 repeats=0 seeds=1 search_trials=0 finalist_seeds=0 controls= defaults= transfer=0"
+    "rows=none epochs=40 repeats=0 seeds=1 search_trials=0 finalist_seeds=0 controls= defaults= transfer=0"
 )
 RUN = ["run", "smoke", "--tasks", "digits", "--run-dir", "run"]
 RUN += [word for setting in SETTINGS.split() for word in ("--set", setting)]
@@ -193,23 +193,23 @@ def running(directory: RunDirectory, ended: int) -> str:
 @pytest.mark.timeout(600)
 def test_a_second_driver_makes_the_first_one_grow(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
-    first = start(tmp_path, "--set", "population=3")
+    first = start(tmp_path, "--set", "population=6")
     running(directory, 1)
-    same = nas(*RUN, "--set", "population=3", "--resume", cwd=tmp_path)
-    assert same.returncode == 2 and f"process {first.pid} on" in same.stderr, same.stdout + same.stderr
-    other = nas(*RUN, "--set", "population=3", "--set", "epochs=2", "--resume", cwd=tmp_path)
-    assert other.returncode == 2 and "epochs is 8 there and 2 here" in other.stderr
-    larger = ("--tasks", "digits,digits_sequence@rows=300", "--set", "population=6")
-    second = nas(*RUN, *larger, "--resume", cwd=tmp_path)
+    larger = ("--tasks", "digits,digits_sequence@rows=300", "--set", "population=8", "--resume")
+    second = nas(*RUN, *larger, cwd=tmp_path)
     assert second.returncode == 0, second.stdout + second.stderr
     assert "it is asked to take on what is new" in second.stdout
     assert "another process runs run" in second.stdout
+    same = nas(*RUN, *larger, cwd=tmp_path)
+    assert same.returncode == 2 and f"process {first.pid} on" in same.stderr, same.stdout + same.stderr
+    other = nas(*RUN, *larger, "--set", "epochs=2", cwd=tmp_path)
+    assert other.returncode == 2 and "epochs is 40 there and 2 here" in other.stderr
     output, _ = first.communicate(timeout=400)
     assert first.returncode == 0, output
     assert "the run has grown, as asked for by process" in output
-    assert "14/14 trials ended" in output
+    assert "18/18 trials ended" in output
     records = directory.read_records()[0]
-    assert len(records) == len({record.trial.id for record in records}) == 2 * (6 + 1)
+    assert len(records) == len({record.trial.id for record in records}) == 2 * (8 + 1)
     info = directory.info()
     assert info is not None
     assert [len(task.anchors) for task in info.tasks] == [3, 3], "fitted when all trials had ended"
