@@ -212,7 +212,7 @@ def test_a_second_driver_makes_the_first_one_grow(tmp_path: Path) -> None:
     assert len(records) == len({record.trial.id for record in records}) == 2 * (8 + 1)
     info = directory.info()
     assert info is not None
-    assert [len(task.anchors) for task in info.tasks] == [3, 3], "fitted when all trials had ended"
+    assert [task.anchors != () for task in info.tasks] == [True] * 2, "fitted when all trials had ended"
     assert len(directory.storage.names("lease/")) == 1
 
 
