@@ -10,8 +10,8 @@ import pytest
 
 from nas.config import SearchConfig
 from nas.schedule import Schedule
-from tests.nas.closed import Dead, Killed, counting, drive, schedule_of
-from trials.record import Study, TrialRecord
+from tests.nas.closed import Dead, Killed, drive, schedule_of
+from trials.record import Study
 
 SEARCH = SearchConfig(
     name="contract",
