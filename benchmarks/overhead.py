@@ -1,11 +1,12 @@
 """What a run costs over its trials: 40 of about a second on two workers, against a bare process pool.
 
-    python benchmarks/overhead.py [--pairs 3] [--to DIR]
+    python benchmarks/overhead.py [--pairs 3]
 
-By turns: `nas run` as users have it (Ray on this machine, MLflow, records), and two spawned processes with the
-same list of trials, which keep nothing. Both begin with no process; efficiency is counted once they are up: the
-sum of the trials' own seconds / 2 / wall from the first trial's start to the last one's end. The machine may be
-shared: compare the ratio of neighbours, and its median. The first trial's delay is from the command's start.
+By turns: `nas run` as users have it (Ray on this machine, MLflow, records), and two spawned processes with
+the same list of trials, which keep nothing. Both begin with no process. Efficiency is counted once they are up: the sum
+of the trials' own seconds / 2 / wall from the first trial's start to the last one's end. The machine may
+be shared: compare the ratio of neighbours, and its median. The delay of the first trial is from the command's
+start.
 """
 
 from __future__ import annotations

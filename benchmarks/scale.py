@@ -3,10 +3,10 @@
     python benchmarks/scale.py [--trials 10000] [--slots 64] [--threads] [--to DIR]
     python benchmarks/scale.py --resume DIR
 
-One task, five searched spaces, each with a population and four searches (TPE, successive halving) of a 25th of
-the trials: no study is larger than 400 at 10,000. Slots are Ray processes of a cluster on this machine that is
-told it has so many processors; with --threads they are threads that call the same board, one at a time, in this
-process. Seconds of the processor and resident memory are those of the driver and of the board (with --threads:
+One task, five searched spaces, each with a population and four searches (TPE, successive halving) of a 25th
+of the trials: no study is larger than 400 at 10,000. Slots are Ray processes of a cluster on this machine
+that is told it has so many processors; with --threads they are threads that call the same board, one at a time, in
+this process. Seconds of the processor and resident memory are those of driver and board (with --threads:
 seconds of the board's calls, memory of everything). MLflow is not in them: it has a thread of its own, which
 falls behind and catches up. Then a new process makes the schedule anew from the directory.
 """
@@ -107,8 +107,9 @@ class Costs:
         each = [1e3 * (b[1] - a[1]) / (b[0] - a[0]) for a, b in ((first, second), (before, last))]
         grown = (last[2] - second[2]) / (last[0] - second[0]) / 1e3
         return (
-            f"{last[0]} trials in {last[3] - first[3]:.0f} s; a trial: {each[0]:.1f} ms of the processor in the "
-            f"first {second[0] - first[0]}, {each[1]:.1f} in the last {last[0] - before[0]}; {grown:.1f} kB"
+            f"{last[0]} trials in {last[3] - first[3]:.0f} s; a trial: {each[0]:.1f} ms of the processor in "
+            f"the first {second[0] - first[0]}, {each[1]:.1f} in the last {last[0] - before[0]}; "
+            f"{grown:.1f} kB"
         )
 
 

@@ -2,10 +2,10 @@
 
     python benchmarks/utilisation.py RUN_DIR...
 
-Between the start of the first trial and that of the last, each slot (a processor or device share that held one
-trial at a time) could have been in a trial all the time. Counted as such: from `started` to `finished` of a
-record, less what it waited for answers. A finalist's test comes after that and is not counted; nor are attempts
-that ended without a record, so a run that was interrupted looks worse than it was.
+Between the start of the first trial and that of the last, each slot (a processor or device share that held
+one trial at a time) could have been in a trial all the time. Counted as such: from `started` to `finished` of
+a record, less what it waited for answers. A finalist's test comes after that and is not counted; nor are
+attempts that ended without a record, so a run that was interrupted looks worse than it was.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def main() -> None:
         share = utilisation(records, slots)
         tasks, spaces = ({getattr(r.trial.study, of) for r in records} for of in ("task", "space"))
         print(
-            f"{Path(path).name}: {100 * share:.1f} % of {slots} slots' time in trials; {len(records)} trials, "
-            f"{len(tasks)} tasks, {len(spaces)} spaces, commit {records[0].commit}"
+            f"{Path(path).name}: {100 * share:.1f} % of {slots} slots' time in trials; {len(records)} "
+            f"trials, {len(tasks)} tasks, {len(spaces)} spaces, commit {records[0].commit}"
         )
 
 

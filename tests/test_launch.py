@@ -6,7 +6,9 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +20,12 @@ import yaml
 from ray.scripts.scripts import cli as ray_cli
 
 from nas.cli import app
+from nas.run_directory import RunDirectory
+from tests.nas.faults import site
 
 ROOT = Path(__file__).parent.parent
 CLUSTER = ROOT / "docs" / "cluster"
 DOC = (ROOT / "docs" / "cluster.md").read_text()
-SMALL = [
-    "--set",
-    "rows=200",
-    "--set",
-    "epochs=2",
-    "--set",
-    "population=2",
-    "--set",
-    "repeats=0",
-    "--set",
-    "seeds=1",
-    "--set",
-    "search_trials=2",
-    "--set",
-    "search_seeds=1",
-    "--set",
-    "finalist_seeds=1",
-    "--set",
-    "transfer=0",
-    "--set",
-    "controls=",
-    "--set",
-    "defaults=",
-    "--tasks",
-    "digits",
-]
-
 
 # ---------------------------------------------------------------------- without a cluster
 
@@ -226,3 +203,87 @@ def test_the_image_takes_the_tested_versions_and_every_package() -> None:
     copied = {word for line in re.findall(r"^COPY (.*) \S+$", lines, re.M) for word in line.split()}
     assert {"nas", "trials", "search_spaces"} <= copied <= kept
     assert all((ROOT / name).exists() for name in copied)
+
+
+# ---------------------------------------------------------------------- on one machine
+
+MINE = """
+from dataclasses import replace
+from nas.config import SearchConfig
+from search_spaces.discrete import twin
+
+def mine(shape):
+    return replace(twin(shape), name="mine")
+
+def plan():
+    return SearchConfig(
+        name="mine", tasks=("digits",), rows=200, epochs=2, spaces=("flexconv", "mine:mine"), defaults=(),
+        population=2, repeats=0, seeds=1, search_trials=2, search_seeds=1, finalist_seeds=1,
+    )
+"""
+
+
+@pytest.mark.slow
+def test_a_run_on_a_cluster_that_is_there(tmp_path: Path) -> None:
+    with site(tmp_path / "run", nodes=2) as here:
+        here.start()
+        assert here.wait() == 0, here.output[-3000:]
+        assert len({record.process for record in here.seen.values()}) == 2
+        assert here.processes(), "the cluster is still there"
+
+
+@pytest.mark.slow
+def test_a_job_that_brings_its_own_code(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "mine.py").write_text(MINE)
+    job = f"nas run mine.py:plan --run-dir {tmp_path}/run --resume".split()
+    with site(tmp_path / "run", nodes=2, dashboard=True) as here:
+        assert here.dashboard is not None
+        submit = [
+            "ray",
+            "job",
+            "submit",
+            "--address",
+            here.dashboard,
+            "--working-dir",
+            str(tmp_path / "code"),
+        ]
+        assert here.spawn(*submit, "--", *job).wait(timeout=240) == 0, here.output[-3000:]
+    records = RunDirectory(tmp_path / "run").read_records()[0]
+    assert {record.status for record in records} <= {"completed", "stopped"}
+    assert sum(record.trial.study.space == "mine" for record in records) == 5
+
+
+STAND_INS = {
+    "srun": 'while [ "$1" != -- ]; do shift; done; shift; exec "${@:1:$#-2}"',  # one machine: no --address
+    "scontrol": 'if [ "$1" = requeue ]; then echo "$2" >> "$REQUEUED"; else echo localhost; fi',
+}
+
+
+@pytest.mark.slow
+def test_the_slurm_script_requeues_a_run_that_was_signalled(tmp_path: Path) -> None:
+    for name, script in STAND_INS.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    faults = ROOT / "tests" / "nas" / "faults.py"
+    command = ["bash", str(CLUSTER / "slurm.sh"), f"{faults}:plan", "--run-dir", str(tmp_path / "run")]
+    with site(tmp_path / "run") as here:
+        here.variables = {
+            "PATH": f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "REQUEUED": str(tmp_path / "requeued"),
+            "SLURM_JOB_ID": "17",
+            "SLURM_JOB_NODELIST": "localhost",
+            "SLURM_JOB_NUM_NODES": "1",
+        }
+        here.driver = here.spawn(*command)
+        here.wait_for_records(2)
+        here.driver.send_signal(signal.SIGUSR1)
+        assert here.wait() == 75, here.output[-3000:]
+        assert (tmp_path / "requeued").read_text() == "17\n"
+        before = dict(here.seen)
+        here.driver = here.spawn(*command)
+        assert here.wait() == 0, here.output[-3000:]
+    assert (tmp_path / "requeued").read_text() == "17\n"
+    records = {record.trial.id: record for record in RunDirectory(tmp_path / "run").read_records()[0]}
+    assert 2 <= len(before) < len(records) == 12
+    assert all(records[name] == record for name, record in before.items())

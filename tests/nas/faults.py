@@ -65,7 +65,8 @@ class Site:
     """Where a run happens: its directory, its processes, and what was seen of its records.
 
     Attributes:
-        address: of a cluster that was started for it; None: the driver starts its own.
+        address, dashboard: of a cluster that was started for it; None: the driver starts its own.
+        faults, variables: of the environment of what is started next.
         sessions: Unix sessions of everything that was started; all processes in them are ours to kill.
         seen: records as they first appeared, by name.
         begun: epochs that a checkpoint held when the fault struck, with their seconds, by trial.
@@ -73,8 +74,10 @@ class Site:
 
     path: Path
     address: str | None = None
+    dashboard: str | None = None
     token: str = "a token of this test"
     faults: dict[str, object] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     sessions: list[int] = field(default_factory=list)
     seen: dict[str, TrialRecord] = field(default_factory=dict)
     begun: dict[str, list[object]] = field(default_factory=dict)
@@ -96,7 +99,9 @@ class Site:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.token,
             "OMP_NUM_THREADS": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
+        environment |= self.variables
         with open(self.path.with_name("output.txt"), "ab") as output:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
@@ -186,22 +191,22 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def site(path: Path, nodes: int = 0) -> Iterator[Site]:
+def site(path: Path, nodes: int = 0, dashboard: bool = False) -> Iterator[Site]:
     """A place for a run; with nodes, on a cluster of so many on this machine, one processor each."""
     path.parent.mkdir(parents=True, exist_ok=True)
     here = Site(path)
     folder = tempfile.mkdtemp(prefix="nf-", dir="/tmp")  # sockets need short paths
     try:
         if nodes:
-            port, client = free_ports(2)
+            port, client, board = free_ports(3)
             here.address = f"127.0.0.1:{port}"
-            ray = str(Path(sys.executable).with_name("ray"))
             ports = ("--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0")
             common = ("--num-cpus=1", "--node-ip-address=127.0.0.1", "--disable-usage-stats", *ports)
             head = ("--head", f"--port={port}", f"--ray-client-server-port={client}", f"--temp-dir={folder}")
-            head += ("--include-dashboard=false",)
+            head += (f"--include-dashboard={str(dashboard).lower()}", f"--dashboard-port={board}")
+            here.dashboard = f"http://127.0.0.1:{board}" if dashboard else None
             for more in (head, *[(f"--address={here.address}",)] * (nodes - 1)):
-                started = here.spawn(ray, "start", *more, *common).wait(timeout=120)
+                started = here.spawn("ray", "start", *more, *common).wait(timeout=120)
                 assert started == 0, here.output[-3000:]
         yield here
     finally:

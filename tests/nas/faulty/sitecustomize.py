@@ -1,8 +1,9 @@
 """Imported by every Python process whose PYTHONPATH begins here: faults from within, as NAS_FAULT says.
 
 NAS_FAULT is JSON: {"below": path, "every": n, "errno": number} makes every n-th rename or link below a path
-raise; {"after": seconds, "jump": seconds} makes the process's clock jump; {"defaults": {"module.function.argument":
-value}} changes what a function is called with when nobody says, so that trials of seconds keep checkpoints.
+raise; {"after": seconds, "jump": seconds} makes the process's clock jump;
+{"defaults": {"module.function.argument": value}} changes what a function is called with when nobody says, so
+that trials of seconds keep checkpoints.
 """
 
 from __future__ import annotations
