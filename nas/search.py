@@ -189,7 +189,8 @@ def execute(
             slots = _Slots(board, config.cpus_per_trial, share)
             placement = Placement(None if gpus_per_trial == "auto" else share)
             directory = directory.absolute()
-            started = board.start.remote(config, tasks, shapes, directory, lease, placement, facts())
+            run = (config, tasks, shapes, directory, lease, placement, facts(), Path.cwd())
+            started = board.start.remote(*run)
             given = {
                 "board": board,
                 "directory": directory,
