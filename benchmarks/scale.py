@@ -5,8 +5,8 @@
 
 One task, five searched spaces, each with a population and four searches (TPE, successive halving) of a 25th
 of the trials: no study is larger than 400 at 10,000. Slots are Ray processes of a cluster on this machine
-that is told it has so many processors; with --threads they are threads that call the same board, one at a time, in
-this process. Seconds of the processor and resident memory are those of driver and board (with --threads:
+that is told it has so many processors; with --threads they are threads that call the same board, one at a
+time, in this process. Seconds of the processor and resident memory are those of driver and board (with --threads:
 seconds of the board's calls, memory of everything). MLflow is not in them: it has a thread of its own, which
 falls behind and catches up. Then a new process makes the schedule anew from the directory.
 """
@@ -209,9 +209,12 @@ def resume(path: Path) -> None:
     config = directory.config()
     task = open_task(config.the_tasks()[0])
     spaces = {(task.name, name): space for name, space in open_spaces(config, task.shape).items()}
-    began = time.monotonic()
+    began, busy = time.monotonic(), time.process_time()
     schedule = Schedule(config, config.the_tasks(), spaces, {task.name: task.shape}, directory)
-    print(f"resumed in {time.monotonic() - began:.1f} s: {schedule.ended} of {schedule.total} trials ended")
+    wall, busy = time.monotonic() - began, time.process_time() - busy
+    print(
+        f"resumed in {wall:.1f} s, {busy:.1f} of the processor: {schedule.ended} of {schedule.total} trials ended"
+    )
 
 
 def main() -> None:
