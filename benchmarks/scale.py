@@ -6,9 +6,9 @@
 One task, five searched spaces, each with a population and four searches (TPE, successive halving) of a 25th
 of the trials: no study is larger than 400 at 10,000. Slots are Ray processes of a cluster on this machine
 that is told it has so many processors; with --threads they are threads that call the same board, one at a
-time, in this process. Seconds of the processor and resident memory are those of driver and board (with --threads:
-seconds of the board's calls, memory of everything). MLflow is not in them: it has a thread of its own, which
-falls behind and catches up. Then a new process makes the schedule anew from the directory.
+time, in this process. Seconds of the processor and resident memory are those of driver and board (with
+--threads: seconds of the board's calls, memory of everything). MLflow is not in them: it has a thread of
+its own, which falls behind and catches up. Then a new process makes the schedule anew from the directory.
 """
 
 from __future__ import annotations
@@ -213,7 +213,8 @@ def resume(path: Path) -> None:
     schedule = Schedule(config, config.the_tasks(), spaces, {task.name: task.shape}, directory)
     wall, busy = time.monotonic() - began, time.process_time() - busy
     print(
-        f"resumed in {wall:.1f} s, {busy:.1f} of the processor: {schedule.ended} of {schedule.total} trials ended"
+        f"resumed in {wall:.1f} s, {busy:.1f} of the processor: "
+        f"{schedule.ended} of {schedule.total} trials ended"
     )
 
 
