@@ -126,9 +126,9 @@ def processor(process: int) -> float:
 
 def with_processes(config: SearchConfig, directory: RunDirectory, slots: int) -> Costs:
     """On a Ray cluster of this machine."""
-    import ray
+    from nas.search import execute  # isort: skip  # before ray, whose settings it makes
 
-    from nas.search import execute
+    import ray
 
     ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False)
     ours: list[int] = []
