@@ -8,7 +8,8 @@ reads the rest; what was edited or removed since is seen, and a damaged or missi
 from __future__ import annotations
 
 import re
-import threading
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -106,33 +107,43 @@ def compact(storage: Storage) -> int:
 
 
 class Compaction:
-    """Makes the copy again while a run goes on, in a thread, whenever enough has ended."""
+    """Makes the copy again while a run goes on, whenever enough has ended.
+
+    In a process of its own, since it takes the memory of all records at once.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._copied = self._ended = 0
-        self._thread: threading.Thread | None = None
+        self._process: subprocess.Popen[str] | None = None
 
-    def ended(self, records: int = 1) -> None:
-        """So many records more are there."""
-        self._ended += records
-        if self._ended >= max(_LEAST, _SHARE * self._copied) and not (
-            self._thread and self._thread.is_alive()
-        ):
-            self._ended = 0
-            self._thread = threading.Thread(target=self._compact, name="compaction", daemon=True)
-            self._thread.start()
+    def ended(self) -> None:
+        """One record more is there."""
+        self._ended += 1
+        if self._process is not None and self._process.poll() is not None:
+            self._wait()
+        if self._ended >= max(_LEAST, _SHARE * self._copied) and self._process is None:
+            self._start()
 
     def close(self) -> None:
         """The run ends: copy what is not in the copy yet."""
-        if self._thread is not None:
-            self._thread.join()
+        self._wait()
         if self._ended:
-            self._compact()
+            self._start()
+            self._wait()
 
-    def _compact(self) -> None:
-        with suppress(OSError):  # it is a copy, and the next one is due soon
-            self._copied = compact(self._storage)
+    def _start(self) -> None:
+        self._ended = 0
+        command = [sys.executable, "-m", "nas.compacted", self._storage.root]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def _wait(self) -> None:
+        if self._process is not None:
+            told = self._process.communicate()[0].strip()
+            self._process = None
+            self._copied = int(told or 0)  # it is a copy: if it failed, the next one is due soon
 
 
 def _copy(storage: Storage) -> list[tuple[str, dict[str, tuple[bytes, str]]]]:
@@ -169,3 +180,7 @@ def _each(storage: Storage, names: list[str]) -> dict[str, Content]:
             if data is not None:
                 found[name] = data
     return found
+
+
+if __name__ == "__main__":
+    print(compact(Storage(sys.argv[1])))

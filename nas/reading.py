@@ -34,12 +34,13 @@ def found_in(contents: Contents, where: str, way_out: Callable[[object], str]) -
     """Designs and records as they are meant.
 
     Args:
-        contents: of all objects.
+        contents: of all objects; used up, so that they and what they mean are not held at once.
         where: the run is, for messages.
         way_out: what to do about the record of another version, made from its commit.
     """
     found = Found(trials=[], damaged=[], records=[], unreadable=[])
-    for folder, kinds in contents.of.items():
+    for folder in list(contents.of):
+        kinds = contents.of.pop(folder)
         path = f"{where}/trials/{folder}"
         trial: Trial | None = None
         problem = ""

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from nas.compacted import Compaction
 from nas.comparison import write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
@@ -188,6 +189,8 @@ def _run(
     local = folder / "mlartifacts" if reins.info.tracking_uri is None else None
     writer = Writer(lambda: _open_store(uri, experiment, local, directory), progress.say)
 
+    compaction = Compaction(directory.absolute().storage)
+
     def on_start(slots: int, records: list[TrialRecord]) -> None:
         for record in records:
             writer.ended(record)
@@ -197,6 +200,7 @@ def _run(
         progress.total(total)
         for _, trial, content in events:
             if isinstance(content, TrialRecord):
+                compaction.ended()
                 writer.ended(content)
                 progress.ended(content)
             else:
@@ -230,6 +234,7 @@ def _run(
             finally:
                 progress.stop()
         if ended.how not in ("interrupted", "preempted"):
+            compaction.close()
             with asked_to_stop(progress.say) as asked:
                 _fit_anchors(reins, asked, console)  # last, so that it keeps no trial waiting
             if asked.how:

@@ -21,7 +21,7 @@ from search_spaces.complexity import KernelSizes
 from search_spaces.space import Space, TaskShape, Values
 from trials.logs import masked
 from trials.recipe import LONG, Recipe
-from trials.record import Kind, Status, Study, Trial, TrialRecord
+from trials.record import Kind, Status, Study, Trial
 from trials.reference import Task
 
 Wait = Literal["wait"]
@@ -40,16 +40,6 @@ class Outcome:
     select_error: float
     multiply_adds: int
     kernel_sizes: KernelSizes
-
-    @classmethod
-    def of(cls, record: TrialRecord) -> Outcome:
-        return cls(
-            trial=record.trial,
-            status=record.status,
-            select_error=record.select_error,
-            multiply_adds=record.multiply_adds,
-            kernel_sizes=record.kernel_sizes,
-        )
 
 
 Ended = Callable[[Study], list[Outcome] | None]
