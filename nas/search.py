@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
 import tempfile
 import threading
 import time
@@ -48,7 +47,7 @@ from nas.placement import Place, Placement, share_of, slots_on
 from nas.probe import facts
 from nas.run_directory import RunDirectory
 from nas.shipping import ship
-from nas.slot import POLL_SECONDS, Gone, Train, work
+from nas.slot import POLL_SECONDS, Gone, Train, end_process, work
 from search_spaces.space import TaskShape
 from trials.record import TrialRecord
 from trials.reference import Task
@@ -189,7 +188,8 @@ def execute(
             slots = _Slots(board, config.cpus_per_trial, share)
             placement = Placement(None if gpus_per_trial == "auto" else share)
             directory = directory.absolute()
-            started = board.start.remote(config, tasks, shapes, directory, lease, placement, facts())
+            run = (config, tasks, shapes, directory, lease, placement, facts(), Path.cwd())
+            started = board.start.remote(*run)
             given = {
                 "board": board,
                 "directory": directory,
@@ -314,9 +314,9 @@ def _nodes() -> list[dict[str, float]]:
 def _kill(place: Place) -> None:
     """End a process on its node; a node that does not answer is left to Ray."""
     there = NodeAffinitySchedulingStrategy(place.node, soft=False)
-    kill: Any = ray.remote(os.kill)
+    kill: Any = ray.remote(end_process)
     killing = kill.options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-    ray.wait([killing.remote(place.process, signal.SIGKILL)], timeout=KILL_SECONDS)
+    ray.wait([killing.remote(place.process)], timeout=KILL_SECONDS)
 
 
 def _connect(address: str | None, say: Callable[[str], None]) -> bool:

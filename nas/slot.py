@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any, Protocol
@@ -182,6 +184,12 @@ def _carried_out(
         )
     except Exception as error:
         return replace(failed_record(trial, reason_of(error), folder), device_share=order.share)
+
+
+def end_process(process: int) -> None:
+    """Kill a process of this machine, also one that is stopped."""
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 class _Opening:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,11 @@ import os
 from pathlib import Path
 import nas
 from helper import SIZES
-from search_spaces import Architecture, Choice, Space
-from search_spaces.spaces import SPACES
+from search_spaces import SPACES
 from trials.embedded import digits
 
 def narrow(shape):
+    assert len(SIZES) == 2
     return SPACES["twin"](shape)
 
 def task():
@@ -67,6 +68,14 @@ def drive(cluster: LocalCluster, tmp_path: Path, *settings: str, **extra: str) -
     )
 
 
+def wait_for(driver: subprocess.Popen[str], condition: Callable[[], object], seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert driver.poll() is None, driver.communicate()[0]
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
 def records_in(tmp_path: Path) -> list[TrialRecord]:
     return RunDirectory(tmp_path / "run").read_records()[0]
 
@@ -80,21 +89,16 @@ def ran_elsewhere(tmp_path: Path) -> list[TrialRecord]:
 
 def test_code_travels_to_a_node_that_joins_and_the_run_survives_its_death(tmp_path: Path) -> None:
     with local_cluster() as cluster:
-        driver = drive(cluster, tmp_path, "epochs=8", "population=30", "rows=none")
-        until = time.monotonic() + 120
-        while not records_in(tmp_path):
-            assert time.monotonic() < until and driver.poll() is None
-            time.sleep(0.2)
+        driver = drive(cluster, tmp_path, "epochs=20", "population=16")
+        wait_for(driver, lambda: records_in(tmp_path))
         (tmp_path / "bare").mkdir()
         node = cluster.join(tmp_path / "bare", ELSEWHERE="1")
-        while not ran_elsewhere(tmp_path):
-            assert time.monotonic() < until and driver.poll() is None
-            time.sleep(0.2)
+        wait_for(driver, lambda: ran_elsewhere(tmp_path))
         cluster.kill(node)
         output, _ = driver.communicate(timeout=240)
         assert driver.returncode == 0, output
     records = records_in(tmp_path)
-    assert len(records) == len({record.trial.id for record in records}) == 30 + 1 + 1 + 1
+    assert len(records) == len({record.trial.id for record in records}) == 16 + 1 + 1
     assert {record.status for record in records} == {"completed"}
     assert 0 < len(ran_elsewhere(tmp_path)) < len(records)
     assert "left out" not in output
