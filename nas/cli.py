@@ -11,6 +11,14 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+EXIT_CODES = {"interrupted": 130, "preempted": 75}
+"""Of a run that was ended from outside; 75 (EX_TEMPFAIL) makes schedulers run the same command again."""
+WAYS_ON = {
+    "budget": "more can be allowed with a larger one: the same command",
+    "stopped": "go on with the same command",
+    "interrupted": "go on with the same command",
+    "preempted": "go on with the same command",
+}
 FOLDER = click.Path(path_type=Path)
 
 
@@ -81,9 +89,28 @@ def run(
     click.echo(f"MLflow:        nas show {result.path} --ui   ({result.tracking_uri})")
     if result.overhead is not None:
         click.echo(f"overhead:      {result.overhead:.3f} s a trial, per slot (median)")
-    if not result.finished:
-        click.echo(f"interrupted; go on with the same command, --run-dir {result.path} and --resume")
-        sys.exit(130)
+    ended = result.ended
+    if ended is None:
+        click.echo(f"another process runs {result.path}; nas show {result.path} says how far it is")
+        return
+    if ended.how != "finished":
+        click.echo(f"ended: {ended.how}{f' ({ended.reason})' if ended.reason else ''}")
+        click.echo(f"{WAYS_ON[ended.how]}, --run-dir {result.path} and --resume")
+    sys.exit(EXIT_CODES.get(ended.how, 0))
+
+
+@app.command()
+@click.argument("run_dir")
+@click.argument("trial", required=False)
+def stop(run_dir: str, trial: str | None) -> None:
+    """Stop a run that another process runs, or cancel one trial of it.
+
+    Running trials are saved, and the report is written; nas run with --resume goes on. A cancelled TRIAL
+    fails, with that as its reason, and is not run again.
+    """
+    from nas.steering import stop as stop_run
+
+    click.echo(stop_run(run_dir, trial))
 
 
 @app.command()

@@ -48,9 +48,12 @@ class SearchConfig:
             every task, by taps and by fraction of the extent; 0 for none.
         search_trials: designs a search proposes, per search.
         search_seeds: searches per task and space.
-        sampler: what proposes designs in a search.
+        sampler: what proposes designs in a search: a tree-structured Parzen estimator, chance, or NSGA-II.
+        second: what NSGA-II keeps low beside the error; the other samplers know the error alone.
+        stopping: when a search stops a trial: asynchronous successive halving, once it is worse than the
+            median of the completed trials at that epoch, or never.
         grace_epochs: epochs before a search may stop a trial.
-        reduction_factor: of asynchronous successive halving: one trial in so many goes on at each rung.
+        reduction_factor: of successive halving: one trial in so many goes on at each rung.
         finalist_seeds: fresh seeds each selected design is retrained with, then tested once.
         rates: other sampling rates, over that of training, at which finalists are looked at without
             retraining, on resampled report rows, such as 0.5 or 2.
@@ -61,6 +64,11 @@ class SearchConfig:
         constraints: limits that every design keeps within before it trains, such as ``"parameters <= 1e6"``
             or ``"multiply_adds >= 2e5"``; designs are drawn and proposed again until they do.
         cpus_per_trial: processor threads of one trial; fixed, since it changes rounding.
+        max_trials, max_device_hours, max_hours: budgets of the whole run, over all its resumptions, None for
+            none; whichever is spent first ends it. Of trials that were begun; of device-hours in records; of
+            hours that the run was held by a process. When the hours are over running trials are paused,
+            otherwise they end first, so that each may be exceeded by what runs.
+        checkpoint_gb: the checkpoints of all running trials take at most so many gigabytes (of 10^9 bytes).
         seed: of everything random in the run.
     """
 
@@ -83,7 +91,9 @@ class SearchConfig:
     transfer: int = 0
     search_trials: int = 40
     search_seeds: int = 3
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: Literal["tpe", "random", "nsga2"] = "tpe"
+    second: Literal["multiply_adds", "latency"] = "multiply_adds"
+    stopping: Literal["asha", "median", "none"] = "asha"
     grace_epochs: int = 2
     reduction_factor: int = 3
     finalist_seeds: int = 3
@@ -93,6 +103,10 @@ class SearchConfig:
     budget: int | None = None
     constraints: tuple[str, ...] = ()
     cpus_per_trial: int = 1
+    max_trials: int | None = None
+    max_device_hours: float | None = None
+    max_hours: float | None = None
+    checkpoint_gb: float = 10.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -132,6 +146,19 @@ class SearchConfig:
         _require(self.reduction_factor >= 2, "reduction_factor must be at least 2", self.reduction_factor)
         _require(self.rows is None or self.rows >= 20, "rows must be at least 20, or none", self.rows)
         _require(self.epochs is None or self.epochs >= 1, "epochs must be at least 1, or none", self.epochs)
+        for name in ("sampler", "second", "stopping"):
+            options = get_args(get_type_hints(SearchConfig)[name])
+            _require(
+                getattr(self, name) in options, f"{name} must be {_either(options)}", getattr(self, name)
+            )
+        fits = self.max_trials is None or self.max_trials >= 1
+        _require(fits, "max_trials must be at least 1, or none", self.max_trials)
+        for name in ("max_device_hours", "max_hours"):
+            hours = getattr(self, name)
+            fits = hours is None or 0 < hours < math.inf
+            _require(fits, f"{name} must be positive and finite, or none", hours)
+        sound = 0 < self.checkpoint_gb < math.inf
+        _require(sound, "checkpoint_gb must be positive and finite", self.checkpoint_gb)
         for rate in self.rates:
             _require(0 < rate < math.inf, "rates must be positive and finite", rate)
         for text in self.constraints:
@@ -198,6 +225,11 @@ class SearchConfig:
         return recipe if self.epochs is None else replace(recipe, epochs=self.epochs)
 
 
+def _either(options: Sequence[str]) -> str:
+    """``a, b or c``."""
+    return " or ".join(filter(None, (", ".join(options[:-1]), options[-1])))
+
+
 def _require(condition: bool, rule: str, value: object) -> None:
     if not condition:
         raise ValueError(f"{rule}, got {value}")
@@ -244,7 +276,7 @@ def _parse(name: str, hint: Any, text: str) -> object:
             return text
         return hint(text)
     except ValueError:
-        expected = " or ".join(get_args(hint)) if get_origin(hint) is Literal else hint.__name__
+        expected = _either(get_args(hint)) if get_origin(hint) is Literal else hint.__name__
         raise ValueError(f"--set {name}: expected {expected}, got {text!r}") from None
 
 
@@ -272,12 +304,3 @@ def _tasks(parts: list[str]) -> tuple[str, ...]:
         else:
             tasks.append(part)
     return tuple(tasks)
-
-
-def first_difference(ours: SearchConfig, theirs: SearchConfig) -> str | None:
-    """The first field in which two configurations differ, with both values, or None."""
-    for field in fields(SearchConfig):
-        mine, other = getattr(ours, field.name), getattr(theirs, field.name)
-        if mine != other:
-            return f"{field.name} is {other!r} there and {mine!r} here"
-    return None

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Literal
 
-from nas.studies import Ended, Maker, Planned, Wait, best_of, single_design
+from nas.studies import Ended, Key, Maker, Outcome, Planned, Wait, Wanted, best_of, single_design
 from search_spaces.architecture import Architecture
 from search_spaces.carrying import alike, carried
 from search_spaces.complexity import complexity
 from search_spaces.controls import AFTER_ALL, AFTER_EACH, Learned
-from search_spaces.space import TaskShape, Values
-from trials.record import Study, Trial, TrialRecord
+from search_spaces.space import TaskShape
+from trials.record import Study, Trial
 
 
 def control(name: str, maker: Maker, single: Study, ended: Ended) -> Planned:
@@ -39,51 +39,59 @@ def _after_each(name: str, maker: Maker, single: Study, ended: Ended) -> Planned
     """Trial i has the design made from completed training i of the single design, modulo their number."""
     study = maker.study("population")
 
-    def propose(number: int) -> Trial | Wait | None:
-        if (records := ended(single)) is None:
-            return "wait"
-        if not (completed := _completed(records)):
-            return None
-        training = completed[number % len(completed)]
-        space = AFTER_EACH[name](maker.shape, _learned(training))
-        (values,) = space.enumerate()
-        trial = replace(maker, space=space).trial(study, number, values)
-        return replace(trial, selected_from=training.trial.id)
+    def made(training: Outcome) -> Wanted:
+        follower = replace(maker, space=AFTER_EACH[name](maker.shape, _learned(training)))
+        (values,) = follower.space.enumerate()
 
-    return Planned(study, maker.config.seeds, propose, phase="controls")
+        def make(number: int) -> Trial:
+            return replace(follower.trial(study, number, values), selected_from=training.trial.id)
+
+        return Wanted((training.trial.id, follower.space.decode(values).id), make)
+
+    def wanted(there: Counter[Key]) -> list[Wanted] | Wait:
+        if (outcomes := ended(single)) is None:
+            return "wait"
+        if not (completed := _completed(outcomes)):
+            return []
+        return [made(completed[i % len(completed)]) for i in range(maker.config.seeds)]
+
+    return Planned(study, maker.config.seeds, wanted, phase="controls")
 
 
 def _after_all(name: str, maker: Maker, single: Study, ended: Ended) -> Planned:
     """A population with repeats of the space that is made from all completed trainings of the single design.
 
-    The run's limits do not hold here: its designs cost what the single design does.
+    Trainings that a growing run added later are left out if designs were drawn before them, so that all
+    designs are of one space. The run's limits do not hold here: its designs cost what the single design does.
     """
     config, study = maker.config, maker.study("population")
     most = min(config.population, maker.space.size)
 
-    @cache
-    def draw() -> tuple[Maker, list[Values]]:
-        learned = tuple(_learned(record) for record in _completed(ended(single) or []))
-        if not learned:
-            return maker, []
+    def drawn(trainings: list[Outcome]) -> list[Wanted]:
+        learned = tuple(map(_learned, trainings))
         follower = replace(maker, space=AFTER_ALL[name](maker.shape, learned))
         designs = follower.designs(())
-        return follower, designs + designs[: config.repeats]
+        return follower.wanted(study, designs + designs[: config.repeats])
 
-    def propose(number: int) -> Trial | Wait | None:
-        if ended(single) is None:
+    def wanted(there: Counter[Key]) -> list[Wanted] | Wait:
+        if (outcomes := ended(single)) is None:
             return "wait"
-        follower, designs = draw()
-        return follower.trial(study, number, designs[number]) if number < len(designs) else None
+        if not (completed := _completed(outcomes)):
+            return []
+        for trainings in range(len(completed), 0, -1):
+            found = drawn(completed[:trainings])
+            if there.keys() <= {each.key for each in found}:
+                return found
+        return drawn(completed)
 
-    return Planned(study, most + min(config.repeats, most), propose, phase="controls")
+    return Planned(study, most + min(config.repeats, most), wanted, phase="controls")
 
 
-def _completed(records: list[TrialRecord]) -> list[TrialRecord]:
-    return [record for record in records if record.status == "completed"]
+def _completed(outcomes: list[Outcome]) -> list[Outcome]:
+    return [each for each in outcomes if each.status == "completed"]
 
 
-def _learned(record: TrialRecord) -> Learned:
+def _learned(record: Outcome) -> Learned:
     return Learned(
         architecture=record.trial.architecture,
         kernel_sizes=record.kernel_sizes,
@@ -120,38 +128,38 @@ def _cell(source: Maker, target: Maker, by: Literal["taps", "fraction"], ended: 
     chosen_from = [source.study("population")]
     chosen_from += [source.study("search", seed) for seed in range(source.config.searches)]
 
-    @cache
-    def chosen() -> tuple[Trial, Architecture] | None:
-        best = best_of([record for each in chosen_from for record in ended(each) or []])
-        if best is None:
-            return None
-        if source is target:
-            return best, best.architecture
-        design = _carried(best.architecture, source.shape, target.shape, by)
-        taps = _carried(best.architecture, source.shape, target.shape, "taps")
-        if design is None or (by == "fraction" and taps is not None and alike(taps, design)):
-            return None  # impossible, or one network, which the cell by taps trains
-        return best, design
+    def wanted(there: Counter[Key]) -> list[Wanted] | Wait:
+        outcomes: list[Outcome] = []
+        for each in chosen_from:
+            if (found := ended(each)) is None:
+                return "wait"
+            outcomes += found
+        if (best := best_of(outcomes)) is None:
+            return []
+        design = best.architecture
+        if source is not target:
+            carried_by = _carried(best.architecture, source.shape, target.shape, by)
+            taps = _carried(best.architecture, source.shape, target.shape, "taps")
+            if carried_by is None or (by == "fraction" and taps is not None and alike(taps, carried_by)):
+                return []  # impossible, or one network, which the cell by taps trains
+            design = carried_by
 
-    def propose(number: int) -> Trial | Wait | None:
-        if any(ended(each) is None for each in chosen_from):
-            return "wait"
-        if (found := chosen()) is None:
-            return None
-        best, design = found
-        return replace(
-            best,
-            study=study,
-            number=number,
-            task=target.task,
-            architecture=design,
-            recipe=target.recipe,
-            seed=target.seed(study, number),
-            selected_from=best.id,
-            weight=1.0,
-        )
+        def make(number: int) -> Trial:
+            return replace(
+                best,
+                study=study,
+                number=number,
+                task=target.task,
+                architecture=design,
+                recipe=target.recipe,
+                seed=target.seed(study, number),
+                selected_from=best.id,
+                weight=1.0,
+            )
 
-    return Planned(study, target.config.transfer, propose, phase="transfer")
+        return [Wanted((best.id, design.id), make)] * target.config.transfer
+
+    return Planned(study, target.config.transfer, wanted, phase="transfer")
 
 
 def _carried(

@@ -5,36 +5,30 @@ from __future__ import annotations
 import os
 import statistics
 import time
-import uuid
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from nas.comparison import roles, write_report
+from nas.comparison import write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
-from nas.efficiency.anchors import Anchor
-from nas.limits import weigh
-from nas.open_space import open_spaces
-from nas.progress import Progress, decoding
-from nas.run_directory import (
-    RunDirectory,
-    RunInfo,
-    RunSpace,
-    RunTask,
-)
+from nas.growing import lacking, merged
+from nas.lease import Held, holder, take
+from nas.opening import continued, opened, with_anchors
+from nas.progress import Progress
+from nas.run_directory import RunDirectory, RunInfo
 from nas.run_paths import latest_run_path, new_run_path
+from nas.steering import Reins, ask_to_grow, write_plan
 from nas.tracking_place import experiment_of, tracking_address, tracking_folder
 from nas.writer import Shown, Writer
-from trials.description import FEW_ROWS, notes
-from trials.finding import everywhere
-from trials.plain import dumps
 from trials.record import Study, TrialRecord
-from trials.task import TaskData, open_task
+
+if TYPE_CHECKING:
+    from nas.search import Ended
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +40,8 @@ class RunResult:
         comparison: of all records in it.
         report: the report as HTML.
         tracking_uri: where MLflow has the trials.
-        finished: False if the run was interrupted; the same call with `resume` goes on.
+        ended: what ended it (`how`, `reason`); None if another process runs it and was asked to cover this
+            configuration as well.
         overhead: seconds a slot spent per trial on anything but the trial, None before two trials ended.
     """
 
@@ -54,8 +49,13 @@ class RunResult:
     comparison: Comparison
     report: Path | str
     tracking_uri: str
-    finished: bool
+    ended: Ended | None
     overhead: float | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every planned trial has ended; if not, the same call with `resume` goes on."""
+        return self.ended is not None and self.ended.how == "finished"
 
 
 def run(
@@ -73,56 +73,115 @@ def run(
     Args:
         config: the plan; written to the run directory before the first trial.
         run_dir: where everything is kept, a path or a URL; default ``runs/NAME``, numbered if taken.
-        resume: continue what is there (an empty directory is started).
+        resume: continue what is there (an empty directory is started), also with a larger configuration
+            (`nas.growing`). If another process runs it, that one is asked to cover the larger one.
         address: of a running Ray cluster; default: this machine.
         gpus_per_trial: share of an accelerator per trial; default: a whole one where there are any.
         tracking_uri: MLflow's; default: MLFLOW_TRACKING_URI, else SQLite in the run directory.
         console: where progress is shown; default: standard output.
 
     Raises:
-        ValueError: something in the configuration or the data is wrong, or the directory holds another run.
+        ValueError: something in the configuration or the data is wrong, the directory holds another run, or
+            another process runs it (`nas.lease.Held`) and there is nothing to add.
+        RuntimeError: no trial can run, or another process has taken the run over.
     """
     console = console or Console()
     default = latest_run_path if resume else new_run_path
     directory = RunDirectory(run_dir if run_dir is not None else default(config.name))
     uri = _checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
-    recipe = config.the_recipe()
-    tasks = _open_tasks(config, console)
-    spaces = _open_spaces(config, tasks)
-    development, evaluation = roles(config, (each.task for each in tasks))
-    with directory.claimed(config, resume):
-        new = RunInfo(
-            id=uuid.uuid4().hex[:8],
-            created=time.time(),
-            version=version("nas-flexconv"),
-            tracking_uri=uri,
-            recipe=recipe,
-            tasks=tasks,
-            spaces=spaces,
-            development=development,
-            evaluation=evaluation,
-        )
-        info = _continued(directory, new)
-        if directory.info() is None:  # last, since it takes minutes on many rows
-            info = replace(info, tasks=tuple(_with_anchors(task, console) for task in info.tasks))
-        directory.put("run.json", dumps(info))
-        return _run(config, directory, info, console, address, gpus_per_trial)
+    config.the_recipe()
+    while True:
+        there = _there(directory)
+        plan, info = _prepared(directory, there, config, resume, uri, console)
+        try:
+            lease = take(directory.absolute().storage, lambda line: console.print(line, soft_wrap=True))
+        except Held as held:
+            if there is None or plan == there:
+                raise
+            console.print(f"{held}; it is asked to take on what is new", soft_wrap=True, highlight=False)
+            if ask_to_grow(directory, config) or holder(directory.storage) is not None:
+                return _elsewhere(directory, console)
+            continue  # it ended meanwhile
+        except OSError as error:
+            raise ValueError(f"{directory} cannot be written: {error.strerror or error}") from error
+        with lease:
+            if (latest := _there(directory)) != there:  # who held it before has changed the plan meanwhile
+                plan, info = _prepared(directory, latest, config, resume, uri, console)
+            write_plan(directory, plan, info, lease)
+            return _run(Reins(directory, plan, info, lease, console), console, address, gpus_per_trial)
 
 
-def _run(
+def _there(directory: RunDirectory) -> SearchConfig | None:
+    """The plan that the directory holds; None if a run may begin there.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    directory.refuse_foreign()
+    return directory.config() if directory.has_plan() else None
+
+
+def _prepared(
+    directory: RunDirectory,
+    there: SearchConfig | None,
     config: SearchConfig,
+    resume: bool,
+    uri: str | None,
+    console: Console,
+) -> tuple[SearchConfig, RunInfo]:
+    """The plan and what it opens to; nothing is written.
+
+    Raises:
+        ValueError: it cannot be run, or not here.
+    """
+    plan = config
+    if there is not None:
+        try:
+            plan = merged(there, config)
+        except ValueError as error:
+            raise ValueError(f"{directory} holds a run of another configuration: {error}") from None
+        if not resume:
+            raise ValueError(f"{directory} already holds this run; continue it with --resume")
+        for line in lacking(there, config):
+            console.print(f"{line}: the plan of {directory} stands", soft_wrap=True, highlight=False)
+    return plan, continued(directory.info(), opened(plan, uri, console), str(directory))
+
+
+def _elsewhere(directory: RunDirectory, console: Console) -> RunResult:
+    """Of a run that another process holds."""
+    info = directory.info()
+    if info is None:
+        raise ValueError(f"{directory} is being started by another process; repeat the command in a minute")
+    return _result(directory, info, write_report([directory]).comparison, None, None)
+
+
+def _result(
     directory: RunDirectory,
     info: RunInfo,
-    console: Console,
-    address: str | None,
-    gpus_per_trial: float | None,
+    comparison: Comparison,
+    ended: Ended | None,
+    overhead: float | None,
 ) -> RunResult:
-    from nas.search import Event, execute
+    return RunResult(
+        path=directory.path or str(directory),
+        comparison=comparison,
+        report=f"{directory}/report.html" if directory.path is None else directory.path / "report.html",
+        tracking_uri=tracking_address(directory, info),
+        ended=ended,
+        overhead=overhead,
+    )
 
-    progress = Progress(console)
-    uri = tracking_address(directory, info)
-    experiment = experiment_of(directory, info)
-    local = tracking_folder(directory, info) / "mlartifacts" if info.tracking_uri is None else None
+
+def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: float | None) -> RunResult:
+    from nas.board import Event
+    from nas.search import Ended, execute
+
+    directory, progress = reins.directory, Progress(console)
+    reins.before()
+    uri = tracking_address(directory, reins.info)
+    experiment = experiment_of(directory, reins.info)
+    folder = tracking_folder(directory, reins.info)
+    local = folder / "mlartifacts" if reins.info.tracking_uri is None else None
     writer = Writer(lambda: _open_store(uri, experiment, local, directory), progress.say)
 
     def on_start(slots: int, records: list[TrialRecord]) -> None:
@@ -141,145 +200,57 @@ def _run(
                 progress.epoch(trial, content)
         progress.show()
 
-    tasks = tuple(each.task for each in info.tasks)
-    shapes = {task.name: task.shape for task in info.tasks}
+    tasks = tuple(each.task for each in reins.info.tasks)
+    shapes = {each.name: each.shape for each in reins.info.tasks}
     began = time.time()
     studies: list[Study] = []
     files: dict[str, str] = {}
     try:
-        try:
-            finished = execute(
-                config,
-                tasks,
-                shapes,
-                directory,
-                address=address,
-                gpus_per_trial=gpus_per_trial,
-                on_start=on_start,
-                on_news=on_news,
-                say=progress.say,
-            )
-        finally:
-            progress.stop()
+        if reins.stopped:
+            ended = Ended(how="stopped", reason=reins.stopped)
+        else:
+            try:
+                ended = execute(
+                    reins.config,
+                    tasks,
+                    shapes,
+                    directory.absolute(),
+                    lease=reins.lease,
+                    address=address,
+                    gpus_per_trial=gpus_per_trial,
+                    on_start=on_start,
+                    on_news=on_news,
+                    on_tick=reins.tick,
+                    say=progress.say,
+                )
+            finally:
+                progress.stop()
+        if ended.how not in ("interrupted", "preempted"):
+            _fit_anchors(reins, console)  # last, so that it keeps no trial waiting
         comparison, files, _ = write_report([directory])
         records = directory.read_records()[0]
         for record in records:  # whatever was not shown yet is shown from the records
             writer.ended(record)
-        if finished:
+        if ended.how == "finished":
             studies = sorted({record.trial.study for record in records}, key=lambda study: study.name)
     finally:
         writer.close(files, studies)
-    return RunResult(
-        path=directory.path or str(directory),
-        comparison=comparison,
-        report=f"{directory}/report.html" if directory.path is None else directory.path / "report.html",
-        tracking_uri=uri,
-        finished=finished,
-        overhead=_overhead([record for record in records if record.started >= began]),
-    )
+    overhead = _overhead([record for record in records if record.started >= began])
+    return _result(directory, reins.info, comparison, ended, overhead)
+
+
+def _fit_anchors(reins: Reins, console: Console) -> None:
+    for number, task in enumerate(reins.info.tasks):
+        if not task.anchors:
+            tasks = list(reins.info.tasks)
+            tasks[number] = with_anchors(task, console)
+            reins.write(replace(reins.info, tasks=tuple(tasks)))
 
 
 def _open_store(uri: str, experiment: str, artifacts: Path | None, directory: RunDirectory) -> Shown:
     from nas.tracking import Store
 
     return Store(uri, experiment, artifacts, directory.folder)
-
-
-def _open_tasks(config: SearchConfig, console: Console) -> tuple[RunTask, ...]:
-    found = []
-    for asked in config.the_tasks():
-        task = everywhere(asked)
-        with decoding(console, str(asked)) as progress:
-            data = open_task(task, progress)
-        splits = config.splits if data.learning_rows < FEW_ROWS else 1
-        for seed in range(task.split, task.split + splits):
-            data = data if seed == task.split else open_task(replace(task, split=seed))
-            found.append(_shown(data, console))
-    names = [Study(task=task.name, space="", kind="search").name for task in found]
-    if len(set(names)) < len(names):
-        named = ", ".join(task.name for task in found)
-        raise ValueError(f"two tasks have the same name in file names: {named}; rename a directory")
-    return tuple(found)
-
-
-def _with_anchors(task: RunTask, console: Console) -> RunTask:
-    from trials.baselines import baselines
-
-    console.print(f"task {task.name}: fitting what needs no network", soft_wrap=True, highlight=False)
-    anchors = (
-        Anchor(name=each.name, error=each.report_error, seconds=each.seconds, note=each.note)
-        for each in baselines(open_task(task.task))
-    )
-    return replace(task, anchors=tuple(anchors))
-
-
-def _shown(data: TaskData, console: Console) -> RunTask:
-    lines = [
-        f"task {data.name}: {data.shape}, {data.shape.classes} classes, {len(data.train)} training, "
-        f"{len(data.select)} + {len(data.report)} validation rows",
-        *(f"  note: {text}" for text in notes(data)),
-    ]
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
-    return RunTask(
-        task=data.task,
-        shape=data.shape,
-        mean=data.mean,
-        std=data.std,
-        digest=data.digest,
-        notes=tuple(notes(data)),
-        origin=data.origin,
-        licence=data.licence,
-    )
-
-
-def _open_spaces(config: SearchConfig, tasks: tuple[RunTask, ...]) -> tuple[RunSpace, ...]:
-    found = []
-    for task in tasks:
-        for reference, space in open_spaces(config, task.shape).items():
-            if reference in (config.single, *config.defaults) and not space.single:
-                raise ValueError(
-                    f"{reference} has {space.size} designs on {task.name}; "
-                    "single and defaults name spaces that have one"
-                )
-            limits = () if reference in config.following else config.constraints
-            designs, rejected = weigh(space, task.shape, limits)
-            found.append(
-                RunSpace(
-                    task=task.name, reference=reference, name=space.name, designs=designs, rejected=rejected
-                )
-            )
-    if config.single not in config.spaces:
-        raise ValueError(
-            f"spaces must hold the single design {config.single}, got {', '.join(config.spaces)}; "
-            "add it, or name another with --set single="
-        )
-    names = [(space.task, space.name) for space in found]
-    if len(set(names)) < len(names):
-        raise ValueError(f"two spaces have the same name in records: {', '.join(n for _, n in names)}")
-    return tuple(found)
-
-
-def _continued(directory: RunDirectory, new: RunInfo) -> RunInfo:
-    """What run.json should hold: what it held, with the tracking URI of this call if it names one.
-
-    Raises:
-        ValueError: data, spaces or recipe behind the same names are not those the run began with.
-    """
-    known = directory.info()
-    if known is None:
-        return new
-    for what, before, now in (
-        ("rows of a task", {t.name: t.digest for t in known.tasks}, {t.name: t.digest for t in new.tasks}),
-        ("designs of a space", known.spaces, new.spaces),
-        ("recipe", known.recipe, new.recipe),
-    ):
-        if before != now:
-            raise ValueError(
-                f"the {what} changed since {directory} began: {before} then, {now} now; "
-                "take another --run-dir"
-            )
-    return replace(known, tracking_uri=new.tracking_uri or known.tracking_uri)
 
 
 def _checked_uri(uri: str | None) -> str | None:

@@ -7,21 +7,28 @@ directory goes on where the last one ended.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import islice
 
+from nas.budgets import Budgets
 from nas.config import SearchConfig
 from nas.following import control, transfers
 from nas.run_directory import RunDirectory
-from nas.studies import PHASES, Planned, Wait, makers_of, searched, single_design
+from nas.studies import Outcome, Planned, Wait, key, makers_of, searched, single_design
 from search_spaces.space import Space, TaskShape
 from trials.plain import from_plain, to_plain
-from trials.record import EpochMetrics, Study, Trial, TrialRecord
+from trials.record import EpochMetrics, Study, Trial, TrialRecord, Verdict
 from trials.reference import Task
 from trials.storage import Storage
 
-Verdict = Literal["continue", "stop", "pause"]
 MAX_ATTEMPTS = 3
+"""Workers that may die of one trial before it is given up."""
+AHEAD = 32
+"""Designs of a study that are tried in turn on a slot that has no room for some."""
+CANCELLED = "cancelled: asked for by a user"
+
+Fits = Callable[[Trial], bool]
 
 
 class Schedule:
@@ -33,6 +40,11 @@ class Schedule:
         spaces: the space of every (task name, space name).
         shapes: of every task's inputs, by name.
         directory: already started for `config`.
+        before: the schedule that this one replaces while trials run, if it does; see `grown`.
+
+    Attributes:
+        paused: nothing is handed out, and trials that run are told to pause; set from outside.
+        held: seconds that processes have held the run; set from outside.
     """
 
     def __init__(
@@ -42,14 +54,17 @@ class Schedule:
         spaces: Mapping[tuple[str, str], Space],
         shapes: Mapping[str, TaskShape],
         directory: RunDirectory,
+        before: Schedule | None = None,
     ) -> None:
         self.config, self.directory = config, directory
-        self.paused = False
-        self.records: dict[str, TrialRecord] = {}
+        self.paused, self.held = False, 0.0
+        self._budgets = Budgets(config)
         self._running: dict[int, Trial] = {}  # by slot
-        self._attempts: dict[str, int] = {}
-        makers = makers_of(config, tasks, spaces, shapes)
+        self._handed_out: dict[str, int] = {}
+        self._deaths: dict[str, int] = {}
+        self._cancelled: set[str] = set()
         self._plans: dict[Study, Planned] = {}
+        makers = makers_of(config, tasks, spaces, shapes)
         for task in tasks:
             for name in config.all_spaces:
                 maker = makers[task.name, name]
@@ -59,52 +74,117 @@ class Schedule:
                 else:
                     self._add(*(single_design(maker) if maker.space.single else searched(maker, self._ended)))
         self._add(*(transfers(makers, self._ended) if config.transfer else ()))
+        if before is None:
+            directory.drop_orphans()  # not while a trial may be writing
         self._orphans = self._restore()
+        if before is not None:
+            self._take_over(before)
+        for plan in self._plans.values():
+            plan.settle()
         self._write_planned()
 
     # ------------------------------------------------------------------ what the slots call
 
-    def next(self, slot: int) -> Trial | Wait | None:
-        """The trial that a free slot should run; "wait" if one may come later, None if none will."""
+    def next(self, slot: int, fits: Fits = lambda trial: True) -> Trial | Wait | None:
+        """The trial that a free slot should run; "wait" if one may come later, None if none will.
+
+        Args:
+            slot: its number. If a trial is running there, its worker died.
+            fits: whether the slot has room for a trial; one that it has not is kept for another time.
+        """
         if self.paused:
             return None
-        if (lost := self._running.pop(slot, None)) is not None:
-            self._orphans.insert(0, lost)  # its worker died
-        while self._orphans:
-            trial = self._orphans.pop(0)
-            if self._attempts.get(trial.id, 0) < MAX_ATTEMPTS:
-                return self._hand_out(slot, trial)
-            folder = self.directory.folder(trial.id)
-            self.finish(None, failed_record(trial, f"its worker died {MAX_ATTEMPTS} times", folder))
-        waiting = [plan for plan in self._plans.values() if len(plan.issued) < plan.total]
-        for plan in sorted(waiting, key=urgency):
-            number = next(number for number in range(plan.total) if number not in plan.issued)
-            proposed = plan.propose(number)
-            if proposed is None:
-                plan.total = len(plan.issued)
-                self._write_planned()
-            elif proposed != "wait":
-                plan.issued.add(number)
-                self.directory.put_trial(proposed)
-                return self._hand_out(slot, proposed)
-        return "wait" if self.ended < self.total else None
+        if slot in self._running:
+            self.lost(slot)
+        if not self._pausing:
+            for trial in self._orphans:
+                if fits(trial):
+                    self._orphans.remove(trial)
+                    return self._hand_out(slot, trial)
+        if self.over:
+            return "wait" if self._orphans and not self._pausing else None
+        return self._new(slot, fits) or ("wait" if self.ended < self.total else None)
 
     def report(self, trial: Trial, metrics: EpochMetrics) -> Verdict:
         """Take an epoch's result: what the trial should do now."""
-        if self.paused:
-            return "pause"
+        told = self.asked(trial)
         sampler = self._plans[trial.study].sampler
-        if sampler is None:
-            return "continue"
+        if told != "continue" or sampler is None:
+            return told
         stop = sampler.report(trial.number, metrics.epoch, metrics.select_error)
         return "stop" if stop and metrics.epoch < trial.recipe.epochs else "continue"
 
-    def finish(self, slot: int | None, record: TrialRecord) -> None:
-        """Take a record. It is on disk when this returns."""
-        self.directory.put_record(record)
-        if slot is not None:
-            self._running.pop(slot, None)
-        self._end(record)
+    def asked(self, trial: Trial) -> Verdict:
+        """What a trial should do in the middle of an epoch.
+
+        One that runs nowhere any more, since its worker was thought dead, is told to end; nobody will take
+        its record.
+        """
+        if self.paused or self._pausing:
+            return "pause"
+        running = any(each.id == trial.id for each in self._running.values())
+        return "continue" if running and trial.id not in self._cancelled else "cancel"
+
+    def finish(self, slot: int, record: TrialRecord) -> None:
+        """Take a record. It is on disk when this returns; that of a worker thought dead is not wanted."""
+        running = self._running.get(slot)
+        if running is not None and running.id == record.trial.id:
+            self._put(record)
+            del self._running[slot]
+
+    def again(self, slot: int) -> None:
+        """Hand the trial of a slot out again, another time and perhaps elsewhere; no worker died."""
+        if (trial := self._running.pop(slot, None)) is not None:
+            self._put_back(trial)
+
+    def lost(self, slot: int) -> None:
+        """The process of a slot died: its trial is handed out again, or given up."""
+        if (trial := self._running.pop(slot, None)) is None:
+            return
+        self._deaths[trial.id] = self._deaths.get(trial.id, 0) + 1
+        if self._deaths[trial.id] < MAX_ATTEMPTS:
+            self._put_back(trial)
+        else:
+            self._fail(trial, f"its worker died {MAX_ATTEMPTS} times")
+
+    def cancel(self, trial_id: str) -> bool:
+        """End a trial as failed; False if it ended already, or was never handed out."""
+        if any(trial.id == trial_id for trial in self._running.values()):
+            self._cancelled.add(trial_id)
+            return True
+        for trial in self._orphans:
+            if trial.id == trial_id:
+                self._orphans.remove(trial)
+                self._fail(trial, CANCELLED)
+                return True
+        return False
+
+    def grown(
+        self,
+        config: SearchConfig,
+        tasks: tuple[Task, ...],
+        spaces: Mapping[tuple[str, str], Space],
+        shapes: Mapping[str, TaskShape],
+    ) -> Schedule:
+        """The schedule of a larger plan (`nas.growing`); what is running goes on under it."""
+        return Schedule(config, tasks, spaces, shapes, self.directory, before=self)
+
+    @property
+    def over(self) -> str:
+        """Why nothing more is handed out although work is left; empty if that is not so."""
+        if self.ended == self.total:
+            return ""
+        return self._budgets.failing or self._budgets.spent(self.held)
+
+    @property
+    def failing(self) -> bool:
+        """Whether it is over because one cause made trial after trial fail."""
+        return bool(self._budgets.failing)
+
+    @property
+    def records(self) -> dict[str, Outcome]:
+        """What is kept of the records of planned trials, by trial."""
+        return {each.trial.id: each for plan in self._plans.values() for each in plan.outcomes.values()}
 
     @property
     def total(self) -> int:
@@ -114,28 +194,84 @@ class Schedule:
     @property
     def ended(self) -> int:
         """Planned trials that have a record."""
-        return sum(len(plan.records) for plan in self._plans.values())
+        return sum(len(plan.outcomes) for plan in self._plans.values())
 
     # ------------------------------------------------------------------ bookkeeping
+
+    @property
+    def _pausing(self) -> bool:
+        """Whether trials that run are to pause too."""
+        return self._budgets.pauses(self.held)
 
     def _add(self, *plans: Planned) -> None:
         self._plans |= {plan.study: plan for plan in plans}
 
-    def _ended(self, study: Study) -> list[TrialRecord] | None:
+    def _ended(self, study: Study) -> list[Outcome] | None:
         plan = self._plans[study]
-        return sorted(plan.records, key=lambda record: record.trial.number) if plan.ended else None
+        return [plan.outcomes[number] for number in sorted(plan.outcomes)] if plan.ended else None
+
+    def _new(self, slot: int, fits: Fits) -> Trial | None:
+        """A trial that was never handed out."""
+        kept = {trial.study for trial in self._orphans}
+        open_plans = [plan for plan in self._plans.values() if plan.left is None or plan.left]
+        for plan in sorted(open_plans, key=lambda plan: plan.urgency):
+            if plan.left is None and plan.settle():
+                self._write_planned()
+            if not plan.left:
+                continue
+            if plan.sampler is not None:
+                if plan.study in kept:  # what would be proposed beyond it knows less
+                    continue
+                trial = self._issue(plan, 0)
+                if fits(trial):
+                    return self._hand_out(slot, trial)
+                self._orphans.append(trial)
+            else:
+                for place, (number, wanted) in enumerate(islice(plan.left, AHEAD)):
+                    if fits(wanted.make(number)):
+                        return self._hand_out(slot, self._issue(plan, place))
+        return None
+
+    def _issue(self, plan: Planned, place: int) -> Trial:
+        assert plan.left is not None
+        number, wanted = plan.left[place]
+        trial = wanted.make(number)
+        self.directory.put_trial(trial)
+        del plan.left[place]
+        plan.there[number] = wanted.key
+        self._budgets.begun += 1
+        return trial
 
     def _hand_out(self, slot: int, trial: Trial) -> Trial:
         self._running[slot] = trial
-        self._attempts[trial.id] = self._attempts.get(trial.id, 0) + 1
+        self._handed_out[trial.id] = self._handed_out.get(trial.id, 0) + 1
         return trial
 
+    def _put_back(self, trial: Trial) -> None:
+        if trial.id in self._cancelled:
+            self._fail(trial, CANCELLED)
+        else:
+            self._orphans.insert(0, trial)
+
+    def _fail(self, trial: Trial, reason: str) -> None:
+        self._put(failed_record(trial, reason, self.directory.folder(trial.id)))
+
+    def _put(self, record: TrialRecord) -> None:
+        trial = record.trial
+        record = replace(record, attempts=self._handed_out.pop(trial.id, 1))
+        self.directory.put_record(record)
+        self._deaths.pop(trial.id, None)
+        self._cancelled.discard(trial.id)
+        self._budgets.note(record)
+        self._end(record)
+
     def _end(self, record: TrialRecord) -> None:
-        self.records[record.trial.id] = record
-        plan = self._plans[record.trial.study]
-        plan.records.append(record)
+        plan, number = self._plans[record.trial.study], record.trial.number
+        plan.outcomes[number] = Outcome.of(record)
+        self._budgets.device_seconds += record.seconds
         if plan.sampler is not None:
-            plan.sampler.tell(record.trial.number, record.status, record.select_error)
+            second = record.latency_seconds if self.config.second == "latency" else record.multiply_adds
+            plan.sampler.tell(number, record.status, record.select_error, second)
 
     def _write_planned(self) -> None:
         """So that a report of the unfinished run can say how much is missing."""
@@ -145,25 +281,24 @@ class Schedule:
 
     def _restore(self) -> list[Trial]:
         """Put every trial of the directory back; those without a record are to be run again."""
-        self.directory.drop_orphans()
-        records, unreadable = self.directory.read_records()
-        if unreadable:
-            raise ValueError(f"{unreadable[0]}; remove that file and its trial is run again")
-        trials, damaged = self.directory.read_trials()
-        if damaged:
-            raise ValueError(f"{damaged[0]}; remove its folder, and a drawn trial is run again")
-        ended = {record.trial.id: record for record in records}
+        found = self.directory.read()
+        if found.unreadable:
+            raise ValueError(f"{found.unreadable[0]}; remove that file and its trial is run again")
+        if found.damaged:
+            raise ValueError(f"{found.damaged[0]}; remove its folder, and a drawn trial is run again")
+        ended = {record.trial.id: record for record in found.records}
         orphans = []
-        for trial in sorted(trials, key=lambda trial: trial.number):
+        for trial in sorted(found.trials, key=lambda trial: trial.number):
             plan = self._plans.get(trial.study)
-            if plan is None or trial.number >= plan.total:
+            if plan is None or (plan.sampler is not None and trial.number >= plan.expected):
                 continue  # trained elsewhere and added by hand: compared, not scheduled
-            if trial.number != len(plan.issued) and plan.sampler is not None:
+            if trial.number != len(plan.there) and plan.sampler is not None:
                 raise ValueError(
-                    f"trial {len(plan.issued)} of {trial.study.name} is missing, and a search cannot go on "
+                    f"trial {len(plan.there)} of {trial.study.name} is missing, and a search cannot go on "
                     "without its history; put the folder back, or remove all folders of that search"
                 )
-            plan.issued.add(trial.number)
+            plan.there[trial.number] = key(trial)
+            self._budgets.begun += 1
             if plan.sampler is not None:
                 plan.sampler.restore(dict(trial.values))
             if trial.id not in ended:
@@ -176,15 +311,19 @@ class Schedule:
             self._end(record)
         return orphans
 
-
-def urgency(plan: Planned) -> tuple[int, float]:
-    """What goes first: by phase (see `PHASES`), then the study furthest behind.
-
-    Searches go a little ahead, since finalists wait for them. A study that waits for others lets later ones
-    by, so that no slot is idle; it is asked again each time.
-    """
-    ahead = 0.6 if plan.study.kind == "search" else 1.0
-    return PHASES.index(plan.phase), len(plan.issued) / plan.total * ahead
+    def _take_over(self, before: Schedule) -> None:
+        """Go on with what runs under another schedule."""
+        self.paused, self.held = before.paused, before.held
+        self._handed_out, self._deaths = before._handed_out, before._deaths
+        self._cancelled, self._running = before._cancelled, before._running
+        self._budgets.take_over(before._budgets)
+        running = {trial.id for trial in self._running.values()}
+        self._orphans = [trial for trial in self._orphans if trial.id not in running]
+        for trial in self._running.values():
+            sampler, old = self._plans[trial.study].sampler, before._plans[trial.study].sampler
+            if sampler is not None and old is not None:
+                for epoch, error in old.reported(trial.number).items():
+                    sampler.report(trial.number, epoch, error)
 
 
 def failed_record(trial: Trial, reason: str, folder: Storage) -> TrialRecord:

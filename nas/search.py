@@ -1,31 +1,30 @@
 """Trials over a Ray cluster: the only file that knows Ray.
 
-Ray Tune keeps one long trial per slot, in one kept process: it places the slot on a node, gives it its
-share of a device, and starts it again when its process dies. What a slot trains is not Tune's business:
-the slot asks the board, an actor beside the driver that holds the `Schedule` and writes the run
-directory, for one design after another. (Why: docs/decisions/0001-slots.md.)
+Ray Tune keeps one long trial per slot, in one kept process: it places the slot on a node and gives it its
+share of a device. What a slot trains is not Tune's business: the slot asks the board, an actor beside the
+driver that holds the `Schedule` and writes the run directory, for one design after another. A slot that dies
+is not started again; another one is, as for nodes that join. (Why: docs/decisions/0001-slots.md.)
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import platform
 import shutil
-import socket
+import signal
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Callable
-from dataclasses import replace
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 os.environ.update(  # read when Ray is imported
     RAY_USAGE_STATS_ENABLED="0",
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
     TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
+    TUNE_MAX_PENDING_TRIALS_PG="100000",  # all slots start at once
     RAY_CHDIR_TO_TRIAL_DIR="0",
     RAY_AIR_NEW_OUTPUT="0",
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
@@ -35,136 +34,99 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")  # also to a cluster that was st
 import ray
 from ray import tune
 from ray.tune.progress_reporter import TrialProgressCallback
+from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from nas.address import refuse_dead
+from nas.board import SILENT_SECONDS, Board, Event, News
 from nas.config import SearchConfig
-from nas.interrupt import asked_to_stop
-from nas.open_space import open_spaces
+from nas.finalists import train_and_test
+from nas.interrupt import Asked, asked_to_stop
+from nas.lease import Lease
+from nas.placement import Place, Placement, share_of, slots_on
+from nas.probe import facts
 from nas.run_directory import RunDirectory
-from nas.schedule import Schedule, Verdict, failed_record
-from nas.studies import Wait
+from nas.slot import POLL_SECONDS, Gone, Train, work
 from search_spaces.space import TaskShape
-from trials.record import EpochMetrics, Trial, TrialRecord
+from trials.record import TrialRecord
 from trials.reference import Task
-from trials.task import TaskData
 
-Event = tuple[Literal["started", "epoch", "ended"], Trial, EpochMetrics | TrialRecord | None]
-POLL_SECONDS = 0.25
-MAX_DEATHS = 100
-"""Times a slot's process may die; a design that kills its worker is given up after three."""
+LEAVE_SECONDS = 30.0
+"""How long running trials have to save themselves once a run is to end."""
+KILL_SECONDS = 5.0
+MAX_STILLBORN = 20
+"""Slots in a row that may die before they ever ask for a trial."""
 
 
-class Board:
-    """What the slots ask: the schedule, behind an actor, with the events the driver shows."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """How a run ended: with all trials, a budget, on request, or by a signal; and why, in words."""
 
-    def __init__(self) -> None:
-        self._events: list[Event] = []
-        self._broken = ""
+    how: Literal["finished", "budget", "stopped", "interrupted", "preempted"]
+    reason: str = ""
 
-    def start(
-        self,
-        config: SearchConfig,
-        tasks: tuple[Task, ...],
-        shapes: dict[str, TaskShape],
-        directory: RunDirectory,
-    ) -> list[TrialRecord]:
-        """Make the schedule, apart from the constructor so that its errors reach the driver as they are.
 
-        Returns:
-            the records that were there before.
+class Steering:
+    """What may be done to a run while it goes on."""
+
+    def __init__(self, board: Any) -> None:
+        self._board = board
+        self.why = ""
+
+    def pause(self, why: str) -> None:
+        """End the run; running trials are saved."""
+        self.why = self.why or why
+        _ask(self._board, "pause")
+
+    def cancel(self, trial_id: str) -> bool:
+        """End a trial as failed; False if there is none of this id that has not ended."""
+        return bool(_ask(self._board, "cancel", trial_id))
+
+    def grow(self, config: SearchConfig, tasks: tuple[Task, ...], shapes: dict[str, TaskShape]) -> None:
+        """Go on with a larger plan.
+
+        Raises:
+            ValueError: it cannot be made.
         """
-        spaces = {
-            (task.name, name): space
-            for task in tasks
-            for name, space in open_spaces(config, shapes[task.name]).items()
-        }
-        self._schedule = Schedule(config, tasks, spaces, shapes, directory)
-        return list(self._schedule.records.values())
-
-    def next(self, slot: int) -> Trial | Wait | None:
-        trial = self._schedule.next(slot)
-        if isinstance(trial, Trial):
-            self._events.append(("started", trial, None))
-        return trial
-
-    def report(self, trial: Trial, metrics: EpochMetrics) -> Verdict:
-        self._events.append(("epoch", trial, metrics))
-        return self._schedule.report(trial, metrics)
-
-    def finish(self, slot: int, record: TrialRecord) -> None:
-        self._schedule.finish(slot, record)
-        self._events.append(("ended", record.trial, record))
-
-    def pause(self, broken: str = "") -> None:
-        self._schedule.paused = True
-        self._broken = self._broken or broken
-
-    def news(self) -> tuple[list[Event], int, int, str]:
-        """Events since the last call, trials that ended and are planned, and why nothing can run, if so."""
-        events, self._events = self._events, []
-        return events, self._schedule.ended, self._schedule.total, self._broken
+        _ask(self._board, "grow", config, tasks, shapes)
 
 
-def work(slot: dict[str, int], board: Any, directory: RunDirectory, threads: int, share: float) -> None:
-    """A slot: one trial after another until the board has none left.
+class _Slots(Searcher):
+    """Suggests to Tune one more slot while the cluster can hold more: nodes may join and leave."""
 
-    Args:
-        slot: its number, as Tune hands it over.
-        board: the `Board` actor.
-        directory: the run's, from any working directory.
-        threads: processors of one trial.
-        share: of an accelerator; 1 without one.
-    """
-    number = slot["slot"]
-    try:
-        import torch
+    def __init__(self, board: Any, cpus: int, share: float) -> None:
+        super().__init__()
+        self._board, self.cpus, self.share = board, cpus, share
+        self._live: dict[str, int] = {}
+        self._number = 0
+        self._stillborn = 0
+        self.wanted = self.room()
+        self.over = False
 
-        from nas.finalists import train_and_test
+    def room(self) -> int:
+        """Slots that the nodes of the cluster can hold."""
+        return sum(slots_on(there, self.cpus, self.share) for there in _nodes())
 
-        torch.set_num_threads(threads)
-        rates = directory.config().rates
-        while (trial := ray.get(board.next.remote(number))) is not None:
-            if trial == "wait":
-                time.sleep(POLL_SECONDS)
-                continue
-            report, folder = partial(_report, board, trial), directory.folder(trial.id)
-            try:
-                record = train_and_test(trial, _open(trial.task, directory), report, folder, share, rates)
-            except Exception:
-                record = replace(failed_record(trial, _reason(), folder), device_share=share)
-            if record is not None:
-                ray.get(board.finish.remote(number, record))
-    except Exception:
-        ray.get(board.pause.remote(_reason()))
+    def suggest(self, trial_id: str) -> Any:
+        if self.over:
+            return Searcher.FINISHED
+        if len(self._live) >= self.wanted:
+            return None
+        self._live[trial_id] = self._number
+        self._number += 1
+        return {"slot": self._live[trial_id]}
 
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        slot = self._live.pop(trial_id)
+        worked = _ask(self._board, "lost" if error else "ended", slot)
+        self._stillborn = 0 if worked else self._stillborn + 1
+        if self._stillborn >= MAX_STILLBORN:
+            _ask(self._board, "broke", f"{MAX_STILLBORN} processes died before they could ask for a trial")
 
-def _report(board: Any, trial: Trial, metrics: EpochMetrics) -> Verdict:
-    verdict: Verdict = ray.get(board.report.remote(trial, metrics))
-    return verdict
-
-
-@cache  # studies take turns, and rows are memory maps
-def _open(task: Task, directory: RunDirectory) -> TaskData:
-    """A task on this machine, which may have a copy of the data of its own.
-
-    Raises:
-        ValueError: its rows are not those with which the run began.
-    """
-    from trials.task import open_task
-
-    data, run = open_task(task), directory.info()
-    for began in run.tasks if run else ():
-        if began.task == task and began.digest != data.digest:
-            raise ValueError(
-                f"the data of {task} on {platform.node()} are not those the run began with: digest "
-                f"{data.digest}, in run.json {began.digest}; give every machine the same data"
-            )
-    return data
-
-
-def _reason() -> str:
-    text = traceback.format_exc().strip()
-    return f"{text.splitlines()[-1]}\n{text}"
+    def save(self, checkpoint_path: str) -> None: ...
+    def restore(self, checkpoint_path: str) -> None: ...
 
 
 class _Quiet(TrialProgressCallback):
@@ -180,96 +142,177 @@ def execute(
     shapes: dict[str, TaskShape],
     directory: RunDirectory,
     *,
+    lease: Lease,
     address: str | None,
-    gpus_per_trial: float | None,
+    gpus_per_trial: float | Literal["auto"] | None,
+    train: Train = train_and_test,
+    silent_seconds: float = SILENT_SECONDS,
     on_start: Callable[[int, list[TrialRecord]], None],
     on_news: Callable[[list[Event], int], None],
+    on_tick: Callable[[Steering], None] = lambda steering: None,
     say: Callable[[str], None],
-) -> bool:
+) -> Ended:
     """Run what is left of a run.
 
     Args:
         config, tasks, shapes, directory: the run; the directory is started and held.
+        lease: that holds it.
         address: of a running cluster, None to start one on this machine (or use RAY_ADDRESS).
-        gpus_per_trial: share of an accelerator for each trial; None: a whole one where there are any.
+        gpus_per_trial: share of an accelerator for each trial; "auto": by what trials were measured to need;
+            None: a whole one where there are any.
+        train: takes a trial from its beginning to its record; a function of a module.
+        silent_seconds: a slot that gave no sign for so long is ended and its trial given to another.
         on_start: called once with the number of slots and the records that were there already.
         on_news: called a few times a second with new events and the number of planned trials.
+        on_tick: called as often, to steer the run.
         say: one line for the user.
 
-    Returns:
-        False if it was interrupted; running trials have then saved a checkpoint.
-
     Raises:
-        ValueError: the cluster cannot be reached or is too small for one trial.
-        RuntimeError: the slots cannot work at all; the message holds their traceback.
+        ValueError: the cluster cannot be reached or is too small for one trial, no node can run one, or the
+            run directory cannot be written; running trials have then saved themselves where they could.
+        RuntimeError: the slots cannot work at all, five trials failed of one cause, or the run is in other
+            hands.
     """
-    with asked_to_stop(say) as asked:
-        ours = _connect(address)
-        storage = tempfile.mkdtemp(prefix="nas-tune-")
-        try:
-            slots, gpus = _slots(config.cpus_per_trial, gpus_per_trial)
+    ours = _connect(address)
+    storage = tempfile.mkdtemp(prefix="nas-tune-")
+    board = None
+    try:
+        with asked_to_stop(say) as asked:
+            share = share_of(_nodes(), config.cpus_per_trial, gpus_per_trial)
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             actor: Any = ray.remote(Board)
-            board = actor.options(num_cpus=0, scheduling_strategy=here).remote()
+            board = actor.options(num_cpus=0, scheduling_strategy=here).remote(silent_seconds)
+            slots = _Slots(board, config.cpus_per_trial, share)
+            placement = Placement(None if gpus_per_trial == "auto" else share)
             directory = directory.absolute()
-            on_start(slots, ray.get(board.start.remote(config, tasks, shapes, directory)))
-            threads = config.cpus_per_trial
-            function = tune.with_parameters(
-                work, board=board, directory=directory, threads=threads, share=gpus or 1.0
-            )
-            tuner = tune.Tuner(
-                tune.with_resources(function, {"cpu": threads, "gpu": gpus}),
-                param_space={"slot": tune.grid_search(list(range(slots)))},
-                tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=slots),
-                run_config=tune.RunConfig(
-                    name="slots",
-                    storage_path=storage,
-                    verbose=0,
-                    callbacks=[_Quiet()],
-                    failure_config=tune.FailureConfig(max_failures=MAX_DEATHS),
-                ),
-            )
-            return _watch(tuner, board, on_news, asked)
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
-        except ray.exceptions.RayActorError as error:
-            raise RuntimeError(f"the board died: {error}; go on with --resume") from None
-        finally:
-            shutil.rmtree(storage, ignore_errors=True)
-            if ours:
-                ray.shutdown()
+            started = board.start.remote(config, tasks, shapes, directory, lease, placement, facts())
+            given = {
+                "board": board,
+                "directory": directory,
+                "threads": config.cpus_per_trial,
+                "accelerated": None if gpus_per_trial == 0 else share > 0,
+                "train": train,
+            }
+            tuner = _tuner(slots, tune.with_parameters(_slot, **given), storage)
+            return _watch(tuner, slots, board, started, directory, asked, on_start, on_news, on_tick, say)
+    except Gone:
+        raise RuntimeError("the board died; go on with --resume") from None
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)
+        if board is not None and not ours:
+            ray.kill(board)  # slots that are still there end
+        if ours:
+            ray.shutdown()
+
+
+def _tuner(slots: _Slots, function: Any, storage: str) -> tune.Tuner:
+    return tune.Tuner(
+        tune.with_resources(function, {"cpu": slots.cpus, "gpu": slots.share}),
+        tune_config=tune.TuneConfig(search_alg=slots, num_samples=-1),
+        run_config=tune.RunConfig(
+            name="slots",
+            storage_path=storage,
+            verbose=0,
+            callbacks=[_Quiet()],
+            failure_config=tune.FailureConfig(max_failures=0),
+        ),
+    )
+
+
+def _slot(slot: dict[str, int], board: Any, **given: Any) -> None:
+    work(slot["slot"], ray.get_runtime_context().get_node_id(), partial(_ask, board), **given)
+
+
+def _ask(board: Any, method: str, *arguments: Any) -> Any:
+    return _got(getattr(board, method).remote(*arguments))
+
+
+def _got(answer: Any) -> Any:
+    try:
+        return ray.get(answer)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except ray.exceptions.RayActorError as error:
+        raise Gone from error
 
 
 def _watch(
-    tuner: tune.Tuner, board: Any, on_news: Callable[[list[Event], int], None], asked: threading.Event
-) -> bool:
-    """Pass news on until every slot has ended; pause the board when asked to stop."""
+    tuner: tune.Tuner,
+    slots: _Slots,
+    board: Any,
+    started: Any,
+    directory: RunDirectory,
+    asked: Asked,
+    on_start: Callable[[int, list[TrialRecord]], None],
+    on_news: Callable[[list[Event], int], None],
+    on_tick: Callable[[Steering], None],
+    say: Callable[[str], None],
+) -> Ended:
+    """Pass news on until every slot has ended, or has not long after it should have."""
     failure: list[BaseException] = []
 
     def fit() -> None:
         try:
-            failure.extend(tuner.fit().errors)
+            tuner.fit()
         except BaseException as error:  # also SystemExit, which a thread would swallow
             failure.append(error)
 
     fitting = threading.Thread(target=fit, daemon=True)
     fitting.start()
-    paused = False
+    _got(started)
+    on_start(slots.wanted, directory.read_records()[0])
+    steering = Steering(board)
+    ending: float | None = None
+    looked = time.monotonic()
     while True:
         alive = fitting.is_alive()
-        events, ended, total, broken = ray.get(board.news.remote())
-        on_news(events, total)
-        if not alive:
+        if time.monotonic() - looked > 2:
+            slots.wanted, looked = slots.room(), time.monotonic()
+        news: News = _ask(board, "news", slots.wanted)
+        on_news(list(news.events), news.total)
+        for line in news.left_out:
+            say(line)
+        if not alive or (ending is not None and time.monotonic() - ending > LEAVE_SECONDS):
             break
-        if asked.is_set() and not paused:
-            paused = True
-            ray.get(board.pause.remote())
+        for slot, place in news.stalled:
+            say(f"a trial on {place.host} (process {place.process}) gives no sign: it is started again")
+            _kill(place)
+            _ask(board, "lost", slot)
+        on_tick(steering)
+        if asked.how and ending is None:
+            _ask(board, "pause")
+        slots.over = news.done
+        if ending is None and (asked.how or steering.why or news.error):
+            ending = time.monotonic()
         fitting.join(POLL_SECONDS)
-    if broken or (failure and not paused):
-        raise RuntimeError(
-            f"no trial can run: {broken or repr(failure[0])}; mend that and go on with --resume"
-        )
-    return bool(ended == total)
+    return _how(news, asked, steering, failure)
+
+
+def _how(news: News, asked: Asked, steering: Steering, failure: list[BaseException]) -> Ended:
+    if news.error is not None:
+        raise news.error
+    if news.ended >= news.total:
+        return Ended(how="finished")
+    if asked.how:
+        return Ended(how=asked.how)
+    if steering.why:
+        return Ended(how="stopped", reason=steering.why)
+    if news.over:
+        return Ended(how="budget", reason=news.over)
+    raise RuntimeError(f"no trial can run: {failure[0]!r}; mend that and go on with --resume")
+
+
+def _nodes() -> list[dict[str, float]]:
+    """What each node of the cluster has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _kill(place: Place) -> None:
+    """End a process on its node; a node that does not answer is left to Ray."""
+    there = NodeAffinitySchedulingStrategy(place.node, soft=False)
+    kill: Any = ray.remote(os.kill)
+    killing = kill.options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+    ray.wait([killing.remote(place.process, signal.SIGKILL)], timeout=KILL_SECONDS)
 
 
 def _connect(address: str | None) -> bool:
@@ -278,7 +321,7 @@ def _connect(address: str | None) -> bool:
         return False
     if address is None:
         address = os.environ.get("RAY_ADDRESS", "local")
-    _refuse_dead(address)
+    refuse_dead(address)
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:
         ray.init(
@@ -291,40 +334,3 @@ def _connect(address: str | None) -> bool:
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         raise ValueError(f"no Ray cluster lets us in at {address}: {str(error).splitlines()[0]}") from error
     return True
-
-
-def _refuse_dead(address: str) -> None:
-    """Ask the port before Ray does, which would wait for a minute."""
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal() or "/" in host:
-        return  # "local", "auto", ray://...
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise ValueError(
-            f"no Ray cluster answers at {address} ({error.strerror or error}); "
-            "start one with `ray start --head`, or leave --address out to run on this machine"
-        ) from error
-
-
-def _slots(cpus: int, gpus: float | None) -> tuple[int, float]:
-    """How many trials fit at once, and the share of an accelerator each gets."""
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    have_cpus, have_gpus = int(there.get("CPU", 0)), there.get("GPU", 0.0)
-    share = gpus if gpus is not None else (1.0 if have_gpus else 0.0)
-    if not 0 <= share <= 1:
-        raise ValueError(f"--gpus-per-trial must be between 0 and 1, got {share:g}")
-    if share > 0 and have_gpus == 0:
-        raise ValueError(
-            f"--gpus-per-trial {share:g} asks for accelerators and the cluster has none; "
-            "leave it out, or connect to a cluster with --address"
-        )
-    slots = have_cpus // cpus
-    if share > 0:
-        slots = min(slots, int(have_gpus / share + 1e-9))
-    if slots < 1:
-        raise ValueError(
-            f"one trial needs {cpus} processors and {share:g} accelerators; "
-            f"the cluster has {have_cpus} and {have_gpus:g}"
-        )
-    return slots, share

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 from typing import Literal
 
 import numpy as np
@@ -14,20 +17,59 @@ from nas.population import population
 from nas.sampler import Sampler
 from nas.seeds import derived_seed
 from search_spaces.architecture import Architecture
+from search_spaces.complexity import KernelSizes
 from search_spaces.space import Space, TaskShape, Values
 from trials.recipe import LONG, Recipe
-from trials.record import Kind, Study, Trial, TrialRecord
+from trials.record import Kind, Status, Study, Trial, TrialRecord
 from trials.reference import Task
 
 Wait = Literal["wait"]
-Propose = Callable[[int], Trial | Wait | None]
-"""Number -> that trial; "wait" while it rests on trials that have not ended; None if there is none."""
-Ended = Callable[[Study], list[TrialRecord] | None]
-"""A study's records in the order of their numbers once all of its trials have ended, else None."""
 Phase = Literal["first", "controls", "transfer", "long"]
 PHASES: tuple[Phase, ...] = ("first", "controls", "transfer", "long")
 """The order in which trials are handed out. First the single design, defaults, populations, searches and
 their finalists, so that a report of what was asked is there before the rest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What is kept in memory of a record: as much as later trials can rest on; see `TrialRecord`."""
+
+    trial: Trial
+    status: Status
+    select_error: float
+    multiply_adds: int
+    kernel_sizes: KernelSizes
+
+    @classmethod
+    def of(cls, record: TrialRecord) -> Outcome:
+        return cls(
+            trial=record.trial,
+            status=record.status,
+            select_error=record.select_error,
+            multiply_adds=record.multiply_adds,
+            kernel_sizes=record.kernel_sizes,
+        )
+
+
+Ended = Callable[[Study], list[Outcome] | None]
+"""A study's outcomes in the order of their numbers once all of its trials have ended, else None."""
+Key = tuple[str | None, str]
+"""What tells the designs of a study apart: the trial each was selected from, and the design's id."""
+SEARCHED: Key = (None, "")
+"""Of all trials of a search, whose designs nobody knows beforehand."""
+
+
+def key(trial: Trial) -> Key:
+    """What the study of a trial knows it by, whatever its number."""
+    return SEARCHED if trial.study.kind == "search" else (trial.selected_from, trial.architecture.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A trial that a study is to have, under a number that is still to be found."""
+
+    key: Key
+    make: Callable[[int], Trial]
 
 
 @dataclass(slots=True)
@@ -35,23 +77,59 @@ class Planned:
     """A study, and how far it is.
 
     Attributes:
-        total: how many trials there are, at most while that rests on trials that have not ended.
-        issued: numbers of the trials handed out.
-        records: of those that ended.
+        expected: how many trials it has, at most while that rests on trials that have not ended.
+        wanted: the trials it is to have, given those that are there; "wait" while they rest on trials that
+            have not ended.
+        there: what trials that were handed out are known by, by number.
+        left: number and trial of those to come, None while `wanted` says wait.
+        outcomes: of trials that ended, by number.
     """
 
     study: Study
-    total: int
-    propose: Propose
+    expected: int
+    wanted: Callable[[Counter[Key]], list[Wanted] | Wait]
     phase: Phase = "first"
     sampler: Sampler | None = None
-    issued: set[int] = field(default_factory=set)
-    records: list[TrialRecord] = field(default_factory=list)
+    there: dict[int, Key] = field(default_factory=dict)
+    left: deque[tuple[int, Wanted]] | None = None
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """Trials there are, at most while it waits."""
+        return max(self.expected, len(self.there)) if self.left is None else len(self.there) + len(self.left)
 
     @property
     def ended(self) -> bool:
-        """Whether every trial has a record."""
-        return len(self.records) >= self.total
+        """Whether every trial has an outcome."""
+        return self.left is not None and not self.left and len(self.outcomes) == len(self.there)
+
+    @property
+    def urgency(self) -> tuple[int, float]:
+        """What goes first: by phase, then the study furthest behind.
+
+        Searches go a little ahead, since finalists wait for them. A study that waits for others lets later
+        ones by, so that no slot is idle; it is asked again each time.
+        """
+        ahead = 0.6 if self.study.kind == "search" else 1.0
+        return PHASES.index(self.phase), len(self.there) / max(1, self.total) * ahead
+
+    def settle(self) -> bool:
+        """Find out what is to come, once that can be known; False while it cannot.
+
+        A design that was handed out is wanted no more, whatever its number: a study that grew goes on behind
+        its last trial, and one of which a folder was removed has that number filled again.
+        """
+        if self.left is None and (wanted := self.wanted(there := Counter(self.there.values()))) != "wait":
+            free = (number for number in count() if number not in self.there)
+            missing = []
+            for each in wanted:
+                if there[each.key] > 0:
+                    there[each.key] -= 1
+                else:
+                    missing.append(each)
+            self.left = deque(zip(free, missing))
+        return self.left is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,9 +173,14 @@ class Maker:
 
     def drawn(self, study: Study, designs: list[Values], phase: Phase = "first") -> Planned:
         """A study whose designs are known before anything runs."""
-        return Planned(
-            study, len(designs), lambda number: self.trial(study, number, designs[number]), phase=phase
-        )
+        return Planned(study, len(designs), lambda there: self.wanted(study, designs), phase=phase)
+
+    def wanted(self, study: Study, designs: list[Values]) -> list[Wanted]:
+        """Trials of known designs."""
+        return [
+            Wanted((None, self.space.decode(values).id), partial(self.trial, study, values=values))
+            for values in designs
+        ]
 
 
 def makers_of(
@@ -141,18 +224,21 @@ def searched(maker: Maker, ended: Ended) -> list[Planned]:
             maker.space,
             admits=admission(maker.space, maker.shape, config.constraints),
             method=config.sampler,
+            stopping=config.stopping,
             seed=derived_seed(config.seed, study.name),
             grace_epochs=config.grace_epochs,
             reduction_factor=config.reduction_factor,
         )
         studies += [
-            Planned(study, config.search_trials, _proposed(maker, study, sampler), sampler=sampler),
-            Planned(finalists, config.finalist_seeds, _retrained(maker, finalists, study, ended)),
+            _search(maker, study, sampler),
+            Planned(
+                finalists, config.finalist_seeds, partial(_retrained, maker, finalists, study, ended=ended)
+            ),
         ]
     return studies
 
 
-def _proposed(maker: Maker, study: Study, sampler: Sampler) -> Propose:
+def _search(maker: Maker, study: Study, sampler: Sampler) -> Planned:
     def propose(number: int) -> Trial:
         values = sampler.ask()
         try:
@@ -162,24 +248,27 @@ def _proposed(maker: Maker, study: Study, sampler: Sampler) -> Propose:
             sound = replace(maker.space, assemble=lambda values: broken)
             return replace(maker, space=sound).trial(study, number, values)
 
-    return propose
+    trials = maker.config.search_trials
+    return Planned(study, trials, lambda there: [Wanted(SEARCHED, propose)] * trials, sampler=sampler)
 
 
-def _retrained(maker: Maker, study: Study, search: Study, ended: Ended) -> Propose:
+def _retrained(
+    maker: Maker, study: Study, search: Study, there: Counter[Key], *, ended: Ended
+) -> list[Wanted] | Wait:
     """Retrainings of the search's best design on `select`, once the search has ended."""
+    if (outcomes := ended(search)) is None:
+        return "wait"
+    if (best := best_of(outcomes)) is None:
+        return []
 
-    def propose(number: int) -> Trial | Wait | None:
-        if (records := ended(search)) is None:
-            return "wait"
-        if (best := best_of(records)) is None:
-            return None
+    def retrain(number: int) -> Trial:
         seed = maker.seed(study, number)
         return replace(best, study=study, number=number, seed=seed, selected_from=best.id)
 
-    return propose
+    return [Wanted((best.id, best.architecture.id), retrain)] * maker.config.finalist_seeds
 
 
-def best_of(records: list[TrialRecord]) -> Trial | None:
+def best_of(outcomes: list[Outcome]) -> Trial | None:
     """The completed trial of the lowest `select` error; of equal ones the first by its id."""
-    completed = [record for record in records if record.status == "completed"]
-    return min(completed, key=lambda r: (r.select_error, r.trial.id)).trial if completed else None
+    completed = [each for each in outcomes if each.status == "completed"]
+    return min(completed, key=lambda each: (each.select_error, each.trial.id)).trial if completed else None

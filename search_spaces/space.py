@@ -102,6 +102,7 @@ class Space:
         assemble: the values of the active choices -> the design.
         summary: one line for `nas spaces`.
         merging: given if different values can stand for one design.
+        default: values of the design that a practitioner would try first; searches begin with it.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Space:
     assemble: Callable[[Values], Architecture]
     summary: str = ""
     merging: Merging | None = None
+    default: Values | None = None
 
     def __post_init__(self) -> None:
         seen: dict[str, Choice] = {}

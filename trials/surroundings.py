@@ -60,13 +60,15 @@ def unseen_accelerators(driver: Path = Path("/proc/driver/nvidia/gpus"), devices
         driver: a folder with one folder for each accelerator.
         devices: where the system has those that this process may open.
     """
-    import torch
-
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if torch.cuda.is_available() or (hidden is not None and hidden.strip() in ("", "-1")):
+    if hidden is not None and hidden.strip() in ("", "-1"):
         return ""
     there = _nvml_devices() or _driver_devices(driver, devices)
     if not there:
+        return ""  # before torch is imported, which takes seconds
+    import torch
+
+    if torch.cuda.is_available():
         return ""
     return (
         f"this machine has {', '.join(there)}, and torch {torch.__version__} does not see any; install "

@@ -10,7 +10,8 @@ from nas.config import SearchConfig
 from nas.open_space import open_spaces
 from nas.run_directory import RunDirectory
 from nas.schedule import Schedule
-from trials.record import EpochMetrics, Trial, Verdict
+from trials.plain import dumps
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.storage import Storage
 from trials.synthetic import run_trial
 from trials.task import open_task
@@ -45,11 +46,16 @@ TRIALS = 4 + 1 + 5 + 1 + 3 * (2 + 1)
 """Trials of SMALL: population and repeats, search, its finalist, three single designs."""
 
 
+def begun(path: Path, config: SearchConfig = SMALL) -> RunDirectory:
+    """A run directory with its plan."""
+    directory = RunDirectory(path)
+    directory.put("config.json", dumps(config))
+    return directory
+
+
 def schedule_of(config: SearchConfig, path: Path, resume: bool = False) -> Schedule:
     """A schedule over a run directory, without a cluster."""
-    directory = RunDirectory(path)
-    with directory.claimed(config, resume):
-        pass
+    directory = begun(path, config)
     tasks, spaces, shapes = [], {}, {}
     for each in config.the_tasks():
         task = open_task(each)
@@ -57,6 +63,13 @@ def schedule_of(config: SearchConfig, path: Path, resume: bool = False) -> Sched
         shapes[task.name] = task.shape
         spaces |= {(task.name, name): space for name, space in open_spaces(config, task.shape).items()}
     return Schedule(config, tuple(tasks), spaces, shapes, directory)
+
+
+def records_of(schedule: Schedule) -> dict[str, TrialRecord]:
+    """What is in the schedule's directory, by trial."""
+    records, unreadable = schedule.directory.read_records()
+    assert not unreadable
+    return {record.trial.id: record for record in records}
 
 
 def drive(
@@ -89,5 +102,5 @@ def drive(
         record = run_trial(trial, open_task(trial.task), report=report, folder=folder)
         if record is None:
             break
-        schedule.finish(0, replace(record, status="failed") if fails(trial) else record)
+        schedule.finish(0, replace(record, status="failed", reason="made to") if fails(trial) else record)
     return handed_out

@@ -21,7 +21,7 @@ from nas.report import ReportContext, render_markdown
 from nas.report_html import render_html
 from nas.showing import trials_table
 from tests.nas.builders import PLAN, design, full_run, population, record, seeds
-from tests.nas.runs import SMALL, TRIALS, drive, schedule_of
+from tests.nas.runs import SMALL, TRIALS, drive, records_of, schedule_of
 from trials.recipe import LONG, STANDARD
 from trials.record import Trial, TrialRecord
 
@@ -81,7 +81,7 @@ def test_long_trials_are_the_first_designs_again_and_come_last(tmp_path: Path) -
         assert trial.architecture == short.architecture
         assert trial.seed != short.seed
         assert trial.recipe == short.recipe.lengthened(4)
-    assert all(len(schedule.records[trial.id].curve) == 4 * 3 for trial in longs)
+    assert all(len(records_of(schedule)[trial.id].curve) == 4 * 3 for trial in longs)
     assert schedule_of(SMALL, tmp_path / "none").total == TRIALS
 
 
@@ -97,8 +97,8 @@ def test_a_driver_killed_in_a_long_trial_goes_on_with_it(tmp_path: Path) -> None
     drive(schedule_of(CONFIG, tmp_path / "b"), until=kill)
     resumed = schedule_of(CONFIG, tmp_path / "b", resume=True)
     assert drive(resumed)[0] == seen[-1]
-    assert {name: (r.trial, r.curve) for name, r in resumed.records.items()} == {
-        name: (r.trial, r.curve) for name, r in undisturbed.records.items()
+    assert {name: (r.trial, r.curve) for name, r in records_of(resumed).items()} == {
+        name: (r.trial, r.curve) for name, r in records_of(undisturbed).items()
     }
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from nas.comparison import plan_of
-from nas.config import SearchConfig, first_difference, override
+from nas.config import SearchConfig, override
 from nas.presets import PRESETS, load
 from nas.run_directory import RunDirectory, RunInfo, RunTask
 from search_spaces.space import TaskShape
+from tests.nas.runs import begun
 from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
 from trials.reference import as_task
@@ -58,7 +59,7 @@ def test_commas_within_the_sizes_of_a_task_belong_to_it(text: str, tasks: tuple[
         ("popluation=3", "no field 'popluation'; it has name, tasks"),
         ("population=many", "expected int, got 'many'"),
         ("population=0", "population must be at least 1, got 0"),
-        ("sampler=grid", "expected tpe or random, got 'grid'"),
+        ("sampler=grid", "expected tpe, random or nsga2, got 'grid'"),
         ("tasks=", "at least one task"),
         ("tasks=digits,digits", "tasks must differ"),
         ("defaults=twin", "must differ"),
@@ -109,9 +110,7 @@ def test_the_plan_of_a_run_says_who_judges_and_at_what_budgets(tmp_path: Path) -
             "search_trials=0",
         ],
     )
-    directory = RunDirectory(tmp_path)
-    with directory.claimed(config, resume=False):
-        plan = plan_of(directory, ())
+    plan = plan_of(begun(tmp_path, config), ())
     assert (plan.development, plan.evaluation) == (("mnist5k", "frogs@rows=500"), ("birds",))
     assert plan.controls == ("twin_matched", "flexconv_fixed", "twin_learned")
     assert plan.references == (("birds", 0.02),)
@@ -178,12 +177,6 @@ def test_a_configuration_of_ones_own(tmp_path: Path) -> None:
         load(f"{source}:wrong")
     with pytest.raises(ValueError, match=r"has no 'large'; it has .*small"):
         load(f"{source}:large")
-
-
-def test_the_first_difference_is_named() -> None:
-    config = load("smoke")
-    assert first_difference(config, config) is None
-    assert first_difference(override(config, ["seeds=9"]), config) == "seeds is 5 there and 9 here"
 
 
 def test_a_reference_may_name_a_task_with_or_without_the_seed_of_its_split() -> None:

@@ -18,7 +18,7 @@ from nas.showing import state_of
 from search_spaces import SPACES, TaskShape, complexity
 from search_spaces.carrying import carried
 from search_spaces.controls import matched
-from tests.nas.runs import SMALL, WHOLE, drive, schedule_of
+from tests.nas.runs import SMALL, WHOLE, drive, records_of, schedule_of
 from trials.record import Study, Trial, TrialRecord
 
 IMAGE = TaskShape(extent=(8, 8), channels=1, classes=10)
@@ -39,14 +39,14 @@ def ended(schedule: Schedule, task: str, space: str, kind: str = "population") -
     """Records of these trials, by number."""
     found = [
         record
-        for record in schedule.records.values()
+        for record in records_of(schedule).values()
         if (record.trial.study.task, record.trial.study.space, record.trial.study.kind) == (task, space, kind)
     ]
     return sorted(found, key=lambda record: record.trial.number)
 
 
 def outcome(schedule: Schedule) -> dict[str, object]:
-    return {name: (r.trial, r.curve, r.status) for name, r in schedule.records.items()}
+    return {name: (r.trial, r.curve, r.status) for name, r in records_of(schedule).items()}
 
 
 def test_at_any_moment_what_was_asked_goes_before_controls_transfer_and_long_trials(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_the_best_design_of_every_task_is_trained_on_every_task(tmp_path: Path) 
         assert trial.architecture == carried(best.architecture, target, way, shapes[source])
         assert trial.task.name == trial.study.task and trial.recipe == best.recipe
     assert len({trial.seed for trial in trials}) == len(trials) == 8
-    assert all(schedule.records[trial.id].test is None for trial in trials)
+    assert all(records_of(schedule)[trial.id].test is None for trial in trials)
     said = io.StringIO()
     Console(file=said, width=200).print(state_of(tmp_path))
     assert f"transfer of {SEQUENCE} by fraction" in said.getvalue()

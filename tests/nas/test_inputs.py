@@ -13,7 +13,7 @@ from nas.comparison import compare
 from nas.inputs import compare_command, inputs_hash
 from nas.run_directory import RunDirectory, RunInfo, RunSpace
 from tests.nas.builders import PLAN, population, seeds
-from tests.nas.runs import SMALL
+from tests.nas.runs import begun
 from trials.plain import dumps
 from trials.recipe import STANDARD
 
@@ -35,9 +35,7 @@ def test_the_order_does_not_matter_and_everything_else_does() -> None:
 
 
 def test_the_documented_recipe_gives_the_hash_of_the_report(tmp_path: Path) -> None:
-    directory = RunDirectory(tmp_path / "small-1")
-    with directory.claimed(SMALL, resume=False):
-        pass
+    directory = begun(tmp_path / "small-1")
     spaces = tuple(
         RunSpace(task=task, reference=name, name=name, designs=size) for (task, name), size in SIZES.items()
     )

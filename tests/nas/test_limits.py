@@ -14,7 +14,7 @@ from nas.running import run
 from nas.sampler import PROPOSALS, Sampler
 from search_spaces import SPACES, Architecture, TaskShape, complexity
 from search_spaces.space import Choice, Space, Values
-from tests.nas.runs import SMALL, TRIALS, drive, schedule_of
+from tests.nas.runs import SMALL, TRIALS, drive, records_of, schedule_of
 from trials.record import Trial
 
 SHAPE = TaskShape(extent=(8, 8), channels=1, classes=10)
@@ -136,8 +136,8 @@ def test_everything_a_run_trains_keeps_within_its_limits_killed_or_not(tmp_path:
     drive(schedule_of(LIMITED, tmp_path / "b"), until=kill)
     resumed = schedule_of(LIMITED, tmp_path / "b", resume=True)
     drive(resumed)
-    assert {name: (r.trial, r.status) for name, r in resumed.records.items()} == {
-        name: (r.trial, r.status) for name, r in undisturbed.records.items()
+    assert {name: (r.trial, r.status) for name, r in records_of(resumed).items()} == {
+        name: (r.trial, r.status) for name, r in records_of(undisturbed).items()
     }
 
 

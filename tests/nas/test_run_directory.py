@@ -3,52 +3,34 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nas.comparison import compare
-from nas.config import SearchConfig
 from nas.run_directory import RunDirectory, open_run
 from nas.run_paths import latest_run_path, new_run_path
 from tests.nas.builders import record
-from tests.nas.runs import SMALL
+from tests.nas.runs import begun
 from trials.record import SCHEMA
-
-
-def claim(path: Path, config: SearchConfig = SMALL, resume: bool = False) -> RunDirectory:
-    with RunDirectory(path).claimed(config, resume):
-        return RunDirectory(path)
-
-
-def test_another_configuration_is_refused_by_field(tmp_path: Path) -> None:
-    claim(tmp_path)
-    with pytest.raises(ValueError, match=r"population is 4 there and 9 here"):
-        claim(tmp_path, replace(SMALL, population=9), resume=True)
-
-
-def test_resume_starts_when_empty_and_continues_otherwise(tmp_path: Path) -> None:
-    claim(tmp_path / "new", resume=True)
-    claim(tmp_path / "new", resume=True)
-    with pytest.raises(ValueError, match="--resume"):
-        claim(tmp_path / "new")
 
 
 def test_a_foreign_directory_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(ValueError, match="holds no run"):
-        claim(tmp_path, resume=True)
+        RunDirectory(tmp_path).refuse_foreign()
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(ValueError, match="holds no run"):
         open_run(tmp_path)
     with pytest.raises(ValueError, match="is a file"):
-        claim(tmp_path / "thesis.tex")
+        RunDirectory(tmp_path / "thesis.tex").refuse_foreign()
+    for name in ("lease", "requests", "trials"):
+        (tmp_path / "new" / name).mkdir(parents=True)  # of a driver that died before it wrote its plan
+    RunDirectory(tmp_path / "new").refuse_foreign()
 
 
 def test_records_come_back_and_broken_ones_are_named(tmp_path: Path) -> None:
-    directory = claim(tmp_path)
+    directory = begun(tmp_path)
     whole = record(number=1)
     for number in (1, 2, 3):
         directory.put_record(record(number=number))
@@ -63,7 +45,7 @@ def test_records_come_back_and_broken_ones_are_named(tmp_path: Path) -> None:
 
 
 def test_a_run_of_another_version_names_it_and_the_way_out(tmp_path: Path) -> None:
-    directory = claim(tmp_path)
+    directory = begun(tmp_path)
     directory.put_record(record(number=1))
     (path,) = tmp_path.glob("trials/*/record.json")
     path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', '"schema": 1'))
@@ -82,7 +64,7 @@ def test_a_run_of_another_version_names_it_and_the_way_out(tmp_path: Path) -> No
 
 
 def test_records_of_schema_2_are_read_as_what_they_meant(tmp_path: Path) -> None:
-    directory, whole = claim(tmp_path), record(number=1)
+    directory, whole = begun(tmp_path), record(number=1)
     directory.put_record(whole)
     (path,) = tmp_path.glob("trials/*/record.json")
     old = json.loads(path.read_text())
@@ -104,25 +86,6 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
         directory.put("report.md", "new \udc80")
     assert (tmp_path / "report.md").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
-
-
-def _hold(path: Path, held: object, release: object) -> None:
-    with RunDirectory(path).claimed(SMALL, resume=False):
-        held.set()
-        release.wait(20)
-
-
-def test_a_second_driver_is_kept_out(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    held, release = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path, held, release))
-    other.start()
-    assert held.wait(20)
-    with pytest.raises(ValueError, match="another process"):
-        claim(tmp_path, resume=True)
-    release.set()
-    other.join()
-    claim(tmp_path, resume=True)
 
 
 def test_default_paths_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from nas.run_directory import RunDirectory
 from nas.schedule import MAX_ATTEMPTS
 from search_spaces import SPACES, Architecture, Choice, Space, TaskShape
 from search_spaces.space import Values
-from tests.nas.runs import SMALL, TRIALS, drive, schedule_of
+from tests.nas.runs import SMALL, TRIALS, drive, records_of, schedule_of
 from trials import training
 from trials.record import EpochMetrics, Trial, Verdict
 from trials.storage import Storage
@@ -49,7 +49,7 @@ def test_a_design_is_on_disk_before_its_trial_starts(tmp_path: Path) -> None:
 def test_finalists_retrain_the_best_completed_design_with_fresh_seeds(tmp_path: Path) -> None:
     schedule = schedule_of(replace(SMALL, finalist_seeds=3), tmp_path)
     drive(schedule)
-    records = schedule.records.values()
+    records = records_of(schedule).values()
     searched = [r for r in records if r.trial.study.kind == "search" and r.status == "completed"]
     best = min(searched, key=lambda record: record.select_error)
     finalists = [
@@ -63,7 +63,7 @@ def test_finalists_retrain_the_best_completed_design_with_fresh_seeds(tmp_path: 
 def test_searches_stop_trials_and_populations_never(tmp_path: Path) -> None:
     schedule = schedule_of(replace(SMALL, search_trials=12, epochs=9), tmp_path)
     drive(schedule)
-    stopped = [r for r in schedule.records.values() if r.status == "stopped"]
+    stopped = [r for r in records_of(schedule).values() if r.status == "stopped"]
     assert stopped
     assert {record.trial.study.kind for record in stopped} == {"search"}
     assert all(len(record.curve) in (1, 3) for record in stopped)  # rungs of base 3
@@ -84,11 +84,11 @@ def test_a_killed_driver_loses_and_changes_nothing(tmp_path: Path, killed_at: in
     resumed = schedule_of(SMALL, tmp_path / "b", resume=True)
     first = drive(resumed)[0]
     assert first.id == seen[-1].id  # the trial that ran when the driver died goes first
-    assert set(resumed.records) == set(undisturbed.records)
-    for name, record in undisturbed.records.items():
-        assert resumed.records[name].trial == record.trial
-        assert resumed.records[name].curve == record.curve
-        assert resumed.records[name].status == record.status
+    assert set(records_of(resumed)) == set(records_of(undisturbed))
+    for name, record in records_of(undisturbed).items():
+        assert records_of(resumed)[name].trial == record.trial
+        assert records_of(resumed)[name].curve == record.curve
+        assert records_of(resumed)[name].status == record.status
 
 
 def test_a_slot_that_comes_back_gets_its_trial_again_and_gives_up_at_last(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_slot_that_comes_back_gets_its_trial_again_and_gives_up_at_last(tmp_pa
     other = schedule.next(0)
     assert isinstance(other, Trial)
     assert other.id != first.id
-    record = schedule.records[first.id]
+    record = records_of(schedule)[first.id]
     assert record.status == "failed"
     assert "worker died" in record.reason
 
@@ -125,7 +125,7 @@ def test_a_trial_whose_worker_died_too_often_keeps_what_it_had_spent(tmp_path: P
         )
     for _ in range(MAX_ATTEMPTS):
         schedule.next(0)
-    record = schedule.records[first.id]
+    record = records_of(schedule)[first.id]
     assert (record.status, record.device_share, len(record.curve)) == ("failed", 0.5, 1)
     assert record.seconds_training == record.curve[0].seconds_training > 0
     assert record.training_multiply_adds > record.multiply_adds > 0
@@ -153,7 +153,7 @@ def test_a_kill_between_two_rungs_changes_no_later_decision(tmp_path: Path) -> N
     config = replace(SMALL, spaces=("flexconv", "twin"), epochs=9, search_trials=8, population=1, repeats=0)
     undisturbed = schedule_of(config, tmp_path / "a")
     drive(undisturbed)
-    searched = [r for r in undisturbed.records.values() if r.trial.study.kind == "search"]
+    searched = [r for r in records_of(undisturbed).values() if r.trial.study.kind == "search"]
     assert {record.status for record in searched} == {"completed", "stopped"}
 
     for victim in [record.trial.id for record in searched if len(record.curve) > 2]:
@@ -162,8 +162,8 @@ def test_a_kill_between_two_rungs_changes_no_later_decision(tmp_path: Path) -> N
         drive(schedule, checkpoints=path / "checkpoints", pause=(victim, 2))
         resumed = schedule_of(config, path, resume=True)
         drive(resumed, checkpoints=path / "checkpoints")
-        assert {name: (r.status, r.curve) for name, r in resumed.records.items()} == {
-            name: (r.status, r.curve) for name, r in undisturbed.records.items()
+        assert {name: (r.status, r.curve) for name, r in records_of(resumed).items()} == {
+            name: (r.status, r.curve) for name, r in records_of(undisturbed).items()
         }
 
 
@@ -174,7 +174,7 @@ def test_a_removed_trial_is_run_again_and_a_removed_searched_one_refused(tmp_pat
     resumed = schedule_of(SMALL, tmp_path, resume=True)
     (again,) = drive(resumed)
     assert again.id == "digits@rows=200.twin.population.0.0001"
-    assert again == schedule.records[again.id].trial
+    assert again == records_of(schedule)[again.id].trial
     shutil.rmtree(tmp_path / "trials" / "digits@rows=200.twin.search.0.0002")
     with pytest.raises(ValueError, match=r"trial 2 of digits@rows=200\.twin\.search\.0 is missing"):
         schedule_of(SMALL, tmp_path, resume=True)

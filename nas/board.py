@@ -1,0 +1,306 @@
+"""What the slots ask: the schedule, with who is alive where, and what stops the run. Knows no cluster."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from nas.config import SearchConfig
+from nas.lease import Lease, LeaseLost
+from nas.open_space import open_spaces
+from nas.placement import Place, Placement
+from nas.probe import Facts, trouble
+from nas.run_directory import RunDirectory
+from nas.schedule import Schedule
+from nas.studies import Wait
+from search_spaces.space import Space, TaskShape
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
+from trials.reference import Task
+from trials.storage import is_full
+
+Event = tuple[Literal["started", "epoch", "ended"], Trial, EpochMetrics | TrialRecord | None]
+Told = Verdict | Literal["gone"]
+"""What a slot is told of its trial; "gone": the slot should not exist, and must write nothing."""
+SILENT_SECONDS = 60.0
+"""A slot that gave no sign for so long is stalled."""
+LONGEST_LOOK = 1.0
+"""Seconds that count at most between two looks: while this process slept, nobody could be heard."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """A trial for a slot.
+
+    Attributes:
+        share: of the device's memory that it may use.
+        rates, timed, checkpoint_bytes: see `nas.finalists.train_and_test`.
+    """
+
+    trial: Trial
+    share: float
+    rates: tuple[float, ...]
+    timed: bool
+    checkpoint_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class News:
+    """What happened since the last look.
+
+    Attributes:
+        events: in their order.
+        ended, total: trials.
+        over: the budget that is spent though work is left, else empty.
+        stalled: slots that are silent, and where their processes are.
+        left_out: one line for each node that is newly left out.
+        done: whether nothing is left to hand out.
+        error: what the run ends with once its slots have.
+    """
+
+    events: tuple[Event, ...]
+    ended: int
+    total: int
+    over: str
+    stalled: tuple[tuple[int, Place], ...]
+    left_out: tuple[str, ...]
+    done: bool
+    error: Exception | None
+
+
+class Board:
+    """The only writer of designs and records.
+
+    Args:
+        silent_seconds: a slot that gave no sign for so long is stalled.
+    """
+
+    def __init__(self, silent_seconds: float = SILENT_SECONDS) -> None:
+        self._silent_seconds = silent_seconds
+        self._events: list[Event] = []
+        self._left_out: list[str] = []
+        self._error: Exception | None = None
+        self._places: dict[int, Place] = {}
+        self._heard: dict[int, float] = {}  # by slot, on the clock of `_awake`
+        self._trials: dict[int, Trial] = {}  # by slot
+        self._gone: set[int] = set()
+        self._nodes: dict[str, str | None] = {}  # "": sound, None: a slot is looking, else why not
+        self._awake, self._looked = 0.0, time.monotonic()
+        self._slots = 1
+        self._nothing_left = False
+
+    def start(
+        self,
+        config: SearchConfig,
+        tasks: tuple[Task, ...],
+        shapes: dict[str, TaskShape],
+        directory: RunDirectory,
+        lease: Lease,
+        placement: Placement,
+        driver: Facts,
+    ) -> None:
+        """Make the schedule, apart from the constructor so that its errors reach the driver as they are."""
+        self._lease, self._placement, self._driver = lease, placement, driver
+        try:
+            directory.reserve()
+        except OSError as error:
+            raise ValueError(_unwritten(error)) from error
+        self._schedule = Schedule(config, tasks, _spaces(config, tasks, shapes), shapes, directory)
+        self._looked = time.monotonic()
+
+    # ------------------------------------------------------------------ what the slots call
+
+    def next(self, slot: int, place: Place) -> Order | Literal["probe"] | Wait | None:
+        """What a free slot should do: an order, look at its node, wait, or end (None)."""
+        if slot in self._gone or self._done:
+            return None
+        self._places[slot], self._heard[slot] = place, self._awake
+        if place.node not in self._nodes:
+            self._nodes[place.node] = None
+            return "probe"
+        if self._nodes[place.node] != "":
+            return "wait"
+        with self._writing():
+            trial = self._schedule.next(slot, lambda trial: self._placement.fits(place, trial))
+            if isinstance(trial, Trial):
+                return self._order(slot, place, trial)
+            self._nothing_left = trial is None
+            return trial
+        return None
+
+    def probed(self, slot: int, facts: Facts) -> None:
+        """Take what a slot found out about its node."""
+        if (place := self._places.get(slot)) is None:
+            return
+        self._heard[slot] = self._awake
+        self._nodes[place.node] = reason = trouble(self._driver, facts)
+        if reason:
+            self._left_out.append(f"{place.host} is left out: {reason}")
+
+    def alive(self, slot: int) -> tuple[str, Told]:
+        """A sign of life: the slot's trial by its id and what it should do."""
+        if slot in self._gone or self._lost:
+            return "", "gone"
+        if slot in self._places:
+            self._heard[slot] = self._awake
+        trial = self._trials.get(slot)
+        return ("", "continue") if trial is None else (trial.id, self._schedule.asked(trial))
+
+    def report(self, slot: int, trial: Trial, metrics: EpochMetrics) -> Told:
+        """Take an epoch's result: what the trial should do now."""
+        if slot in self._gone or self._lost:
+            return "gone"
+        self._heard[slot] = self._awake
+        self._events.append(("epoch", trial, metrics))
+        return self._schedule.report(trial, metrics)
+
+    def finish(self, slot: int, record: TrialRecord | None) -> None:
+        """Take a record, or None of a trial that was paused. It is on disk when this returns."""
+        if slot in self._gone or self._lost:
+            return
+        self._heard[slot] = self._awake
+        trial = self._trials.pop(slot)
+        others = self._placement.leave(slot)
+        if record is None or (record.out_of_memory and self._placement.is_to_be_alone(trial)):
+            self._schedule.again(slot)
+            return
+        self._placement.learn(record)
+        record = replace(record, co_residents=others)
+        with self._writing():
+            self._schedule.finish(slot, record)
+            self._events.append(("ended", trial, record))
+
+    def broke(self, reason: str) -> None:
+        """A slot cannot work at all."""
+        self._stop(RuntimeError(f"no trial can run: {reason}; mend that and go on with --resume"))
+
+    # ------------------------------------------------------------------ what the driver calls
+
+    def lost(self, slot: int) -> bool:
+        """A slot's process is dead: its trial goes to another. Whether it ever asked for one."""
+        asked = self.ended(slot)
+        self._placement.leave(slot)
+        if self._trials.pop(slot, None) is not None:
+            self._nothing_left = False
+            with self._writing():
+                self._schedule.lost(slot)
+        return asked
+
+    def ended(self, slot: int) -> bool:
+        """A slot has ended. Whether it ever asked for a trial."""
+        place = self._places.pop(slot, None)
+        self._heard.pop(slot, None)
+        if place is not None and self._nodes.get(place.node) is None:
+            self._nodes.pop(place.node, None)  # it died looking: the next one looks
+        asked = place is not None or slot in self._gone
+        self._gone.add(slot)
+        return asked
+
+    def pause(self) -> None:
+        """Hand out nothing more, and let running trials save and leave."""
+        self._schedule.paused = True
+
+    def cancel(self, trial_id: str) -> bool:
+        """End a trial as failed; False if it is not one that can be."""
+        with self._writing():
+            return self._schedule.cancel(trial_id)
+        return False
+
+    def grow(self, config: SearchConfig, tasks: tuple[Task, ...], shapes: dict[str, TaskShape]) -> None:
+        """Go on with a larger plan. What is running stays."""
+        spaces = _spaces(config, tasks, shapes)
+        with self._writing():
+            self._schedule = self._schedule.grown(config, tasks, spaces, shapes)
+            self._nothing_left = False
+
+    def news(self, slots: int) -> News:
+        """What happened since the last call.
+
+        Args:
+            slots: that the cluster can hold.
+        """
+        now = time.monotonic()
+        self._awake += min(now - self._looked, LONGEST_LOOK)
+        self._looked, self._slots = now, slots
+        self._schedule.held = self._lease.held
+        if self._schedule.failing:
+            self._stop(RuntimeError(self._schedule.over))
+        self._refuse_if_all_left_out()
+        events, self._events = self._events, []
+        left_out, self._left_out = self._left_out, []
+        silent = (s for s, heard in self._heard.items() if self._awake - heard > self._silent_seconds)
+        return News(
+            events=tuple(events),
+            ended=self._schedule.ended,
+            total=self._schedule.total,
+            over=self._schedule.over,
+            stalled=tuple((slot, self._places[slot]) for slot in silent),
+            left_out=tuple(left_out),
+            done=self._done,
+            error=self._error,
+        )
+
+    # ------------------------------------------------------------------ bookkeeping
+
+    @property
+    def _lost(self) -> bool:
+        return isinstance(self._error, LeaseLost)
+
+    @property
+    def _done(self) -> bool:
+        schedule = self._schedule
+        return self._nothing_left or schedule.paused or schedule.ended >= schedule.total
+
+    def _order(self, slot: int, place: Place, trial: Trial) -> Order:
+        config = self._schedule.config
+        self._trials[slot] = trial
+        self._events.append(("started", trial, None))
+        return Order(
+            trial=trial,
+            share=self._placement.take(slot, place, trial),
+            rates=config.rates,
+            timed=trial.study.kind == "search" and config.second == "latency",
+            checkpoint_bytes=int(config.checkpoint_gb * 1e9 / self._slots),
+        )
+
+    def _stop(self, error: Exception) -> None:
+        self._error = self._error or error
+        self._schedule.paused = True
+
+    def _refuse_if_all_left_out(self) -> None:
+        reasons = {place.host: self._nodes.get(place.node) for place in self._places.values()}
+        if len(self._places) >= self._slots and reasons and all(reasons.values()):
+            each = "; ".join(f"{host}: {reason}" for host, reason in sorted(reasons.items()))
+            self._stop(ValueError(f"no node can run a trial: {each}"))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Around what writes: nothing is written without the lease, and a full disk pauses the run."""
+        try:
+            self._lease.require()
+            yield
+            if self._schedule.directory.full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except LeaseLost as error:
+            self._stop(error)
+        except OSError as error:
+            self._stop(ValueError(_unwritten(error)))
+
+
+def _unwritten(error: OSError) -> str:
+    way = "make room" if is_full(error) else "mend that"
+    return f"the run cannot be written ({error.strerror or error}); {way} and go on with --resume"
+
+
+def _spaces(
+    config: SearchConfig, tasks: tuple[Task, ...], shapes: Mapping[str, TaskShape]
+) -> dict[tuple[str, str], Space]:
+    return {
+        (task.name, name): space
+        for task in tasks
+        for name, space in open_spaces(config, shapes[task.name]).items()
+    }

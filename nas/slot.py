@@ -1,0 +1,211 @@
+"""A slot: one trial after another, as the board says, in one kept process. Knows no cluster."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any, Protocol
+
+from nas.board import Order
+from nas.lease import now
+from nas.placement import Place
+from nas.probe import probe
+from nas.run_directory import RunDirectory
+from nas.schedule import failed_record
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
+from trials.reference import Task
+from trials.storage import Storage
+from trials.task import TaskData
+
+POLL_SECONDS = 0.25
+BEAT_SECONDS = 5.0
+
+Ask = Callable[..., Any]
+"""Calls a method of the board, by its name; raises `Gone` if there is no board any more."""
+
+
+class Gone(BaseException):
+    """This slot is taken for dead, or its run is in other hands: it must write nothing more.
+
+    Not an Exception, so that no trial takes it for its own failure.
+    """
+
+
+class Train(Protocol):
+    """What `nas.finalists.train_and_test` and its stand-ins have in common."""
+
+    def __call__(
+        self,
+        trial: Trial,
+        task: TaskData,
+        report: Callable[[EpochMetrics], Verdict],
+        folder: Storage,
+        device_share: float = 1.0,
+        rates: Sequence[float] = (),
+        *,
+        asked: Callable[[], Verdict],
+        timed: bool = False,
+        checkpoint_bytes: int | None = None,
+    ) -> TrialRecord | None: ...
+
+
+class Pulse:
+    """Tells the board every few seconds that this slot lives, and what the board answers."""
+
+    def __init__(self, ask: Ask, slot: int) -> None:
+        self._ask, self._slot = ask, slot
+        self._heard: tuple[str, str] = ("", "continue")
+        self._when = now()
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Pulse:
+        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+
+    def asked(self, trial: Trial) -> Verdict:
+        """What the trial should do, as last heard.
+
+        Raises:
+            Gone: it should not exist.
+        """
+        if now() - self._when > 3 * BEAT_SECONDS:  # this process, or the board, was stopped for a while
+            self._hear()
+        about, verdict = self._heard
+        if verdict == "gone":
+            raise Gone
+        return verdict if about == trial.id else "continue"  # type: ignore[return-value]
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            self._hear()
+
+    def _hear(self) -> None:
+        try:
+            self._heard = self._ask("alive", self._slot)
+        except Gone:
+            self._heard = "", "gone"
+        self._when = now()
+
+
+def work(
+    slot: int,
+    node: str,
+    ask: Ask,
+    directory: RunDirectory,
+    threads: int,
+    accelerated: bool | None,
+    train: Train,
+) -> None:
+    """One trial after another until the board has none left.
+
+    Args:
+        slot: its number.
+        node: the cluster's name for this machine.
+        ask: calls the board.
+        directory: of the run.
+        threads: processors of one trial.
+        accelerated: whether the slot has a share of an accelerator; None: it has none, as the user wants.
+        train: takes an order's trial from beginning to end.
+    """
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))  # before torch
+    if accelerated is None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    try:
+        place = _place(node, bool(accelerated))
+        opened = cache(_Opening(directory))  # studies take turns, and rows are memory maps
+        with Pulse(ask, slot) as pulse:
+            while (answer := ask("next", slot, place)) is not None:
+                if answer == "wait":
+                    time.sleep(POLL_SECONDS)
+                elif answer == "probe":
+                    ask("probed", slot, probe(directory, opened))
+                else:
+                    record = _carried_out(answer, slot, ask, pulse, directory, opened, train)
+                    ask("finish", slot, record)
+    except Gone:
+        return
+    except Exception:
+        ask("broke", _reason())
+
+
+def _place(node: str, accelerated: bool) -> Place:
+    place = Place(node=node, host=platform.node(), process=os.getpid())
+    if not accelerated:
+        return place
+    import torch
+
+    if not torch.cuda.is_available():
+        return place  # the probe says so
+    device = torch.cuda.get_device_properties()
+    return replace(place, device=str(device.uuid), device_bytes=device.total_memory)
+
+
+def _carried_out(
+    order: Order,
+    slot: int,
+    ask: Ask,
+    pulse: Pulse,
+    directory: RunDirectory,
+    opened: Callable[[Task], TaskData],
+    train: Train,
+) -> TrialRecord | None:
+    trial = order.trial
+    folder = directory.folder(trial.id)
+
+    def report(metrics: EpochMetrics) -> Verdict:
+        verdict: str = ask("report", slot, trial, metrics)
+        if verdict == "gone":
+            raise Gone
+        return verdict  # type: ignore[return-value]
+
+    try:
+        return train(
+            trial,
+            opened(trial.task),
+            report,
+            folder,
+            order.share,
+            order.rates,
+            asked=lambda: pulse.asked(trial),
+            timed=order.timed,
+            checkpoint_bytes=order.checkpoint_bytes,
+        )
+    except Exception:
+        return replace(failed_record(trial, _reason(), folder), device_share=order.share)
+
+
+class _Opening:
+    """Opens a task on this machine, which may have a copy of the data of its own."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+
+    def __call__(self, task: Task) -> TaskData:
+        """
+        Raises:
+            ValueError: its rows are not those with which the run began.
+        """
+        from trials.task import open_task
+
+        data, run = open_task(task), self._directory.info()
+        for began in run.tasks if run else ():
+            if began.task == task and began.digest != data.digest:
+                raise ValueError(
+                    f"the data of {task} on {platform.node()} are not those the run began with: digest "
+                    f"{data.digest}, in run.json {began.digest}; give every machine the same data"
+                )
+        return data
+
+
+def _reason() -> str:
+    text = traceback.format_exc().strip()
+    return f"{text.splitlines()[-1]}\n{text}"

@@ -1,0 +1,245 @@
+"""A run is begun, grown and killed in between; others ask its holder for more, for less, or to stop."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from nas import requests
+from nas.config import SearchConfig
+from nas.lease import take
+from nas.requests import Request
+from nas.run_directory import RunDirectory
+from nas.running import _prepared, _there
+from nas.steering import Reins, stop, write_plan
+from tests.nas.runs import SMALL, begun
+from tests.nas.test_cli import nas
+from trials.storage import Storage
+
+SINGLE = replace(SMALL, spaces=("flexconv",), defaults=())
+MORE = replace(SINGLE, tasks=("digits", "digits_sequence"), spaces=("flexconv", "twin"), population=9)
+
+
+def prepare(path: Path, config: SearchConfig, out: io.StringIO | None = None) -> Reins:
+    """What `run` does before the first trial."""
+    directory, console = RunDirectory(path), Console(file=out or io.StringIO(), width=200)
+    plan, info = _prepared(directory, _there(directory), config, True, None, console)
+    with take(directory.storage, print) as lease:
+        write_plan(directory, plan, info, lease)
+        return Reins(directory, plan, info, lease, console)
+
+
+def holds(directory: RunDirectory, config: SearchConfig) -> bool:
+    """Whether the directory covers the configuration and knows exactly its tasks and spaces."""
+    info = directory.info()
+    assert info is not None
+    names = {(task.name, space) for task in config.the_tasks() for space in config.all_spaces}
+    assert {(space.task, space.reference) for space in info.spaces} == names
+    assert [task.name for task in info.tasks] == [task.name for task in config.the_tasks()]
+    return directory.config() == config
+
+
+def test_a_run_grows_by_a_larger_configuration_and_stays_so(tmp_path: Path) -> None:
+    directory, out = prepare(tmp_path, SINGLE).directory, io.StringIO()
+    first = directory.info()
+    assert holds(directory, SINGLE)
+    prepare(tmp_path, MORE)
+    grown = directory.info()
+    assert holds(directory, MORE) and first is not None and grown is not None
+    assert (grown.id, grown.created, grown.tasks[0]) == (first.id, first.created, first.tasks[0])
+    prepare(tmp_path, SINGLE, out)
+    assert holds(directory, MORE) and directory.info() == grown
+    assert f"population is 9 there and 4 here: the plan of {tmp_path} stands" in out.getvalue()
+
+
+@pytest.mark.parametrize("again", [SINGLE, MORE])
+@pytest.mark.parametrize("there", [None, SINGLE])
+@pytest.mark.parametrize("writes", [0, 1])
+def test_a_driver_killed_while_it_writes_the_plan_leaves_a_run_that_goes_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    there: SearchConfig | None,
+    writes: int,
+    again: SearchConfig,
+) -> None:
+    if there is not None:
+        prepare(tmp_path, there)
+    put, left = Storage.put, [writes]
+
+    def some(self: Storage, name: str, data: bytes) -> None:
+        if name in ("config.json", "run.json"):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+        put(self, name, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "put", some)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(tmp_path, MORE)
+    begun_with_more = there is None and writes == 1
+    prepare(tmp_path, again)
+    assert holds(RunDirectory(tmp_path), MORE if begun_with_more else again)
+
+
+def test_a_run_is_not_continued_by_accident_nor_with_another_configuration(tmp_path: Path) -> None:
+    directory = prepare(tmp_path, SINGLE).directory
+    console = Console(file=io.StringIO())
+    with pytest.raises(ValueError, match="already holds this run; continue it with --resume"):
+        _prepared(directory, _there(directory), MORE, False, None, console)
+    with pytest.raises(
+        ValueError, match=f"{tmp_path} holds a run of another configuration: epochs is 3 there"
+    ):
+        _prepared(directory, _there(directory), replace(MORE, epochs=4), True, None, console)
+
+
+def test_data_that_changed_are_refused(tmp_path: Path) -> None:
+    directory = prepare(tmp_path, SINGLE).directory
+    text = (tmp_path / "run.json").read_text()
+    info = directory.info()
+    assert info is not None
+    (tmp_path / "run.json").write_text(text.replace(info.tasks[0].digest, "0ther"))
+    with pytest.raises(ValueError, match=r"rows of the task digits@rows=200 changed since .* began: 0ther"):
+        prepare(tmp_path, MORE)
+    (tmp_path / "run.json").write_text(text.replace('"designs": 1,', '"designs": 7,'))
+    with pytest.raises(ValueError, match="the designs of the space flexconv changed"):
+        prepare(tmp_path, MORE)
+
+
+def test_what_was_asked_before_the_run_began_is_carried_out_first(tmp_path: Path) -> None:
+    reins, out = prepare(tmp_path, SINGLE), io.StringIO()
+    storage = reins.directory.storage
+    grow = requests.leave(storage, Request(what="grow", by="me", config=MORE))
+    bad = requests.leave(storage, Request(what="grow", by="you", config=replace(SINGLE, epochs=7)))
+    lost = requests.leave(
+        storage, Request(what="grow", by="you", config=replace(SINGLE, tasks=("digits", "lost.py:task")))
+    )
+    halt = requests.leave(storage, Request(what="stop", by="me"))
+    with take(storage, print) as lease:
+        console = Console(file=out, width=200)
+        reins = Reins(reins.directory, reins.config, reins.info, lease, console)
+        reins.before()
+    assert reins.config == MORE and holds(reins.directory, MORE) and reins.info == reins.directory.info()
+    assert reins.stopped == "asked for by me"
+    assert requests.answered(storage, grow, 0) and requests.answered(storage, halt, 0)
+    with pytest.raises(ValueError, match="epochs is 3 there and 7 here"):
+        requests.answered(storage, bad, 0)
+    with pytest.raises(ValueError, match=r"it cannot be done there: .*there is no file .*/lost\.py"):
+        requests.answered(storage, lost, 0)
+    assert "what you asked for is refused: it cannot be done there: epochs is 3" in out.getvalue()
+
+
+def test_stopping_what_does_not_run_is_refused(tmp_path: Path) -> None:
+    directory = begun(tmp_path)
+    with pytest.raises(ValueError, match=f"nobody runs {tmp_path}: there is nothing to stop"):
+        stop(str(tmp_path))
+    with take(directory.storage, print):
+        with pytest.raises(
+            ValueError, match=r"has issued no trial 'digits\.twin\.search\.0\.0003'; nas show"
+        ):
+            stop(str(tmp_path), "digits.twin.search.0.0003")
+        with pytest.raises(ValueError, match=r"did not stop the run within 0 s and is no longer asked to"):
+            stop(str(tmp_path), patience=0.2)
+        assert requests.pending(directory.storage) == ({}, [])
+
+        def carry_out() -> None:
+            while not (found := requests.pending(directory.storage)[0]):
+                time.sleep(0.05)
+            for name in found:
+                requests.done(directory.storage, name)
+
+        answering = threading.Thread(target=carry_out)
+        answering.start()
+        assert stop(str(tmp_path)) == f"{tmp_path} is stopping: running trials are saved"
+        answering.join()
+
+
+SETTINGS = (
+    "rows=none epochs=40 repeats=0 seeds=1 search_trials=0 finalist_seeds=0 controls= defaults= transfer=0"
+)
+RUN = ["run", "smoke", "--tasks", "digits", "--run-dir", "run"]
+RUN += [word for setting in SETTINGS.split() for word in ("--set", setting)]
+
+
+def start(folder: Path, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", "from nas.cli import main; main()", *RUN, *more],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def running(directory: RunDirectory, ended: int) -> str:
+    """A trial that runs, once so many have ended."""
+    while True:
+        records = {record.trial.id for record in directory.read_records()[0]}
+        open_ones = {trial.id for trial in directory.read_trials()[0]} - records
+        if len(records) >= ended and open_ones:
+            return min(open_ones)
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_second_driver_makes_the_first_one_grow(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    first = start(tmp_path, "--set", "population=6")
+    running(directory, 1)
+    larger = ("--tasks", "digits,digits_sequence@rows=300", "--set", "population=8", "--resume")
+    second = nas(*RUN, *larger, cwd=tmp_path)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "it is asked to take on what is new" in second.stdout
+    assert "another process runs run" in second.stdout
+    same = nas(*RUN, *larger, cwd=tmp_path)
+    assert same.returncode == 2 and f"process {first.pid} on" in same.stderr, same.stdout + same.stderr
+    other = nas(*RUN, *larger, "--set", "epochs=2", cwd=tmp_path)
+    assert other.returncode == 2 and "epochs is 40 there and 2 here" in other.stderr
+    output, _ = first.communicate(timeout=400)
+    assert first.returncode == 0, output
+    assert "the run has grown, as asked for by process" in output
+    assert "18/18 trials ended" in output
+    records = directory.read_records()[0]
+    assert len(records) == len({record.trial.id for record in records}) == 2 * (8 + 1)
+    info = directory.info()
+    assert info is not None
+    assert [len(task.anchors) for task in info.tasks] == [3, 3], "fitted when all trials had ended"
+    assert len(directory.storage.names("lease/")) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_trial_is_cancelled_and_a_run_stopped_from_outside(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    driver = start(tmp_path, "--set", "population=30")
+    name = running(directory, 2)
+    done = nas("stop", "run", name, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"{name} is cancelled\n"), done.stderr
+    while (content := directory.storage.get(f"trials/{name}/record.json")) is None:
+        time.sleep(0.1)
+    assert b'"reason": "cancelled: asked for by a user"' in content
+    again = nas("stop", "run", name, cwd=tmp_path)
+    assert again.returncode == 2 and f"{name} has ended; there is nothing to stop" in again.stderr
+    running(directory, 4)
+    done = nas("stop", "run", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "run is stopping: running trials are saved\n"), done.stderr
+    output, _ = driver.communicate(timeout=200)
+    assert driver.returncode == 0, output
+    assert "ended: stopped (asked for by process" in output
+    assert "go on with the same command, --run-dir run and --resume" in output
+    records = directory.read_records()[0]
+    assert 4 <= len(records) < 31
+    failed = [record for record in records if record.status == "failed"]
+    assert [record.trial.id for record in failed] == [name]
+    assert (tmp_path / "run" / "report.html").exists()
+    refused = nas("stop", "run", cwd=tmp_path)
+    assert refused.returncode == 2 and "nobody runs run: there is nothing to stop" in refused.stderr
