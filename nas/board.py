@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from nas.config import SearchConfig
@@ -102,8 +103,13 @@ class Board:
         lease: Lease,
         placement: Placement,
         driver: Facts,
+        folder: Path,
     ) -> None:
-        """Make the schedule, apart from the constructor so that its errors reach the driver as they are."""
+        """Make the schedule, apart from the constructor so that its errors reach the driver as they are.
+
+        `folder`: the driver's working directory, in which the plan's relative names mean something.
+        """
+        os.chdir(folder)
         self._lease, self._placement, self._driver = lease, placement, driver
         try:
             directory.reserve()

@@ -19,6 +19,7 @@ from nas.seeds import derived_seed
 from search_spaces.architecture import Architecture
 from search_spaces.complexity import KernelSizes
 from search_spaces.space import Space, TaskShape, Values
+from trials.logs import masked
 from trials.recipe import LONG, Recipe
 from trials.record import Kind, Status, Study, Trial
 from trials.reference import Task
@@ -234,7 +235,7 @@ def _search(maker: Maker, study: Study, sampler: Sampler) -> Planned:
         try:
             return maker.trial(study, number, values)
         except Exception as error:  # the user's own space; the trial fails with this as its reason
-            broken = Architecture.of("undecodable", error=f"{type(error).__name__}: {error}")
+            broken = Architecture.of("undecodable", error=masked(f"{type(error).__name__}: {error}"))
             sound = replace(maker.space, assemble=lambda values: broken)
             return replace(maker, space=sound).trial(study, number, values)
 
