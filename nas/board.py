@@ -273,9 +273,9 @@ class Board:
         self._schedule.paused = True
 
     def _refuse_if_all_left_out(self) -> None:
-        reasons = {place.host: self._nodes.get(place.node) for place in self._places.values()}
-        if len(self._places) >= self._slots and reasons and all(reasons.values()):
-            each = "; ".join(f"{host}: {reason}" for host, reason in sorted(reasons.items()))
+        nodes = {place.node: place.host for place in self._places.values()}
+        if len(self._places) >= self._slots and nodes and all(self._nodes.get(node) for node in nodes):
+            each = "; ".join(f"{host}: {self._nodes[node]}" for node, host in nodes.items())
             self._stop(ValueError(f"no node can run a trial: {each}"))
 
     @contextmanager
