@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -110,6 +111,10 @@ class Board:
         """
         os.chdir(folder)
         self._lease, self._placement, self._driver = lease, placement, driver
+        try:
+            directory.reserve()
+        except OSError as error:
+            raise ValueError(_unwritten(error)) from error
         self._schedule = Schedule(config, tasks, _spaces(config, tasks, shapes), shapes, directory)
         self._looked = time.monotonic()
 
@@ -284,12 +289,17 @@ class Board:
         try:
             self._lease.require()
             yield
+            if self._schedule.directory.full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except LeaseLost as error:
             self._stop(error)
         except OSError as error:
-            way = "make room" if is_full(error) else "mend that"
-            said = error.strerror or error
-            self._stop(ValueError(f"the run cannot be written ({said}); {way} and go on with --resume"))
+            self._stop(ValueError(_unwritten(error)))
+
+
+def _unwritten(error: OSError) -> str:
+    way = "make room" if is_full(error) else "mend that"
+    return f"the run cannot be written ({error.strerror or error}); {way} and go on with --resume"
 
 
 def _spaces(

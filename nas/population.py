@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 import numpy as np
 
 from nas.limits import Admits
 from search_spaces.constraints import ENUMERATED
 from search_spaces.space import Space, Values
 
+BARREN = 10_000
+"""Draws in a row that bring nothing new before a space counts as drawn empty; fewer (a tenth) where what is
+left can be looked through."""
+
 
 def population(space: Space, count: int, seed: int, admits: Admits = lambda values: True) -> list[Values]:
-    """`count` different admitted designs by the space's law; all of them, in random order, if it has no more.
+    """`count` different admitted designs by the space's law; all of them if it has no more.
+
+    The first designs of a larger population are the smaller population.
 
     Raises:
         ValueError: values that the space offers cannot be assembled to a design, or none was admitted.
     """
-    rng = np.random.default_rng(seed)
-    few = space.size <= max(count, ENUMERATED)
-    everything = [values for values in space.enumerate() if admits(values)] if few else []
-    if few and (space.size <= count or len(everything) <= count):
-        drawn = (everything[i] for i in rng.permutation(len(everything)))
-    else:  # bounded, since a space may give the same design for different values, or admit few
-        drawn = (values for _ in range(1000 * count) if admits(values := space.sample(rng)))
-    designs: dict[str, Values] = {}
-    for values in drawn:
-        try:
-            designs.setdefault(space.decode(values).id, values)
-        except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise ValueError(f"the space {space.name} cannot assemble {values}: {what}") from error
-        if len(designs) == count:
-            break
+    designs = list(islice(_drawn(space, np.random.default_rng(seed), admits), count))
     if not designs:
         raise ValueError(f"no design of {space.name} was found that keeps within the limits")
-    return list(designs.values())
+    return designs
+
+
+def _drawn(space: Space, rng: np.random.Generator, admits: Admits) -> Iterator[Values]:
+    """Different designs by the space's law, then those that chance did not bring, in random order."""
+    seen: set[str] = set()
+    few = space.size <= ENUMERATED
+    barren = 0
+    while barren < (BARREN // 10 if few else BARREN) and len(seen) < space.size:
+        barren += 1
+        values = space.sample(rng)
+        if admits(values) and _new(space, values, seen):
+            barren = 0
+            yield values
+    if few and len(seen) < space.size:
+        rest = [values for values in space.enumerate() if admits(values) and _new(space, values, seen)]
+        yield from (rest[i] for i in rng.permutation(len(rest)))
+
+
+def _new(space: Space, values: Values, seen: set[str]) -> bool:
+    """Whether values stand for a design that was not seen before; it is now."""
+    try:
+        name = space.decode(values).id
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"the space {space.name} cannot assemble {values}: {what}") from error
+    known = name in seen
+    seen.add(name)
+    return not known

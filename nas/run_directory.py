@@ -12,6 +12,7 @@ report.md, .html, .json, figures/   written from the records
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -20,15 +21,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
+from nas import compacted
 from nas.config import SearchConfig
 from nas.efficiency.anchors import Anchor
-from nas.reading import load, refuse_contradiction
+from nas.reading import Found, found_in, load
 from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
-from trials.record import READABLE, Trial, TrialRecord, current
+from trials.record import Trial, TrialRecord
 from trials.reference import Task
-from trials.storage import Storage
+from trials.storage import Storage, is_full
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +103,10 @@ class RunInfo:
     evaluation: tuple[str, ...] | None = None
 
 
-OWN = {"trials", "lease", "requests", ".reserve"}
+RESERVE = ".reserve"
+"""Takes room on a disk while a run goes on, so that what has ended can be written down when it is full."""
+RESERVED = 2**20
+OWN = {"trials", "lease", "requests", RESERVE}
 """What may be there before config.json is."""
 
 
@@ -153,6 +158,20 @@ class RunDirectory:
         names = self.storage.top()
         if "config.json" not in names and names - OWN:
             raise ValueError(f"{self} is not empty and holds no run; take another --run-dir")
+
+    def reserve(self) -> None:
+        """Take the room that `put_record` falls back on; nothing in an object store, or if it is taken.
+
+        Raises:
+            OSError: there is none left.
+        """
+        if self.full:
+            self.storage.put(RESERVE, os.urandom(RESERVED))
+
+    @property
+    def full(self) -> bool:
+        """Whether the reserve was used: a record met a full disk, and nothing new should begin."""
+        return self.path is not None and not (self.path / RESERVE).exists()
 
     def has_plan(self) -> bool:
         """Whether there is a config.json."""
@@ -219,52 +238,37 @@ class RunDirectory:
         self.put(f"trials/{trial.id}/design.json", dumps(trial))
 
     def put_record(self, record: TrialRecord) -> None:
-        """Write down how a trial ended and drop its checkpoint, which nothing needs any more."""
-        self.put(f"trials/{record.trial.id}/record.json", dumps(record))
+        """Write down how a trial ended and drop its checkpoint, which nothing needs any more.
+
+        On a full disk it takes the room of the reserve, see `full`.
+        """
+        name, text = f"trials/{record.trial.id}/record.json", dumps(record)
+        try:
+            self.put(name, text)
+        except OSError as error:
+            if self.full or not is_full(error):
+                raise
+            self.storage.remove(RESERVE)
+            self.put(name, text)
         self.folder(record.trial.id).remove("checkpoint.pt")
+
+    def read(self) -> Found:
+        """Every trial that was ever issued and every record.
+
+        Raises:
+            OSError: the run cannot be listed.
+        """
+        return found_in(compacted.read(self.storage), str(self), self._way_out)
 
     def read_trials(self) -> tuple[list[Trial], list[str]]:
         """Every trial that was ever issued, by name, and one line for each that cannot be read."""
-        trials, unreadable = [], []
-        for name, content in self._objects("design.json").items():
-            path = f"{self}/{name}"
-            try:
-                trials.append(from_plain(Trial, load(content, path), path))
-            except ValueError as error:
-                unreadable.append(str(error))
-        return trials, unreadable
+        found = self.read()
+        return found.trials, found.damaged
 
     def read_records(self) -> tuple[list[TrialRecord], list[str]]:
         """Every record that can be read, and one line for each that cannot."""
-        records, unreadable = [], []
-        designs = self._objects("design.json")
-        for name, content in self._objects("record.json").items():
-            path = f"{self}/{name}"
-            try:
-                data = load(content, path)
-                if isinstance(data, dict):
-                    if (schema := data.get("schema")) not in READABLE:
-                        raise ValueError(
-                            f"{path} has schema {schema}, this version reads "
-                            f"{READABLE[0]} to {READABLE[-1]}; {self._way_out(data.get('commit'))}"
-                        )
-                    data = current(data)
-                record = from_plain(TrialRecord, data, path)
-                design = name.replace("record.json", "design.json")
-                asked = None
-                if design in designs:
-                    where = f"{self}/{design}"
-                    asked = from_plain(Trial, load(designs[design], where), where)
-                refuse_contradiction(path, record, asked)
-                records.append(record)
-            except ValueError as error:
-                unreadable.append(str(error))
-        return records, unreadable
-
-    def _objects(self, kind: str) -> dict[str, bytes | OSError]:
-        names = [name for name in self.storage.names("trials/") if name.count("/") == 2]
-        found = {name: self._get(name) for name in names if name.endswith(f"/{kind}")}
-        return {name: content for name, content in found.items() if content is not None}
+        found = self.read()
+        return found.records, found.unreadable
 
     def drop_orphans(self) -> None:
         """Remove what a killed writer left half written."""

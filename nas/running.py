@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from nas.compacted import Compaction
 from nas.comparison import write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
@@ -184,6 +185,8 @@ def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: fl
     local = folder / "mlartifacts" if reins.info.tracking_uri is None else None
     writer = Writer(lambda: _open_store(uri, experiment, local, directory), progress.say)
 
+    compaction = Compaction(directory.absolute().storage)
+
     def on_start(slots: int, records: list[TrialRecord]) -> None:
         for record in records:
             writer.ended(record)
@@ -193,6 +196,7 @@ def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: fl
         progress.total(total)
         for _, trial, content in events:
             if isinstance(content, TrialRecord):
+                compaction.ended()
                 writer.ended(content)
                 progress.ended(content)
             else:
@@ -226,6 +230,7 @@ def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: fl
             finally:
                 progress.stop()
         if ended.how not in ("interrupted", "preempted"):
+            compaction.close()
             _fit_anchors(reins, console)  # last, so that it keeps no trial waiting
         comparison, files, _ = write_report([directory])
         records = directory.read_records()[0]

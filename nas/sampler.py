@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import dataclass, field
 
 import numpy as np
 import optuna
@@ -23,6 +24,22 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 PROPOSALS = 100
 GENERATION = 10
 """Completed trials of a generation of NSGA-II: few, since a search is short and stopped trials are none."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """A trial that was proposed and has not ended.
+
+    Attributes:
+        proposed, ruled: in the study that proposes and in the one that stops, which may be the same.
+        errors: by epoch.
+        stopped: the epoch at which it was told to stop, 0 if it was not.
+    """
+
+    proposed: OptunaTrial
+    ruled: OptunaTrial
+    errors: dict[int, float] = field(default_factory=dict)
+    stopped: int = 0
 
 
 class Sampler:
@@ -59,9 +76,8 @@ class Sampler:
             self._rule = optuna.create_study(pruner=pruner)
         else:
             self._study = self._rule = optuna.create_study(pruner=pruner)
-        self._trials: list[OptunaTrial] = []
-        self._ruled: list[OptunaTrial] = []  # the same ones in the study that stops them
-        self._stopped: dict[int, int] = {}  # the epoch at which a trial was told to stop
+        self._asked = 0
+        self._running: dict[int, _Running] = {}
 
     def ask(self) -> Values:
         """The next design's values; their number is the count of earlier calls.
@@ -69,7 +85,7 @@ class Sampler:
         Raises:
             ValueError: no admitted design was found.
         """
-        number = len(self._trials)
+        number = self._asked
         if number == 0 and (default := self._space.default) is not None and self._admits(default):
             self._enqueue(default)
         self._study.sampler = self._sampler(derived_seed(self._seed, number))
@@ -88,7 +104,7 @@ class Sampler:
 
     def restore(self, values: Values) -> Values:
         """Put a design back that was proposed before, under the next number."""
-        self._study.sampler = self._sampler(derived_seed(self._seed, len(self._trials)))
+        self._study.sampler = self._sampler(derived_seed(self._seed, self._asked))
         self._enqueue(values)
         trial = self._study.ask()
         restored = self._values(trial)
@@ -100,18 +116,17 @@ class Sampler:
 
         An epoch that was reported before gets the answer of then: its trial was resumed.
         """
-        trial = self._ruled[number]
-        if epoch in self.reported(number):
-            return self._stopped.get(number) == epoch
-        trial.report(error, epoch)
-        if stop := trial.should_prune():
-            self._stopped[number] = epoch
-        return stop
+        running = self._running[number]
+        if epoch not in running.errors:
+            running.errors[epoch] = error
+            running.ruled.report(error, epoch)
+            if running.ruled.should_prune():
+                running.stopped = epoch
+        return running.stopped == epoch
 
     def reported(self, number: int) -> dict[int, float]:
-        """Errors of a trial so far, by epoch."""
-        trials = self._rule.get_trials(deepcopy=False)
-        return trials[self._ruled[number].number].intermediate_values
+        """Errors of a trial that runs, by epoch."""
+        return self._running[number].errors
 
     def tell(self, number: int, status: Status, error: float, second: float | None = None) -> None:
         """How the trial ended; a stopped one is told as pruned, a failed one never as a result.
@@ -122,21 +137,27 @@ class Sampler:
             error: on `select`.
             second: what NSGA-II keeps low beside it; None if it was not measured.
         """
-        self._stopped.pop(number, None)
+        running = self._running.pop(number)
         state = TrialState.PRUNED if status == "stopped" else TrialState.COMPLETE
         if status == "failed" or not math.isfinite(error):
             state = TrialState.FAIL
         values = [error] if state == TrialState.COMPLETE else None
         if self._rule is not self._study:
-            self._rule.tell(self._ruled[number], values, state=state)
+            self._rule.tell(running.ruled, values, state=state)
             if values and (second is None or not math.isfinite(second)):
                 state = TrialState.FAIL
             values = [error, float(second or 0)] if state == TrialState.COMPLETE else None
-        self._study.tell(self._trials[number], values, state=state)
+        self._study.tell(running.proposed, values, state=state)
 
     def _taken(self, trial: OptunaTrial, values: Values) -> Values:
-        self._trials.append(trial)
-        self._ruled.append(trial if self._rule is self._study else self._rule.ask())
+        ruled = trial if self._rule is self._study else self._rule.ask()
+        self._running[self._asked] = _Running(trial, ruled)
+        self._asked += 1
+        if isinstance(sampler := self._study.sampler, optuna.samplers.NSGAIISampler):
+            # noted in the study, which Optuna leaves out for designs that are put back
+            frozen = self._study.get_trials(deepcopy=False)[trial.number]
+            generation = sampler.get_trial_generation(self._study, frozen)
+            sampler.get_parent_population(self._study, generation)
         return values
 
     def _enqueue(self, values: Values) -> None:

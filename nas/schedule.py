@@ -281,15 +281,14 @@ class Schedule:
 
     def _restore(self) -> list[Trial]:
         """Put every trial of the directory back; those without a record are to be run again."""
-        records, unreadable = self.directory.read_records()
-        if unreadable:
-            raise ValueError(f"{unreadable[0]}; remove that file and its trial is run again")
-        trials, damaged = self.directory.read_trials()
-        if damaged:
-            raise ValueError(f"{damaged[0]}; remove its folder, and a drawn trial is run again")
-        ended = {record.trial.id: record for record in records}
+        found = self.directory.read()
+        if found.unreadable:
+            raise ValueError(f"{found.unreadable[0]}; remove that file and its trial is run again")
+        if found.damaged:
+            raise ValueError(f"{found.damaged[0]}; remove its folder, and a drawn trial is run again")
+        ended = {record.trial.id: record for record in found.records}
         orphans = []
-        for trial in sorted(trials, key=lambda trial: trial.number):
+        for trial in sorted(found.trials, key=lambda trial: trial.number):
             plan = self._plans.get(trial.study)
             if plan is None or (plan.sampler is not None and trial.number >= plan.expected):
                 continue  # trained elsewhere and added by hand: compared, not scheduled

@@ -84,14 +84,27 @@ def _reader(expected: Any) -> Reader:
     if origin is dict:
         return _dict(arguments, refuse)
 
-    def scalar(value: object) -> object:
-        if type(value) is expected and (expected is not float or math.isfinite(cast(float, value))):
+    def plain(value: object) -> object:
+        if type(value) is expected:
             return value
-        if expected is float and type(value) is int and abs(value) < 1e300:
+        raise refuse(value)
+
+    def number(value: object) -> object:
+        if type(value) is float and math.isfinite(value):
+            return value
+        if type(value) is int and abs(value) < 1e300:
             return float(value)
         raise refuse(value)
 
-    return scalar
+    return number if expected is float else plain
+
+
+def _at(step: str, reader: Reader, value: object) -> None:
+    """Say where a value is wrong, if it is."""
+    try:
+        reader(value)
+    except _Wrong as wrong:
+        raise wrong.within(step) from None
 
 
 def _architecture(value: object) -> Architecture:
@@ -131,15 +144,14 @@ def _tuple(arguments: tuple[Any, ...], refuse: Callable[[object], _Wrong]) -> Re
     def read(value: object) -> object:
         if not isinstance(value, list | tuple) or not (many or len(value) == len(some)):
             raise refuse(value)
-        readers = (each,) * len(value) if many else some
-        position = 0
         try:
-            found = []
+            if many:
+                return tuple([each(item) for item in value])
+            return tuple([reader(item) for reader, item in zip(some, value, strict=True)])
+        except _Wrong:  # again, to say where
             for position, item in enumerate(value):
-                found.append(readers[position](item))
-            return tuple(found)
-        except _Wrong as wrong:
-            raise wrong.within(f"[{position}]") from None
+                _at(f"[{position}]", each if many else some[position], item)
+            raise
 
     return read
 
@@ -150,13 +162,12 @@ def _dict(arguments: tuple[Any, ...], refuse: Callable[[object], _Wrong]) -> Rea
     def read(value: object) -> object:
         if not isinstance(value, dict):
             raise refuse(value)
-        found, name = {}, ""
         try:
+            return {str(name): each(item) for name, item in value.items()}
+        except _Wrong:
             for name, item in value.items():
-                found[str(name)] = each(item)
-        except _Wrong as wrong:
-            raise wrong.within(f".{name}") from None
-        return found
+                _at(f".{name}", each, item)
+            raise
 
     return read
 
@@ -164,26 +175,26 @@ def _dict(arguments: tuple[Any, ...], refuse: Callable[[object], _Wrong]) -> Rea
 def _dataclass(cls: type) -> Reader:
     hints, fields = get_type_hints(cls), dataclasses.fields(cls)
     readers = {field.name: _reader(hints[field.name]) for field in fields}
-    required = [
-        field.name
+    required = {
+        field.name: None
         for field in fields
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
+    }
 
     def read(value: object) -> object:
         if not isinstance(value, dict):
             raise _Wrong(f" must be an object, got {str(value)[:100]!r}")
-        if unknown := sorted(set(value) - set(readers)):
-            raise _Wrong(f" has no field {unknown[0]!r}; it has {', '.join(readers)}")
-        for name in required:
-            if name not in value:
-                raise _Wrong(f" lacks the field {name!r}")
-        found, name = {}, ""
+        if not value.keys() <= readers.keys():
+            unknown = min(value.keys() - readers.keys())
+            raise _Wrong(f" has no field {unknown!r}; it has {', '.join(readers)}")
+        if not required.keys() <= value.keys():
+            raise _Wrong(f" lacks the field {next(name for name in required if name not in value)!r}")
         try:
+            found = {name: readers[name](item) for name, item in value.items()}
+        except _Wrong:
             for name, item in value.items():
-                found[name] = readers[name](item)
-        except _Wrong as wrong:
-            raise wrong.within(f".{name}") from None
+                _at(f".{name}", readers[name], item)
+            raise
         try:
             return cls(**found)
         except ValueError as error:

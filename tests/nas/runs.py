@@ -46,14 +46,14 @@ TRIALS = 4 + 1 + 5 + 1 + 3 * (2 + 1)
 """Trials of SMALL: population and repeats, search, its finalist, three single designs."""
 
 
-def begun(path: Path, config: SearchConfig = SMALL) -> RunDirectory:
+def begun(path: Path | str, config: SearchConfig = SMALL) -> RunDirectory:
     """A run directory with its plan."""
     directory = RunDirectory(path)
     directory.put("config.json", dumps(config))
     return directory
 
 
-def schedule_of(config: SearchConfig, path: Path, resume: bool = False) -> Schedule:
+def schedule_of(config: SearchConfig, path: Path | str, resume: bool = False) -> Schedule:
     """A schedule over a run directory, without a cluster."""
     directory = begun(path, config)
     tasks, spaces, shapes = [], {}, {}
@@ -75,7 +75,7 @@ def records_of(schedule: Schedule) -> dict[str, TrialRecord]:
 def drive(
     schedule: Schedule,
     until: Callable[[Trial], bool] = lambda trial: False,
-    checkpoints: Path | None = None,
+    checkpoints: Path | str | None = None,
     pause: tuple[str, int] = ("", 0),
     fails: Callable[[Trial], bool] = lambda trial: False,
 ) -> list[Trial]:
@@ -98,7 +98,7 @@ def drive(
             told = schedule.report(trial, metrics)
             return "pause" if (trial.id, metrics.epoch) == pause else told
 
-        folder = Storage(str(checkpoints / trial.id)) if checkpoints else None
+        folder = Storage(f"{checkpoints}/{trial.id}") if checkpoints else None
         record = run_trial(trial, open_task(trial.task), report=report, folder=folder)
         if record is None:
             break
