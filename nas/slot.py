@@ -20,6 +20,7 @@ from nas.placement import Place
 from nas.probe import probe
 from nas.run_directory import RunDirectory
 from nas.schedule import failed_record
+from trials.logs import reason_of
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.reference import Task
 from trials.storage import Storage
@@ -181,8 +182,8 @@ def _carried_out(
             timed=order.timed,
             checkpoint_bytes=order.checkpoint_bytes,
         )
-    except Exception:
-        return replace(failed_record(trial, _reason(), folder), device_share=order.share)
+    except Exception as error:
+        return replace(failed_record(trial, reason_of(error), folder), device_share=order.share)
 
 
 def end_process(process: int) -> None:
