@@ -204,3 +204,19 @@ def test_a_checkpoint_that_may_not_be_so_large_costs_its_work_and_no_more(
     assert found is None and not parts.exists()
     whole = training.run_trial(wanted, digits, folder=at(tmp_path / "whole"))
     same(whole, training.run_trial(wanted, digits, folder=at(parts)), tmp_path / "whole", parts)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+@pytest.mark.parametrize("space", ["twin_3x3", "flexconv"])
+def test_an_accelerator_goes_on_inside_an_epoch(digits: TaskData, tmp_path: Path, space: str) -> None:
+    wanted = trial(digits, space, epochs=2, **EVERYTHING)
+    whole = training.run_trial(wanted, digits)
+    for questions in (2, 2, 8):
+        asked = answers(**{f"q{questions}": "pause"})
+        assert training.run_trial(wanted, digits, folder=at(tmp_path), asked=asked) is None
+    found = training.run_trial(wanted, digits, folder=at(tmp_path))
+    assert whole is not None and found is not None and found.status == "completed", found
+    assert found.training_multiply_adds == whole.training_multiply_adds
+    losses = [[metrics.train_loss for metrics in each.curve] for each in (found, whole)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
