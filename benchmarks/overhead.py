@@ -3,10 +3,10 @@
     python benchmarks/overhead.py [--pairs 3]
 
 By turns: `nas run` as users have it (Ray on this machine, MLflow, records), and two spawned processes with
-the same list of trials, which keep nothing. Both begin with no process. Efficiency is counted once they are up: the sum
-of the trials' own seconds / 2 / wall from the first trial's start to the last one's end. The machine may
-be shared: compare the ratio of neighbours, and its median. The delay of the first trial is from the command's
-start.
+the same list of trials, which keep nothing. Both begin with no process. Efficiency is counted once they are
+up: the sum of the trials' own seconds / 2 / wall from the first trial's start to the last one's end. The
+machine may be shared: compare the ratio of neighbours, and its median. The delay of the first trial is from
+the command's start.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@
 
 One task, five searched spaces, each with a population and four searches (TPE, successive halving) of a 25th
 of the trials: no study is larger than 400 at 10,000. Slots are Ray processes of a cluster on this machine
-that is told it has so many processors; with --threads they are threads that call the same board, one at a time, in
-this process. Seconds of the processor and resident memory are those of driver and board (with --threads:
-seconds of the board's calls, memory of everything). MLflow is not in them: it has a thread of its own, which
-falls behind and catches up. Then a new process makes the schedule anew from the directory.
+that is told it has so many processors; with --threads they are threads that call the same board, one at a
+time, in this process. Seconds of the processor and resident memory are those of driver and board (with
+--threads: seconds of the board's calls, memory of everything). MLflow is not in them: it has a thread of
+its own, which falls behind and catches up. Then a new process makes the schedule anew from the directory.
 """
 
 from __future__ import annotations
@@ -126,9 +126,9 @@ def processor(process: int) -> float:
 
 def with_processes(config: SearchConfig, directory: RunDirectory, slots: int) -> Costs:
     """On a Ray cluster of this machine."""
-    import ray
+    from nas.search import execute  # isort: skip  # before ray, whose settings it makes
 
-    from nas.search import execute
+    import ray
 
     ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False)
     ours: list[int] = []
@@ -189,7 +189,7 @@ def with_threads(config: SearchConfig, directory: RunDirectory, slots: int) -> C
     task = open_task(config.the_tasks()[0])
     with take(directory.storage, print) as lease:
         shapes = {task.name: task.shape}
-        ask("start", config, config.the_tasks(), shapes, directory, lease, Placement(0.0), facts())
+        ask("start", config, config.the_tasks(), shapes, directory, lease, Placement(0.0), facts(), Path.cwd())
         threads = [
             threading.Thread(target=work, args=(number, "here", ask, directory, 1, train))
             for number in range(slots)
@@ -209,9 +209,13 @@ def resume(path: Path) -> None:
     config = directory.config()
     task = open_task(config.the_tasks()[0])
     spaces = {(task.name, name): space for name, space in open_spaces(config, task.shape).items()}
-    began = time.monotonic()
+    began, busy = time.monotonic(), time.process_time()
     schedule = Schedule(config, config.the_tasks(), spaces, {task.name: task.shape}, directory)
-    print(f"resumed in {time.monotonic() - began:.1f} s: {schedule.ended} of {schedule.total} trials ended")
+    wall, busy = time.monotonic() - began, time.process_time() - busy
+    print(
+        f"resumed in {wall:.1f} s, {busy:.1f} of the processor: "
+        f"{schedule.ended} of {schedule.total} trials ended"
+    )
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ def flexconv_tuned(shape: TaskShape) -> Space:
             "width": 16,
             "blocks": 2,
             "sigma": None,
-            "frequency": GENERATOR["frequency"],
+            "frequency": 0.5,  # of GENERATOR
             "mask_factor": None,
         },
         summary="FlexConv with width, depth, first kernel size, frequency and mask learning rate as choices",

@@ -88,8 +88,13 @@ class Site:
         return RunDirectory(self.path)
 
     @property
+    def written(self) -> Path:
+        """What the commands wrote; not on the disk of the run, which may be full."""
+        return self.path.parent.with_name(f"{self.path.parent.name}.txt")
+
+    @property
     def output(self) -> str:
-        return self.path.with_name("output.txt").read_text(errors="replace")
+        return self.written.read_text(errors="replace")
 
     def spawn(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a command in a session of its own, with the faults in its environment."""
@@ -102,7 +107,7 @@ class Site:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         environment |= self.variables
-        with open(self.path.with_name("output.txt"), "ab") as output:
+        with open(self.written, "ab") as output:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
             )
@@ -315,7 +320,8 @@ def suffer(kind: str, seed: int, folder: Path, undisturbed: RunDirectory) -> Out
         site(folder / "disk" / "run", 2 if kind in ON_NODES else 0) as here,
     ):
         if kind == "write errors":
-            here.faults = {"below": str(here.path), "every": rng.randint(5, 25), "errno": errno.EIO}
+            number = rng.choice((errno.EIO, errno.ENXIO))  # the first may pass, the second does not
+            here.faults = {"below": str(here.path), "every": rng.randint(5, 25), "errno": number}
         elif kind == "clock jumps":
             here.faults = {"after": rng.uniform(8, 20), "jump": rng.choice([-30, -1, 1, 30]) * HOUR}
         here.start()

@@ -67,8 +67,9 @@ def rows():
 
 def plan():
     return SearchConfig(
-        name="secret", tasks=(__file__ + ":rows",), rows=200, epochs=2,
-        spaces=("flexconv", __file__ + ":leaky"), defaults=(), population=1, repeats=0, seeds=2, search_trials=3, search_seeds=1, finalist_seeds=1,
+        name="secret", tasks=(__file__ + ":rows",), rows=200, epochs=2, population=1, repeats=0, seeds=2,
+        spaces=("flexconv", __file__ + ":leaky"), defaults=(), search_trials=3, search_seeds=1,
+        finalist_seeds=1,
     )
 """
 
