@@ -29,6 +29,13 @@ class _Share(click.FloatRange):
         return value if value == "auto" else super().convert(value, param, ctx)
 
 
+class Share(click.FloatRange):
+    """A share in [0, 1], or ``auto``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "auto" else super().convert(value, param, ctx)
+
+
 @click.group(context_settings={"help_option_names": ["--help"], "max_content_width": 110})
 def app() -> None:
     """Must I search for an architecture, or is one FlexConv design enough? Measured on your data."""
