@@ -17,7 +17,8 @@ BIN := $(VENV)/bin
 help:
 	@echo "make compare   install into .venv, run 'nas run smoke' (minutes), say where the report is"
 	@echo "make test      install into .venv, run the tests (minutes)"
-	@echo "make soak      install into .venv, measure what intervals cover and write docs/coverage.md (half an hour)"
+	@echo "make soak      install into .venv, measure what intervals cover and what a run costs, hurt runs in 30 ways,"
+	@echo "               write docs/coverage.md and docs/faults.md (an hour and a half)"
 
 compare: $(VENV)/nas
 	@$(BIN)/nas run smoke --run-dir $(RUN_DIR) --resume
@@ -25,11 +26,14 @@ compare: $(VENV)/nas
 test: $(VENV)/dev
 	@$(BIN)/python -m pytest
 
-# By hand, where an estimator changed; the result is kept in docs/ with its date and commit.
+# By hand, where an estimator or the engine changed; the results are kept in docs/ with date and commit.
 soak: $(VENV)/dev
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage --replications 1000 --processes 2 --write
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.nas.coverage_across
 	@$(BIN)/python benchmarks/report_at_scale.py
+	@$(BIN)/python -m tests.nas.faults --count 30 --seed 0 --write
+	@$(BIN)/python benchmarks/overhead.py
+	@$(BIN)/python benchmarks/scale.py --threads
 
 machine:
 	@$(PYTHON) .ci/machine.py

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from nas.config import SearchConfig
@@ -102,8 +103,13 @@ class Board:
         lease: Lease,
         placement: Placement,
         driver: Facts,
+        folder: Path,
     ) -> None:
-        """Make the schedule, apart from the constructor so that its errors reach the driver as they are."""
+        """Make the schedule, apart from the constructor so that its errors reach the driver as they are.
+
+        `folder`: the driver's working directory, in which the plan's relative names mean something.
+        """
+        os.chdir(folder)
         self._lease, self._placement, self._driver = lease, placement, driver
         try:
             directory.reserve()
@@ -125,6 +131,7 @@ class Board:
         if self._nodes[place.node] != "":
             return "wait"
         with self._writing():
+            self._lease.require()
             trial = self._schedule.next(slot, lambda trial: self._placement.fits(place, trial))
             if isinstance(trial, Trial):
                 return self._order(slot, place, trial)
@@ -171,6 +178,7 @@ class Board:
         self._placement.learn(record)
         record = replace(record, co_residents=others)
         with self._writing():
+            self._lease.require()
             self._schedule.finish(slot, record)
             self._events.append(("ended", trial, record))
 
@@ -187,6 +195,7 @@ class Board:
         if self._trials.pop(slot, None) is not None:
             self._nothing_left = False
             with self._writing():
+                self._lease.require()
                 self._schedule.lost(slot)
         return asked
 
@@ -207,6 +216,7 @@ class Board:
     def cancel(self, trial_id: str) -> bool:
         """End a trial as failed; False if it is not one that can be."""
         with self._writing():
+            self._lease.require()
             return self._schedule.cancel(trial_id)
         return False
 
@@ -214,6 +224,7 @@ class Board:
         """Go on with a larger plan. What is running stays."""
         spaces = _spaces(config, tasks, shapes)
         with self._writing():
+            self._lease.require()
             self._schedule = self._schedule.grown(config, tasks, spaces, shapes)
             self._nothing_left = False
 
@@ -272,16 +283,15 @@ class Board:
         self._schedule.paused = True
 
     def _refuse_if_all_left_out(self) -> None:
-        reasons = {place.host: self._nodes.get(place.node) for place in self._places.values()}
-        if len(self._places) >= self._slots and reasons and all(reasons.values()):
-            each = "; ".join(f"{host}: {reason}" for host, reason in sorted(reasons.items()))
+        nodes = {place.node: place.host for place in self._places.values()}
+        if len(self._places) >= self._slots and nodes and all(self._nodes.get(node) for node in nodes):
+            each = "; ".join(f"{host}: {self._nodes[node]}" for node, host in nodes.items())
             self._stop(ValueError(f"no node can run a trial: {each}"))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Around what writes: nothing is written without the lease, and a full disk pauses the run."""
+        """Around what asks for the lease and then writes: without it, or on a full disk, the run pauses."""
         try:
-            self._lease.require()
             yield
             if self._schedule.directory.full:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -20,6 +20,20 @@ WAYS_ON = {
     "preempted": "go on with the same command",
 }
 FOLDER = click.Path(path_type=Path)
+
+
+class _Share(click.FloatRange):
+    """A number, or the word auto."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "auto" else super().convert(value, param, ctx)
+
+
+class Share(click.FloatRange):
+    """A share in [0, 1], or ``auto``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "auto" else super().convert(value, param, ctx)
 
 
 @click.group(context_settings={"help_option_names": ["--help"], "max_content_width": 110})
@@ -39,8 +53,8 @@ def app() -> None:
 @click.option(
     "--gpus-per-trial",
     metavar="X",
-    type=click.FloatRange(0, 1),
-    help="Share of an accelerator.  [default: a whole one]",
+    type=_Share(0, 1),
+    help="Share of an accelerator; auto: by measured memory.  [default: a whole one]",
 )
 @click.option(
     "--tracking-uri", metavar="URI", help="MLflow's.  [default: $MLFLOW_TRACKING_URI, else in the run]"
@@ -55,7 +69,7 @@ def run(
     tasks: str | None,
     spaces: str | None,
     address: str | None,
-    gpus_per_trial: float | None,
+    gpus_per_trial: float | Literal["auto"] | None,
     tracking_uri: str | None,
     settings: tuple[str, ...],
 ) -> None:
@@ -135,15 +149,22 @@ def compare(run_dirs: tuple[str, ...]) -> None:
 
 @app.command()
 @click.argument("run_dir", required=False)
+@click.argument("trial", required=False)
 @click.option("--ui", is_flag=True, help="Start MLflow's UI on loopback over the run's store.")
-def show(run_dir: str | None, ui: bool) -> None:
-    """Show a run's state and its best trials.
+def show(run_dir: str | None, trial: str | None, ui: bool) -> None:
+    """Show a run's state and its best trials, or one trial.
 
-    Without RUN_DIR, of the newest run in runs/.
+    Without RUN_DIR, of the newest run in runs/. Of a TRIAL: design, curve, where it ran, why it failed, the
+    last lines of its log.
     """
     from nas.showing import newest_run, serve, state_of, trials_table
 
     path, console = run_dir or newest_run(), _console()
+    if trial is not None:
+        from nas.showing_trial import one_trial
+
+        console.print(one_trial(path, trial))
+        return
     console.print(state_of(path))
     console.print(trials_table(path))
     if ui:

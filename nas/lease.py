@@ -221,10 +221,14 @@ def _watched(
         Held: it changed while it was watched, or a higher one appeared.
     """
     began = looked = now()
+    told = False
     while True:
         hold = _read(data)
         if hold is not None and (hold.released or hold.gone):
             return data
+        if not told:
+            say(f"{_who(hold)} had {storage.root}: waiting up to {patience:.0f} s for a sign of it")
+            told = True
         if now() - began >= patience:
             say(f"{_who(hold)} has not renewed its hold on {storage.root} for {patience:.0f} s: taking over")
             return data

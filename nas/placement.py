@@ -112,7 +112,7 @@ class Placement:
         room = 1 - sum(each.share for each in here)
         whole = any(each.share >= 1 for each in here)
         free = not here if share >= 1 else not whole and share <= room + 1e-9
-        claimed = self._claims.get(place.unit, trial.id) != trial.id
+        claimed = bool(here) and self._claims.get(place.unit, trial.id) != trial.id
         if not free and share >= 1 and here and place.unit not in self._claims:
             self._claims[place.unit] = trial.id
         return free and not claimed
@@ -123,8 +123,10 @@ class Placement:
         Returns:
             the share of the device's memory it may use.
         """
-        self._claims = {unit: waiting for unit, waiting in self._claims.items() if waiting != trial.id}
         here = self._on(place.unit)
+        if not here:
+            self._claims.pop(place.unit, None)
+        self._claims = {unit: waiting for unit, waiting in self._claims.items() if waiting != trial.id}
         for each in here:
             each.others = max(each.others, len(here))
         share = self._needs(place, trial)

@@ -11,9 +11,11 @@ from nas.limits import Admits
 from search_spaces.constraints import ENUMERATED
 from search_spaces.space import Space, Values
 
-BARREN = 10_000
-"""Draws in a row that bring nothing new before a space counts as drawn empty; fewer (a tenth) where what is
-left can be looked through."""
+FEW = 10 * ENUMERATED
+"""Designs of a space that may be looked through once chance brings nothing new."""
+BARREN = 1000
+"""Draws in a row that bring nothing new before a space of few designs is looked through; of a larger one, ten
+times as many end its population."""
 
 
 def population(space: Space, count: int, seed: int, admits: Admits = lambda values: True) -> list[Values]:
@@ -33,9 +35,9 @@ def population(space: Space, count: int, seed: int, admits: Admits = lambda valu
 def _drawn(space: Space, rng: np.random.Generator, admits: Admits) -> Iterator[Values]:
     """Different designs by the space's law, then those that chance did not bring, in random order."""
     seen: set[str] = set()
-    few = space.size <= ENUMERATED
+    few = space.size <= FEW
     barren = 0
-    while barren < (BARREN // 10 if few else BARREN) and len(seen) < space.size:
+    while barren < (BARREN if few else 10 * BARREN) and len(seen) < space.size:
         barren += 1
         values = space.sample(rng)
         if admits(values) and _new(space, values, seen):

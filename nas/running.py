@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -18,6 +18,7 @@ from nas.comparison import write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
 from nas.growing import lacking, merged
+from nas.interrupt import Asked, asked_to_stop
 from nas.lease import Held, holder, take
 from nas.opening import continued, opened, with_anchors
 from nas.progress import Progress
@@ -65,7 +66,7 @@ def run(
     run_dir: Path | str | None = None,
     resume: bool = False,
     address: str | None = None,
-    gpus_per_trial: float | None = None,
+    gpus_per_trial: float | Literal["auto"] | None = None,
     tracking_uri: str | None = None,
     console: Console | None = None,
 ) -> RunResult:
@@ -77,7 +78,8 @@ def run(
         resume: continue what is there (an empty directory is started), also with a larger configuration
             (`nas.growing`). If another process runs it, that one is asked to cover the larger one.
         address: of a running Ray cluster; default: this machine.
-        gpus_per_trial: share of an accelerator per trial; default: a whole one where there are any.
+        gpus_per_trial: share of an accelerator per trial; "auto": by the memory that trials were measured to
+            need; default: a whole one where there are any.
         tracking_uri: MLflow's; default: MLFLOW_TRACKING_URI, else SQLite in the run directory.
         console: where progress is shown; default: standard output.
 
@@ -173,7 +175,9 @@ def _result(
     )
 
 
-def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: float | None) -> RunResult:
+def _run(
+    reins: Reins, console: Console, address: str | None, gpus_per_trial: float | Literal["auto"] | None
+) -> RunResult:
     from nas.board import Event
     from nas.search import Ended, execute
 
@@ -231,7 +235,10 @@ def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: fl
                 progress.stop()
         if ended.how not in ("interrupted", "preempted"):
             compaction.close()
-            _fit_anchors(reins, console)  # last, so that it keeps no trial waiting
+            with asked_to_stop(progress.say) as asked:
+                _fit_anchors(reins, asked, console)  # last, so that it keeps no trial waiting
+            if asked.how:
+                ended = Ended(how=asked.how, reason=ended.reason)
         comparison, files, _ = write_report([directory])
         records = directory.read_records()[0]
         for record in records:  # whatever was not shown yet is shown from the records
@@ -244,9 +251,9 @@ def _run(reins: Reins, console: Console, address: str | None, gpus_per_trial: fl
     return _result(directory, reins.info, comparison, ended, overhead)
 
 
-def _fit_anchors(reins: Reins, console: Console) -> None:
+def _fit_anchors(reins: Reins, asked: Asked, console: Console) -> None:
     for number, task in enumerate(reins.info.tasks):
-        if not task.anchors:
+        if not task.anchors and not asked.how:
             tasks = list(reins.info.tasks)
             tasks[number] = with_anchors(task, console)
             reins.write(replace(reins.info, tasks=tuple(tasks)))

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import islice
 
-from nas.budgets import Budgets
 from nas.config import SearchConfig
+from nas.ending import Budgets
 from nas.following import control, transfers
 from nas.run_directory import RunDirectory
+from nas.sharing import Sharing
 from nas.studies import Outcome, Planned, Wait, key, makers_of, searched, single_design
 from search_spaces.space import Space, TaskShape
 from trials.plain import from_plain, to_plain
@@ -63,6 +64,7 @@ class Schedule:
         self._handed_out: dict[str, int] = {}
         self._deaths: dict[str, int] = {}
         self._cancelled: set[str] = set()
+        self._sharing = Sharing()
         self._plans: dict[Study, Planned] = {}
         makers = makers_of(config, tasks, spaces, shapes)
         for task in tasks:
@@ -129,7 +131,7 @@ class Schedule:
         """Take a record. It is on disk when this returns; that of a worker thought dead is not wanted."""
         running = self._running.get(slot)
         if running is not None and running.id == record.trial.id:
-            self._put(record)
+            self._put(running, record)
             del self._running[slot]
 
     def again(self, slot: int) -> None:
@@ -254,20 +256,25 @@ class Schedule:
             self._orphans.insert(0, trial)
 
     def _fail(self, trial: Trial, reason: str) -> None:
-        self._put(failed_record(trial, reason, self.directory.folder(trial.id)))
+        self._put(trial, failed_record(trial, reason, self.directory.folder(trial.id)))
 
-    def _put(self, record: TrialRecord) -> None:
-        trial = record.trial
+    def _put(self, trial: Trial, record: TrialRecord) -> None:
         record = replace(record, attempts=self._handed_out.pop(trial.id, 1))
         self.directory.put_record(record)
         self._deaths.pop(trial.id, None)
         self._cancelled.discard(trial.id)
         self._budgets.note(record)
-        self._end(record)
+        self._end(trial, record)
 
-    def _end(self, record: TrialRecord) -> None:
-        plan, number = self._plans[record.trial.study], record.trial.number
-        plan.outcomes[number] = Outcome.of(record)
+    def _end(self, trial: Trial, record: TrialRecord) -> None:
+        plan, number = self._plans[trial.study], trial.number
+        plan.outcomes[number] = Outcome(
+            trial=trial,
+            status=record.status,
+            select_error=record.select_error,
+            multiply_adds=record.multiply_adds,
+            kernel_sizes=self._sharing.one(record.kernel_sizes),
+        )
         self._budgets.device_seconds += record.seconds
         if plan.sampler is not None:
             second = record.latency_seconds if self.config.second == "latency" else record.multiply_adds
@@ -288,7 +295,7 @@ class Schedule:
             raise ValueError(f"{found.damaged[0]}; remove its folder, and a drawn trial is run again")
         ended = {record.trial.id: record for record in found.records}
         orphans = []
-        for trial in sorted(found.trials, key=lambda trial: trial.number):
+        for trial in map(self._sharing.trial, sorted(found.trials, key=lambda trial: trial.number)):
             plan = self._plans.get(trial.study)
             if plan is None or (plan.sampler is not None and trial.number >= plan.expected):
                 continue  # trained elsewhere and added by hand: compared, not scheduled
@@ -308,7 +315,7 @@ class Schedule:
             if plan.sampler is not None:
                 for metrics in record.curve:
                     plan.sampler.report(trial.number, metrics.epoch, metrics.select_error)
-            self._end(record)
+            self._end(trial, record)
         return orphans
 
     def _take_over(self, before: Schedule) -> None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 os.environ.update(  # read when Ray is imported
@@ -46,7 +46,8 @@ from nas.lease import Lease
 from nas.placement import Place, Placement, share_of, slots_on
 from nas.probe import facts
 from nas.run_directory import RunDirectory
-from nas.slot import POLL_SECONDS, Gone, Train, work
+from nas.shipping import ship
+from nas.slot import POLL_SECONDS, Gone, Train, end_process, work
 from search_spaces.space import TaskShape
 from trials.record import TrialRecord
 from trials.reference import Task
@@ -54,6 +55,8 @@ from trials.reference import Task
 LEAVE_SECONDS = 30.0
 """How long running trials have to save themselves once a run is to end."""
 KILL_SECONDS = 5.0
+STORE_BYTES = 200_000_000
+"""Of Ray's object store on this machine; trials read their data from files."""
 MAX_STILLBORN = 20
 """Slots in a row that may die before they ever ask for a trial."""
 
@@ -173,7 +176,7 @@ def execute(
         RuntimeError: the slots cannot work at all, five trials failed of one cause, or the run is in other
             hands.
     """
-    ours = _connect(address)
+    ours = _connect(address, say)
     storage = tempfile.mkdtemp(prefix="nas-tune-")
     board = None
     try:
@@ -185,7 +188,8 @@ def execute(
             slots = _Slots(board, config.cpus_per_trial, share)
             placement = Placement(None if gpus_per_trial == "auto" else share)
             directory = directory.absolute()
-            started = board.start.remote(config, tasks, shapes, directory, lease, placement, facts())
+            run = (config, tasks, shapes, directory, lease, placement, facts(), Path.cwd())
+            started = board.start.remote(*run)
             given = {
                 "board": board,
                 "directory": directory,
@@ -198,11 +202,11 @@ def execute(
     except Gone:
         raise RuntimeError("the board died; go on with --resume") from None
     finally:
-        shutil.rmtree(storage, ignore_errors=True)
-        if board is not None and not ours:
-            ray.kill(board)  # slots that are still there end
         if ours:
             ray.shutdown()
+        elif board is not None:
+            ray.kill(board)  # slots that are still there end
+        shutil.rmtree(storage, ignore_errors=True)
 
 
 def _tuner(slots: _Slots, function: Any, storage: str) -> tune.Tuner:
@@ -310,27 +314,35 @@ def _nodes() -> list[dict[str, float]]:
 def _kill(place: Place) -> None:
     """End a process on its node; a node that does not answer is left to Ray."""
     there = NodeAffinitySchedulingStrategy(place.node, soft=False)
-    kill: Any = ray.remote(os.kill)
+    kill: Any = ray.remote(end_process)
     killing = kill.options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-    ray.wait([killing.remote(place.process, signal.SIGKILL)], timeout=KILL_SECONDS)
+    ray.wait([killing.remote(place.process)], timeout=KILL_SECONDS)
 
 
-def _connect(address: str | None) -> bool:
-    """Attach to Ray, or start it here; whether it is ours to stop."""
+def _connect(address: str | None, say: Callable[[str], None]) -> bool:
+    """Attach to Ray, or start it here; whether it is ours to leave."""
     if ray.is_initialized():
         return False
-    if address is None:
-        address = os.environ.get("RAY_ADDRESS", "local")
+    address = address or os.environ.get("RAY_ADDRESS", "local")
     refuse_dead(address)
+    if os.environ["RAY_AUTH_MODE"] != "token":
+        say(f"RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']}: whoever reaches this cluster's ports can use it")
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    try:
-        ray.init(
-            address=address,
-            include_dashboard=False if address == "local" else None,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            configure_logging=True,
-        )
-    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
-        raise ValueError(f"no Ray cluster lets us in at {address}: {str(error).splitlines()[0]}") from error
+    here = address == "local"
+    with tempfile.TemporaryDirectory(prefix="nas-code-") as code:
+        if ships := not here and "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # a submitted job has code
+            ship(Path(code))
+        try:
+            ray.init(
+                address=address,
+                include_dashboard=False if here else None,
+                object_store_memory=STORE_BYTES if here else None,
+                runtime_env={"working_dir": code} if ships else None,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                configure_logging=True,
+            )
+        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+            said = str(error).strip().splitlines()[0]
+            raise ValueError(f"no Ray cluster lets us in at {address}: {said}") from error
     return True

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any, Protocol
@@ -18,6 +20,7 @@ from nas.placement import Place
 from nas.probe import probe
 from nas.run_directory import RunDirectory
 from nas.schedule import failed_record
+from trials.logs import reason_of
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.reference import Task
 from trials.storage import Storage
@@ -179,8 +182,14 @@ def _carried_out(
             timed=order.timed,
             checkpoint_bytes=order.checkpoint_bytes,
         )
-    except Exception:
-        return replace(failed_record(trial, _reason(), folder), device_share=order.share)
+    except Exception as error:
+        return replace(failed_record(trial, reason_of(error), folder), device_share=order.share)
+
+
+def end_process(process: int) -> None:
+    """Kill a process of this machine, also one that is stopped."""
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 class _Opening:

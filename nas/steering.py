@@ -12,7 +12,7 @@ from rich.console import Console
 from nas import requests
 from nas.config import SearchConfig
 from nas.growing import merged
-from nas.lease import Lease, holder, now
+from nas.lease import Lease, LeaseLost, holder, now
 from nas.opening import continued, opened
 from nas.requests import Request
 from nas.run_directory import RunDirectory, RunInfo, open_run
@@ -101,25 +101,33 @@ class Reins:
             if plan != self.config:
                 self._take_on(plan, steering)
                 self._say(f"the run has grown, as asked for by {request.by}")
+        except LeaseLost:
+            raise
         except Exception as error:  # of code and data that others name
             self._refuse(name, request, f"it cannot be done there: {error}")
             return
         self._done(name)
 
     def _take_on(self, plan: SearchConfig, steering: Steering | None) -> None:
-        new = opened(plan, None, self._console)
-        write_plan(self.directory, plan, continued(self.info, new, str(self.directory)), self.lease)
-        self.config, self.info = plan, continued(self.info, new, str(self.directory))
+        info = continued(self.info, opened(plan, None, self._console), str(self.directory))
+        write_plan(self.directory, plan, info, self.lease)
         if steering is not None:
-            tasks = tuple(each.task for each in self.info.tasks)
-            steering.grow(plan, tasks, {each.name: each.shape for each in self.info.tasks})
+            tasks = tuple(each.task for each in info.tasks)
+            try:
+                steering.grow(plan, tasks, {each.name: each.shape for each in info.tasks})
+            except Exception:
+                write_plan(self.directory, self.config, self.info, self.lease)
+                raise
+        self.config, self.info = plan, info
 
     def _done(self, name: str) -> None:
-        requests.done(self.directory.storage, name)
+        with suppress(OSError):  # it is then carried out again, which changes nothing
+            requests.done(self.directory.storage, name)
 
     def _refuse(self, name: str, request: Request, reason: str) -> None:
         self._say(f"what {request.by} asked for is refused: {reason}")
-        requests.refuse(self.directory.storage, name, request, reason)
+        with suppress(OSError):
+            requests.refuse(self.directory.storage, name, request, reason)
 
 
 def write_plan(directory: RunDirectory, plan: SearchConfig, info: RunInfo, lease: Lease) -> None:

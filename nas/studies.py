@@ -19,8 +19,9 @@ from nas.seeds import derived_seed
 from search_spaces.architecture import Architecture
 from search_spaces.complexity import KernelSizes
 from search_spaces.space import Space, TaskShape, Values
+from trials.logs import masked
 from trials.recipe import LONG, Recipe
-from trials.record import Kind, Status, Study, Trial, TrialRecord
+from trials.record import Kind, Status, Study, Trial
 from trials.reference import Task
 
 Wait = Literal["wait"]
@@ -39,16 +40,6 @@ class Outcome:
     select_error: float
     multiply_adds: int
     kernel_sizes: KernelSizes
-
-    @classmethod
-    def of(cls, record: TrialRecord) -> Outcome:
-        return cls(
-            trial=record.trial,
-            status=record.status,
-            select_error=record.select_error,
-            multiply_adds=record.multiply_adds,
-            kernel_sizes=record.kernel_sizes,
-        )
 
 
 Ended = Callable[[Study], list[Outcome] | None]
@@ -244,7 +235,7 @@ def _search(maker: Maker, study: Study, sampler: Sampler) -> Planned:
         try:
             return maker.trial(study, number, values)
         except Exception as error:  # the user's own space; the trial fails with this as its reason
-            broken = Architecture.of("undecodable", error=f"{type(error).__name__}: {error}")
+            broken = Architecture.of("undecodable", error=masked(f"{type(error).__name__}: {error}"))
             sound = replace(maker.space, assemble=lambda values: broken)
             return replace(maker, space=sound).trial(study, number, values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search_spaces.families.flexnet import CONVOLUTIONS, design, kernel_choices
 from search_spaces.layers.grid import odd_cover
-from search_spaces.space import Choice, Space, TaskShape
+from search_spaces.space import Choice, Space, TaskShape, Values
 
 
 def kernel_options(extent: tuple[int, ...]) -> tuple[int, ...]:
@@ -18,9 +18,11 @@ def kernel_options(extent: tuple[int, ...]) -> tuple[int, ...]:
 
 def twin(shape: TaskShape) -> Space:
     """The FlexConv design with a discrete kernel size per convolution instead, and nothing else changed."""
+    choices = kernel_choices(*kernel_options(shape.extent))
     return Space(
         name="twin",
-        choices=kernel_choices(*kernel_options(shape.extent)),
+        choices=choices,
+        default=_least(choices),
         assemble=lambda values: design(values, reference=max(shape.extent)),
         summary=f"the FlexConv skeleton, each kernel one of {_span(shape)} taps per axis",
     )
@@ -31,6 +33,7 @@ def twin_shared(shape: TaskShape) -> Space:
     return Space(
         name="twin_shared",
         choices=(Choice(name="kernel", options=kernel_options(shape.extent)),),
+        default={"kernel": kernel_options(shape.extent)[0]},
         assemble=lambda values: design(
             {f"kernel_{i}": values["kernel"] for i in range(1, CONVOLUTIONS + 1)},
             reference=max(shape.extent),
@@ -41,9 +44,11 @@ def twin_shared(shape: TaskShape) -> Space:
 
 def twin_wide(shape: TaskShape) -> Space:
     """The twin with its width as a choice too."""
+    choices = kernel_choices(*kernel_options(shape.extent))
     return Space(
         name="twin_wide",
-        choices=(Choice(name="width", options=(8, 16, 32)), *kernel_choices(*kernel_options(shape.extent))),
+        choices=(Choice(name="width", options=(8, 16, 32)), *choices),
+        default={"width": 16, **_least(choices)},
         assemble=lambda values: design(values, width=values["width"], reference=max(shape.extent)),
         summary=f"the twin with 8, 16 or 32 channels, each kernel one of {_span(shape)} taps per axis",
     )
@@ -62,6 +67,11 @@ def twin_7x7(shape: TaskShape) -> Space:
 def _fixed(name: str, taps: int) -> Space:
     summary = f"one design: the FlexConv skeleton with {taps} taps per axis everywhere"
     return Space(name=name, choices=kernel_choices(taps), assemble=design, summary=summary)
+
+
+def _least(choices: tuple[Choice, ...]) -> Values:
+    """3 taps per axis everywhere, where there is room."""
+    return {choice.name: choice.options[0] for choice in choices}
 
 
 def _span(shape: TaskShape) -> str:

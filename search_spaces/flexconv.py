@@ -34,6 +34,13 @@ def flexconv_tuned(shape: TaskShape) -> Space:
             Choice(name="mask_factor", options=(None, 0.03, 0.3, 1.0)),
         ),
         assemble=_tuned,
+        default={
+            "width": 16,
+            "blocks": 2,
+            "sigma": None,
+            "frequency": 0.5,  # of GENERATOR
+            "mask_factor": None,
+        },
         summary="FlexConv with width, depth, first kernel size, frequency and mask learning rate as choices",
     )
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+FROM_FILE = "_user_"
+"""How names of modules begin that were imported from a file that a name refers to."""
 
 
 def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
@@ -63,14 +65,21 @@ def _import_attribute(kind: str, name: str) -> T:  # type: ignore[type-var]
     return found
 
 
+def shipped_name(path: Path) -> str:
+    """Where a copy of a file is kept that was sent to another machine, within a folder of `sys.path`."""
+    return f"_user_files/{sha256(str(path).encode()).hexdigest()[:12]}/{path.name}"
+
+
 def _import_file(path: Path) -> object:
     path = path.expanduser().resolve()
-    if not path.is_file():
+    copies = (Path(folder) / shipped_name(path) for folder in sys.path)
+    source = next((copy for copy in copies if copy.is_file()), path)
+    if not source.is_file():
         raise FileNotFoundError(path)
-    name = f"_user_{sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
+    name = f"{FROM_FILE}{sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, source)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -14,6 +14,7 @@ import torch
 from trials import checkpoint, surroundings
 from trials.energy import Meter
 from trials.loading import Batch
+from trials.logs import Log
 from trials.plain import from_plain, to_plain
 from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict
 from trials.storage import Storage
@@ -26,11 +27,13 @@ class Ledger:
 
     Attributes:
         meter: of the energy of this attempt; `joules` and `joules_of` are those of earlier ones.
+        log: of this attempt; it goes on from that of earlier ones.
         device_share: of this attempt.
         peak_memory_bytes, peak_device_bytes: the largest of earlier attempts.
     """
 
     meter: Meter
+    log: Log = field(default_factory=Log)
     device_share: float = 1.0
     curve: list[EpochMetrics] = field(default_factory=list)
     parameters: int = 0
@@ -97,6 +100,7 @@ class Ledger:
         found = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OWN}
         found["joules"], found["joules_of"] = self.energy()
         found["peak_memory_bytes"], found["peak_device_bytes"] = self.peaks()
+        found["log"] = self.log.lines()
         return {**found, **_where(self.device_share)}
 
     def state(self) -> dict[str, Any]:
@@ -105,7 +109,8 @@ class Ledger:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`; the phase that runs goes on too."""
-        for name in state.keys() - _where(1.0).keys():
+        self.log.follow(state.get("log", ()))  # older checkpoints have none
+        for name in state.keys() - _where(1.0).keys() - {"log"}:
             setattr(self, name, state[name])
         self.curve = [from_plain(EpochMetrics, each) for each in state["curve"]]
 
@@ -150,4 +155,4 @@ def _where(device_share: float) -> dict[str, Any]:
     return {"device": device, "device_share": device_share, "host": platform.node()}
 
 
-_OWN = {"meter", "device_share", "_phase", "_since"}
+_OWN = {"meter", "log", "device_share", "_phase", "_since"}

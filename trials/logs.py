@@ -61,6 +61,11 @@ class Log:
             if rest:
                 self._begun[key] = _shown(rest) + "\r" * rest.endswith("\r")
 
+    def follow(self, earlier: Iterable[str]) -> None:
+        """Put lines before all others."""
+        with self._lock:
+            self._lines = deque([*earlier, *self._lines], maxlen=LINES)
+
     def lines(self) -> tuple[str, ...]:
         """What is kept: masked, then cut to `CHARACTERS`; without codes for a terminal."""
         with self._lock:

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
+COMMIT = "COMMIT"
+"""A file beside the packages that names their commit where they are a copy."""
 
 
 def reset_peak_memory() -> None:
@@ -116,6 +118,8 @@ def software() -> str:
 def commit() -> str:
     """Commit of the product's source, ``-dirty`` if tracked files differ from it, empty if unknown."""
     root = Path(__file__).resolve().parents[1]
+    if (root / COMMIT).is_file():  # a copy that was sent here
+        return (root / COMMIT).read_text(encoding="utf-8")
     if not (root / ".git").exists():
         return ""  # installed: a checkout around it would be someone else's
     command = [

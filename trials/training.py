@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache, partial
 
 import torch
@@ -66,7 +65,7 @@ def run_trial(
         that was cancelled. None if the trial was paused: call again with the same folder.
     """
     with captured() as log, isolated(trial.seed):
-        ledger = Ledger(Meter(surroundings.accelerator()), device_share=device_share)
+        ledger = Ledger(Meter(surroundings.accelerator()), log, device_share)
         names = applied(trial.recipe.augmentation, task.augmentations, task.shape.dimensions)
         reason = ""
         status: Status | None
@@ -94,7 +93,7 @@ def run_trial(
         record = ledger.record(trial, task, status, reason=reason, augmentation=names)
     if record.out_of_memory:
         give_memory_back()
-    return replace(record, log=log.lines())
+    return record
 
 
 def _train(

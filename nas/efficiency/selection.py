@@ -113,14 +113,12 @@ def usable(records: Sequence[TrialRecord], plan: Plan) -> tuple[list[TrialRecord
     left: list[LeftOut] = []
     seen: dict[object, str] = {}
     known = {record.trial.id for record in records}
-    late = superseded(records)
+    beaten = superseded(records)
     for record in sorted(records, key=lambda record: record.trial.id):
         trial = record.trial
         # One training, whichever search selected it: its design and its seed are all that it depends on.
         key = (dataclasses.replace(trial.study, seed=0), trial.architecture, trial.seed)
-        reason = _reason(record, plan, known)
-        if trial.id in late:
-            reason = f"selected from {trial.selected_from} until the run grew: {late[trial.id]} is better"
+        reason = _reason(record, plan, known) or beaten.get(trial.id, "")
         if not reason and trial.study.kind != "search" and key in seen:
             reason = f"same design and seed as {seen[key]}"
         if reason:

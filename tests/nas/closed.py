@@ -16,7 +16,6 @@ from trials.record import EpochMetrics, Status, Trial, TrialRecord, Verdict
 
 SHAPE = TaskShape(extent=(64,), channels=1, classes=10)
 ROWS = 1000
-Killed = Callable[[], bool]
 
 
 def schedule_of(config: SearchConfig, path: Path, before: Schedule | None = None) -> Schedule:
@@ -37,7 +36,7 @@ def _space(name: str) -> Space:
 
 
 def error(trial: Trial, epoch: int) -> float:
-    """Falls with the epochs, to a level between 0.1 and 0.6 that rests on the design little on the seed."""
+    """Falls with the epochs, to a level that rests on the design and a little on the seed."""
     level = 0.1 + 0.5 * int(trial.architecture.id[:4], 16) / 0xFFFF + 1e-3 * (trial.seed % 97) / 97
     return round((level + 0.3 * math.exp(-epoch)) * ROWS) / ROWS
 
@@ -82,24 +81,24 @@ class Dead(Exception):
     """The driver was killed."""
 
 
-def drive(schedule: Schedule, checkpoints: dict[str, int], dies: Killed = lambda: False) -> None:
+Step = Callable[[Schedule], Schedule]
+"""What happens between two steps of a driver; gives the schedule that it goes on with.
+
+Raises:
+    Dead: the driver was killed.
+"""
+
+
+def drive(schedule: Schedule, checkpoints: dict[str, int], step: Step = lambda schedule: schedule) -> None:
     """Run trials on one slot until none is left.
 
     Args:
         checkpoints: epochs that each trial has done; outlives the driver, as a file would.
-        dies: asked after every step: whether the driver is killed there.
-
-    Raises:
-        Dead: it was.
+        step: called after every step.
     """
-
-    def step() -> None:
-        if dies():
-            raise Dead
-
     while (trial := schedule.next(0)) is not None:
         assert isinstance(trial, Trial), "one slot never has to wait for another"
-        step()
+        schedule = step(schedule)
         verdict: Verdict = "continue"
         for epoch in range(1, checkpoints.get(trial.id, 0) + 1):
             verdict = schedule.report(trial, metrics(trial, epoch))
@@ -107,17 +106,37 @@ def drive(schedule: Schedule, checkpoints: dict[str, int], dies: Killed = lambda
         while epoch < trial.recipe.epochs and verdict == "continue":
             epoch += 1
             checkpoints[trial.id] = epoch
-            step()  # the epoch is in the checkpoint and was never reported
+            schedule = step(schedule)  # the epoch is in the checkpoint and was never reported
             verdict = schedule.report(trial, metrics(trial, epoch))
-            step()
+            schedule = step(schedule)
         schedule.finish(0, record(trial, "stopped" if verdict == "stop" else "completed", epoch))
-        step()
+        schedule = step(schedule)
 
 
-def counting(at: int) -> Killed:
-    """Killed at this step, counted from 0, and not again."""
-    steps = iter(range(10**9))
-    return lambda: next(steps) == at
+def killed(dies: Callable[[], bool]) -> Step:
+    """A driver that is killed where `dies` says so."""
+
+    def step(schedule: Schedule) -> Schedule:
+        if dies():
+            raise Dead
+        return schedule
+
+    return step
+
+
+def at(*places: int) -> Callable[[], bool]:
+    """True at these calls, counted from 0."""
+    calls = iter(range(10**9))
+    return lambda: next(calls) in places
+
+
+def found(directory: RunDirectory) -> dict[str, tuple[object, ...]]:
+    """Number, design and decisions of every trial; each has one record."""
+    records, unreadable = directory.read_records()
+    trials, damaged = directory.read_trials()
+    assert not unreadable and not damaged
+    assert sorted(trial.id for trial in trials) == sorted(record.trial.id for record in records)
+    return {r.trial.id: (r.trial, r.status, len(r.curve)) for r in records}
 
 
 def _latency(trial: Trial) -> float:

@@ -17,8 +17,10 @@ from nas.board import Event
 from nas.config import SearchConfig
 from nas.lease import take
 from nas.run_directory import RunDirectory, RunInfo, RunTask
-from nas.search import execute
+from nas.search import Steering, execute
+from tests.nas.clusters import descendants
 from tests.nas.runs import SMALL, TRIALS, begun
+from tests.nas.standins import closed_form, out_of_memory, slow
 from trials.plain import dumps
 from trials.record import TrialRecord
 from trials.task import open_task
@@ -112,7 +114,7 @@ from nas.running import run
 from trials.plain import from_plain
 config = from_plain(SearchConfig, json.loads(Path(sys.argv[1]).read_text()))
 result = run(config, run_dir=sys.argv[2], resume=True)
-sys.exit(0 if result.finished else 130)
+sys.exit({'finished': 0, 'preempted': 75}.get(result.ended.how, 130))
 """
 
 LONGER = replace(SMALL, rows=None, epochs=12, search_trials=3, defaults=())
@@ -143,15 +145,18 @@ def without_times(record: TrialRecord) -> object:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["interrupt", "kill"])
+@pytest.mark.parametrize("how", ["interrupt", "preempt", "kill"])
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, how: str) -> None:
     driver = start_driver(tmp_path)
     wait_for(tmp_path / "run", "trials/*/record.json", 3)
-    os.killpg(driver.pid, signal.SIGINT if how == "interrupt" else signal.SIGKILL)
+    if how == "preempt":
+        os.kill(driver.pid, signal.SIGTERM)
+    else:
+        os.killpg(driver.pid, signal.SIGINT if how == "interrupt" else signal.SIGKILL)
     output, _ = driver.communicate(timeout=120)
     before = RunDirectory(tmp_path / "run").read_records()[0]
-    if how == "interrupt":
-        assert driver.returncode == 130, output
+    if how != "kill":
+        assert driver.returncode == (130 if how == "interrupt" else 75), output
         assert "Traceback" not in output
         assert "running trials are saved" in output
         ended = {record.trial.id for record in before}
@@ -175,6 +180,81 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, how: str) -> No
     assert population
     for record in population:
         assert without_times(records[record.trial.id]) == without_times(record)
+
+
+FEW = replace(
+    SMALL,
+    spaces=("flexconv", "twin"),
+    defaults=(),
+    population=4,
+    repeats=0,
+    search_trials=0,
+    finalist_seeds=0,
+)
+"""Four trials of the twin and two of the single design."""
+
+
+@pytest.mark.slow
+def test_a_stopped_worker_is_ended_and_its_trial_goes_on_elsewhere(tmp_path: Path) -> None:
+    said: list[str] = []
+    stopped: list[int] = []
+
+    def stop_one(steering: Steering) -> None:
+        kept = list(tmp_path.glob("trials/*/checkpoint.json"))
+        if kept and not stopped:
+            stopped.append(workers()[0])
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    config = replace(FEW, epochs=12)
+    run_all(config, tmp_path, train=slow, silent_seconds=12.0, on_tick=stop_one, say=said.append)
+    assert any(f"(process {stopped[0]}) gives no sign" in line for line in said)
+    with pytest.raises(ProcessLookupError):
+        os.kill(stopped[0], 0)
+    records = RunDirectory(tmp_path).read_records()[0]
+    assert len(records) == 6 and {record.status for record in records} == {"completed"}
+    assert all(len(record.curve) == 12 for record in records)
+    again = [record for record in records if record.attempts == 2]
+    assert len(again) == 1 and again[0].process != stopped[0]
+    assert stopped[0] not in {record.process for record in records if record.attempts == 2}
+
+
+def workers() -> list[int]:
+    """Processes of slots on clusters that this process started."""
+    names = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(os.getpid())}
+    return [pid for pid, name in names.items() if b"ImplicitFunc" in name.read_bytes()]
+
+
+def test_a_trial_without_memory_is_tried_once_more_and_alone(tmp_path: Path) -> None:
+    run_all(FEW, tmp_path, train=out_of_memory)
+    twins = {
+        r.trial.number: r for r in RunDirectory(tmp_path).read_records()[0] if r.trial.study.space == "twin"
+    }
+    assert [(twins[number].status, twins[number].attempts) for number in range(3)] == [
+        ("completed", 2),
+        ("failed", 2),
+        ("completed", 1),
+    ]
+    assert twins[1].reason.startswith("MemoryError: no room")
+    assert twins[0].co_residents == 0
+
+
+def test_ray_that_is_already_up_stays_up(tmp_path: Path) -> None:
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=50)
+    try:
+        run_all(FEW, tmp_path, train=closed_form)
+        assert ray.is_initialized()
+        assert ray.get(ray.put("still there")) == "still there"
+        with pytest.raises(
+            ValueError, match=r"--gpus-per-trial 0.5 asks for accelerators and the cluster has"
+        ):
+            run_all(FEW, tmp_path / "b", gpus_per_trial=0.5)
+        with pytest.raises(ValueError, match="one trial needs 3 processors and 0 accelerators"):
+            run_all(replace(FEW, cpus_per_trial=3), tmp_path / "c")
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
 
 
 @pytest.mark.slow

@@ -9,20 +9,29 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from rich.console import Console
 
 from nas import requests
 from nas.config import SearchConfig
-from nas.lease import take
+from nas.lease import LeaseLost, take
+from nas.open_space import open_spaces
 from nas.requests import Request
 from nas.run_directory import RunDirectory
 from nas.running import _prepared, _there
+from nas.schedule import Schedule
 from nas.steering import Reins, stop, write_plan
-from tests.nas.runs import SMALL, begun
+from search_spaces.space import TaskShape
+from tests.nas.runs import SMALL, begun, schedule_of
 from tests.nas.test_cli import nas
+from trials.record import Trial
+from trials.reference import Task
 from trials.storage import Storage
+
+if TYPE_CHECKING:
+    from nas.search import Steering
 
 SINGLE = replace(SMALL, spaces=("flexconv",), defaults=())
 MORE = replace(SINGLE, tasks=("digits", "digits_sequence"), spaces=("flexconv", "twin"), population=9)
@@ -137,6 +146,64 @@ def test_what_was_asked_before_the_run_began_is_carried_out_first(tmp_path: Path
     assert "what you asked for is refused: it cannot be done there: epochs is 3" in out.getvalue()
 
 
+class Hand:
+    """Steers a schedule as `nas.search.Steering` does, without a cluster."""
+
+    def __init__(self, schedule: Schedule, broken: bool = False) -> None:
+        self.schedule, self.broken = schedule, broken
+
+    def pause(self, why: str) -> None:
+        self.schedule.paused = True
+
+    def cancel(self, trial_id: str) -> bool:
+        return self.schedule.cancel(trial_id)
+
+    def grow(self, config: SearchConfig, tasks: tuple[Task, ...], shapes: dict[str, TaskShape]) -> None:
+        if self.broken:
+            raise ValueError("the board cannot make it")
+        spaces = {
+            (task.name, name): space
+            for task in tasks
+            for name, space in open_spaces(config, shapes[task.name]).items()
+        }
+        self.schedule = self.schedule.grown(config, tasks, spaces, shapes)
+
+
+def test_the_holder_does_what_is_asked_between_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.steering.LOOK_SECONDS", 0.0)
+    schedule, reins = schedule_of(SINGLE, tmp_path), prepare(tmp_path, SINGLE)
+    storage, trial = reins.directory.storage, schedule.next(0)
+    assert isinstance(trial, Trial)
+    with take(storage, print) as lease:
+        reins = Reins(reins.directory, reins.config, reins.info, lease, Console(file=io.StringIO()))
+        broken, hand = Hand(schedule, broken=True), Hand(schedule)
+
+        def asked(request: Request, steering: Hand) -> bool:
+            name = requests.leave(storage, request)
+            reins.tick(cast("Steering", steering))
+            return requests.answered(storage, name, 0)
+
+        with pytest.raises(ValueError, match="the board cannot make it"):
+            asked(Request(what="grow", by="me", config=MORE), broken)
+        assert reins.config == SINGLE and holds(reins.directory, SINGLE)
+        before = schedule.total
+        assert asked(Request(what="grow", by="me", config=MORE), hand)
+        assert holds(reins.directory, MORE) and reins.config == MORE and hand.schedule.total > 2 * before
+        assert asked(Request(what="cancel", by="me", trial=trial.id), hand)
+        assert hand.schedule.asked(trial) == "cancel"
+        with pytest.raises(ValueError, match=r"digits\.x\.0 neither runs nor waits to go on"):
+            asked(Request(what="cancel", by="me", trial="digits.x.0"), hand)
+        assert asked(Request(what="stop", by="me"), hand) and hand.schedule.paused
+        storage.put("lease/000009.json", b"{}")
+        lease._confirmed -= 40  # as if it had not been confirmed for so long
+        requests.leave(storage, Request(what="grow", by="me", config=replace(MORE, population=10)))
+        with pytest.raises(LeaseLost):
+            reins.tick(cast("Steering", hand))
+    assert RunDirectory(tmp_path).config() == MORE
+
+
 def test_stopping_what_does_not_run_is_refused(tmp_path: Path) -> None:
     directory = begun(tmp_path)
     with pytest.raises(ValueError, match=f"nobody runs {tmp_path}: there is nothing to stop"):
@@ -212,7 +279,7 @@ def test_a_second_driver_makes_the_first_one_grow(tmp_path: Path) -> None:
     assert len(records) == len({record.trial.id for record in records}) == 2 * (8 + 1)
     info = directory.info()
     assert info is not None
-    assert [len(task.anchors) for task in info.tasks] == [3, 3], "fitted when all trials had ended"
+    assert [task.anchors != () for task in info.tasks] == [True] * 2, "fitted when all trials had ended"
     assert len(directory.storage.names("lease/")) == 1
 
 

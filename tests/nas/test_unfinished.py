@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -80,8 +81,9 @@ def test_a_run_writes_what_it_plans_before_its_first_trial_and_when_the_plan_shr
     assert f"Unfinished run: {schedule.ended} of {TRIALS} planned trials have ended" in page
     searched = replace(schedule.config, search_trials=1)
     failing = schedule_of(searched, tmp_path / "failing")
+    reasons = (f"no {letter}" for letter in itertools.cycle("ab"))
     while (trial := failing.next(0)) is not None and trial != "wait":
-        failing.finish(0, replace(record(), trial=trial, status="failed", curve=(), reason="no"))
+        failing.finish(0, replace(record(), trial=trial, status="failed", curve=(), reason=next(reasons)))
     assert sum(failing.directory.planned().values()) == failing.total == failing.ended
     assert 0 not in failing.directory.planned().values()  # finalists that no search is there for
 

@@ -182,3 +182,12 @@ def test_out_of_memory_is_known_by_the_first_line(digits: TaskData, reason: str,
     failed = record.TrialRecord(trial=trial(digits), status="failed", reason=reason, started=0, finished=0)
     assert failed.out_of_memory == is_it
     assert not replace(failed, status="completed").out_of_memory
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+def test_a_share_of_an_accelerator_that_is_too_small_says_so(digits: TaskData) -> None:
+    found = training.run_trial(trial(digits, epochs=1), digits, device_share=1e-5)
+    assert found is not None and found.out_of_memory and "OutOfMemoryError" in found.reason.splitlines()[0]
+    after = training.run_trial(trial(digits, epochs=1), digits)
+    assert after is not None and after.status == "completed", after.reason

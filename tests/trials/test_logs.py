@@ -16,7 +16,9 @@ import pytest
 
 from tests.trials.examples import trial
 from trials import plain, record, soundness, task, training
+from trials.ledger import spent
 from trials.logs import CHARACTERS, LINES, captured, masked
+from trials.storage import Storage
 
 SECRET = "hunter2/+x y'z"
 
@@ -193,6 +195,24 @@ def test_nor_in_the_files_of_a_trial_that_runs_by_itself(tmp_path: Path) -> None
         and "UserWarning: warning ***" in found.log[2]
     )
     assert found.reason.startswith("RuntimeError: exception ***\n")
+
+
+def test_the_log_of_a_paused_trial_goes_on(tmp_path: Path) -> None:
+    of = task.open_task("digits@rows=200")
+    wanted, folder = trial(of, epochs=2), Storage(str(tmp_path))
+    epochs: list[int] = []
+
+    def talk(metrics: record.EpochMetrics) -> record.Verdict:
+        epochs.append(metrics.epoch)
+        print(f"epoch {metrics.epoch} {SECRET}, {len(epochs)}")
+        return "pause" if len(epochs) == 1 else "continue"
+
+    assert training.run_trial(wanted, of, report=talk, folder=folder) is None
+    assert spent(folder, wanted)["log"] == ["epoch 1 ***, 1"]  # what is left if its process dies now
+    found = training.run_trial(wanted, of, report=talk, folder=folder)
+    assert found is not None and found.log == tuple(
+        f"epoch {n} ***, {i}" for n, i in ((1, 1), (1, 2), (2, 3))
+    )
 
 
 def test_soundness_knows_the_cap() -> None:

@@ -175,3 +175,48 @@ def test_latency_is_measured_where_it_is_asked_for(digits: TaskData, timed: bool
     assert not timed or 0 < (found.latency_seconds or 0) < 1
     stopped = training.run_trial(trial(digits, epochs=2), digits, timed=True, report=lambda _: "stop")
     assert stopped is not None and stopped.status == "stopped" and stopped.latency_seconds is None
+
+
+def test_a_checkpoint_of_before_it_could_be_inside_an_epoch_is_resumed(
+    digits: TaskData, tmp_path: Path
+) -> None:
+    wanted = trial(digits, kind="finalist", epochs=2)
+    parts = tmp_path / "parts"
+    assert training.run_trial(wanted, digits, folder=at(parts), report=lambda _: "pause") is None
+    state = torch.load(parts / checkpoint.CHECKPOINT, weights_only=True)
+    for name in ("taken", "losses"):
+        del state["learner"][name]
+    for name in ("log", "latency_seconds"):
+        del state["ledger"][name]
+    torch.save(state, parts / checkpoint.CHECKPOINT)
+    whole = training.run_trial(wanted, digits, folder=at(tmp_path / "whole"))
+    same(whole, training.run_trial(wanted, digits, folder=at(parts)), tmp_path / "whole", parts)
+
+
+def test_a_checkpoint_that_may_not_be_so_large_costs_its_work_and_no_more(
+    digits: TaskData, tmp_path: Path
+) -> None:
+    wanted = trial(digits, kind="finalist", epochs=1)
+    parts = tmp_path / "parts"
+    asked = answers(q3="pause")
+    with pytest.warns(UserWarning, match="no checkpoint"):
+        found = training.run_trial(wanted, digits, folder=at(parts), asked=asked, checkpoint_bytes=1000)
+    assert found is None and not parts.exists()
+    whole = training.run_trial(wanted, digits, folder=at(tmp_path / "whole"))
+    same(whole, training.run_trial(wanted, digits, folder=at(parts)), tmp_path / "whole", parts)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+@pytest.mark.parametrize("space", ["twin_3x3", "flexconv"])
+def test_an_accelerator_goes_on_inside_an_epoch(digits: TaskData, tmp_path: Path, space: str) -> None:
+    wanted = trial(digits, space, epochs=2, **EVERYTHING)
+    whole = training.run_trial(wanted, digits)
+    for questions in (2, 2, 8):
+        asked = answers(**{f"q{questions}": "pause"})
+        assert training.run_trial(wanted, digits, folder=at(tmp_path), asked=asked) is None
+    found = training.run_trial(wanted, digits, folder=at(tmp_path))
+    assert whole is not None and found is not None and found.status == "completed", found
+    assert found.training_multiply_adds == whole.training_multiply_adds
+    losses = [[metrics.train_loss for metrics in each.curve] for each in (found, whole)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)

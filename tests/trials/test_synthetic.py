@@ -9,7 +9,7 @@ import pytest
 
 from search_spaces import SPACES
 from tests.trials.examples import trial, untimed
-from trials import plain, record, synthetic, task
+from trials import plain, record, soundness, synthetic, task
 from trials.storage import Storage
 
 
@@ -56,3 +56,18 @@ def test_verdicts_and_resumption(digits: task.TaskData, tmp_path: Path) -> None:
     stopped = synthetic.run_trial(wanted, digits, report=lambda _: "stop")
     assert stopped is not None and stopped.status == "stopped" and len(stopped.curve) == 1
     assert stopped.seconds < resumed.seconds
+
+
+def test_it_can_be_asked_timed_and_cancelled_as_a_real_one(digits: task.TaskData, tmp_path: Path) -> None:
+    wanted, folder = trial(digits, epochs=4), Storage(str(tmp_path))
+    answers: list[record.Verdict] = ["continue", "continue", "pause"]
+    paused = synthetic.run_trial(wanted, digits, folder=folder, asked=lambda: answers.pop(0))
+    assert paused is None and not answers
+    found = synthetic.run_trial(wanted, digits, folder=folder, timed=True, device_share=0.5)
+    assert found is not None and found.latency_seconds and found.device_share == 0.5
+    assert untimed(found.curve) == untimed(run(wanted, digits).curve)
+    assert run(wanted, digits).latency_seconds is None
+    for how in ({"asked": lambda: "cancel"}, {"report": lambda _: "cancel"}):
+        gone = synthetic.run_trial(wanted, digits, **how)
+        assert gone is not None and gone.status == "failed" and gone.reason == record.CANCELLED
+        assert soundness.flaw(gone) == "" and len(gone.curve) == ("report" in how)
