@@ -33,6 +33,7 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")  # also to a cluster that was st
 
 import ray
 from ray import tune
+from ray._private import utils as _utils
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -328,7 +329,10 @@ def _connect(address: str | None, say: Callable[[str], None]) -> bool:
     if os.environ["RAY_AUTH_MODE"] != "token":
         say(f"RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']}: whoever reaches this cluster's ports can use it")
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    here = address == "local"
+    if (
+        here := address == "local"
+    ):  # its agents do without an HTTP server, for whose port they wait for seconds
+        _utils.get_dashboard_dependency_error = lambda: "no dashboard is wanted"
     with tempfile.TemporaryDirectory(prefix="nas-code-") as code:
         if ships := not here and "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # a submitted job has code
             ship(Path(code))
