@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -74,24 +73,28 @@ def make(config: SearchConfig, path: Path) -> None:
 
 
 def read(where: str, whole: bool) -> None:
-    """What a fresh process does: prints seconds."""
+    """What a fresh process does: prints how many records it read, wall seconds and processor seconds."""
     directory = RunDirectory(where)
     config = directory.config()
     tasks = [open_task(each) for each in config.the_tasks()]  # not counted: the same for an empty directory
     assert tasks
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.process_time()
     records = len(schedule(config, directory).records) if whole else len(directory.read_records()[0])
-    print(records, time.perf_counter() - began)
+    print(records, time.perf_counter() - began, time.process_time() - busy)
 
 
 def timed(where: str, whole: bool, repeats: int) -> str:
-    seconds = []
+    walls, busy = [], []
     for _ in range(repeats):
         command = [sys.executable, "-m", "benchmarks.resume", "--read", where, *(["--whole"] * whole)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        records, taken = done.stdout.split()
-        seconds.append(float(taken))
-    return f"{statistics.median(seconds):8.1f} s ({records} records)"
+        records, wall, processor = done.stdout.split()
+        walls.append(float(wall))
+        busy.append(float(processor))
+    return (
+        f"{statistics.median(walls):8.1f} s, {statistics.median(busy):.1f} s of it on a processor "
+        f"({records} records)"
+    )
 
 
 def table(place: str, where: str, repeats: int) -> None:
@@ -133,7 +136,6 @@ def main() -> None:
             proxy = buckets.Proxy(port, delay=options.latency)
             os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{proxy.port}"
             table(f"bucket, {1000 * options.latency:.0f} ms away", there.root, options.repeats)
-        shutil.rmtree(Path(temporary) / "none", ignore_errors=True)
 
 
 if __name__ == "__main__":

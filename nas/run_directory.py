@@ -6,6 +6,9 @@ trials/<id>/design.json     what a trial is to train, before it starts
 trials/<id>/record.json     how it ended
 trials/<id>/checkpoint.pt   while the trial runs
 trials/<id>/weights.safetensors, predictions.parquet   finalists
+records.parquet             a copy of finished trials (`nas.compacted`)
+lease/<number>.json         who holds the run (`nas.lease`)
+requests/<id>.json          what its holder is asked to do (`nas.requests`)
 report.md, .html, .json, figures/   written from the records
 """
 

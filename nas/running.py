@@ -102,9 +102,11 @@ def run(
             if there is None or plan == there:
                 raise
             console.print(f"{held}; it is asked to take on what is new", soft_wrap=True, highlight=False)
-            if ask_to_grow(directory, config) or holder(directory.storage) is not None:
-                return _elsewhere(directory, console)
-            continue  # it ended meanwhile
+            taken_on = ask_to_grow(directory, config)
+            if not taken_on and holder(directory.storage) is None:
+                continue  # it ended meanwhile
+            console.print("it has taken that on" if taken_on else "no answer yet; what is asked stays asked")
+            return _elsewhere(directory)
         except OSError as error:
             raise ValueError(f"{directory} cannot be written: {error.strerror or error}") from error
         with lease:
@@ -150,7 +152,7 @@ def _prepared(
     return plan, continued(directory.info(), opened(plan, uri, console), str(directory))
 
 
-def _elsewhere(directory: RunDirectory, console: Console) -> RunResult:
+def _elsewhere(directory: RunDirectory) -> RunResult:
     """Of a run that another process holds."""
     info = directory.info()
     if info is None:

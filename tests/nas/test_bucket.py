@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from nas import export
 from nas.cli import app
 from nas.compacted import COPY, compact
 from nas.lease import holder, take
@@ -145,3 +148,41 @@ def test_a_place_that_cannot_be_is_refused_in_one_line(url: str, where: str, sai
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and "secret" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_run_over_a_cluster_ends_in_the_bucket_also_after_an_interrupt(url: str, tmp_path: Path) -> None:
+    settings = (
+        "rows=200 epochs=3 population=3 repeats=0 seeds=2 search_trials=3 finalist_seeds=1 grace_epochs=1"
+    )
+    command = [sys.executable, "-c", "from nas.cli import main; main()", "run", "smoke", "--tasks", "digits"]
+    command += ["--run-dir", url, *(word for each in settings.split() for word in ("--set", each))]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    storage = RunDirectory(url).storage
+    while first.poll() is None and not any(name.endswith("record.json") for name in storage.names()):
+        time.sleep(0.2)
+    before = {name: storage.get(name) for name in storage.names("trials/") if name.endswith("record.json")}
+    first.send_signal(signal.SIGINT)
+    output = first.communicate()[0]
+    assert first.returncode == 130, output
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"report:        {url}/report.html" in done.stdout and url in done.stdout
+    directory = open_run(url)
+    found = directory.read()
+    assert not found.unreadable and not found.damaged
+    assert {each.id for each in found.trials} == {each.trial.id for each in found.records}
+    assert {each.status for each in found.records} <= {"completed", "stopped"}
+    assert before and all(storage.get(name) == data for name, data in before.items())
+    names = storage.names()
+    assert {"config.json", "run.json", "planned.json", "report.html", "report.json", COPY} <= set(names)
+    assert not [name for name in names if name.endswith("checkpoint.pt")]
+    finalists = {each.trial.id for each in found.records if each.trial.study.kind == "finalist"}
+    for kept in ("weights.safetensors", "predictions.parquet"):
+        assert {name.split("/")[1] for name in names if name.endswith(kept)} == finalists
+    exported = export(url, task="digits@rows=200", space="flexconv", to=tmp_path / "network")
+    assert exported.trial in finalists and (tmp_path / "network/model.pt2").exists()
+    assert not list(tmp_path.glob("**/record.json")) and list(tmp_path.glob("data/nas-flexconv/*/mlflow.db"))
+    secrets = [name for name in names if b"secret" in (storage.get(name) or b"")]
+    assert secrets == []

@@ -61,7 +61,7 @@ def test_only_random_trials_make_a_population(kind: Any) -> None:
 def finalist(origin: TrialRecord, **more: Any) -> TrialRecord:
     more = {"architecture": origin.trial.architecture, "seed": 50} | more
     found = record("twin", kind="finalist", test_error=0.3, selected_from=origin.trial.id, **more)
-    return dataclasses.replace(found, started=100.0)  # after all of its search
+    return _at(100.0, found)  # after all of its search
 
 
 def test_a_finalist_is_the_best_of_its_search_by_select_error() -> None:
@@ -74,9 +74,9 @@ def test_a_finalist_is_the_best_of_its_search_by_select_error() -> None:
 def test_finalists_of_before_the_run_grew_are_left_out() -> None:
     later = _at(200.0, record("twin", 7, 0.05, kind="search"))
     before = [LOW, HIGH, finalist(LOW)]
-    grown = compare_records([*before, later], PLAN)
-    reason = f"selected from {LOW.trial.id} until the run grew: {later.trial.id} is better"
-    assert [(left.trial, left.reason) for left in grown.left_out] == [("digits.twin.finalist.0.0000", reason)]
+    (left,) = compare_records([*before, later], PLAN).left_out
+    assert left.trial == "digits.twin.finalist.0.0000"
+    assert left.reason == f"its design, of {LOW.trial.id}, was the best; now that of {later.trial.id} is"
     chosen = _at(300.0, finalist(later, number=1, seed=51))
     assert len(compare_records([*before, later, chosen], PLAN).left_out) == 1
     worse = dataclasses.replace(later, curve=HIGH.curve)
@@ -88,18 +88,15 @@ def test_finalists_of_before_the_run_grew_are_left_out() -> None:
 def test_transfers_of_before_the_run_grew_are_left_out() -> None:
     from_low = record("twin", 0, task="mnist5k", kind="transfer", selected_from=LOW.trial.id)
     study = dataclasses.replace(from_low.trial.study, source="digits", by="taps")
-    carried = _at(
-        100.0, dataclasses.replace(from_low, trial=dataclasses.replace(from_low.trial, study=study))
-    )
+    carried = dataclasses.replace(from_low, trial=dataclasses.replace(from_low.trial, study=study))
     assert compare_records([LOW, HIGH, carried], PLAN).left_out == ()
-    drawn = _at(200.0, record("twin", 9, 0.05))
+    drawn = record("twin", 9, 0.05)
     (left,) = compare_records([LOW, HIGH, carried, drawn], PLAN).left_out
-    assert left.trial == carried.trial.id and f"until the run grew: {drawn.trial.id}" in left.reason
-    assert compare_records([LOW, HIGH, carried, _at(50.0, drawn)], PLAN).left_out == ()
+    assert left.trial == carried.trial.id and f"now that of {drawn.trial.id} is" in left.reason
 
 
 def _at(started: float, found: TrialRecord) -> TrialRecord:
-    return dataclasses.replace(found, started=started)
+    return dataclasses.replace(found, started=started, finished=started + 10)
 
 
 def test_a_finalist_chosen_on_report_or_test_errors_is_refused() -> None:
