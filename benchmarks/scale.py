@@ -189,8 +189,9 @@ def with_threads(config: SearchConfig, directory: RunDirectory, slots: int) -> C
     task = open_task(config.the_tasks()[0])
     with take(directory.storage, print) as lease:
         shapes = {task.name: task.shape}
-        rest = (lease, Placement(0.0), facts(), Path.cwd())
-        ask("start", config, config.the_tasks(), shapes, directory, *rest)
+        ask(
+            "start", config, config.the_tasks(), shapes, directory, lease, Placement(0.0), facts(), Path.cwd()
+        )
         threads = [
             threading.Thread(target=work, args=(number, "here", ask, directory, 1, False, train))
             for number in range(slots)
