@@ -33,6 +33,7 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")  # also to a cluster that was st
 
 import ray
 from ray import tune
+from ray._private import utils as _utils
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -55,10 +56,8 @@ from trials.reference import Task
 LEAVE_SECONDS = 30.0
 """How long running trials have to save themselves once a run is to end."""
 KILL_SECONDS = 5.0
-STORE_BYTES = 200_000_000
-"""Of Ray's object store on this machine; trials read their data from files."""
-MAX_STILLBORN = 20
-"""Slots in a row that may die before they ever ask for a trial."""
+STORE_BYTES = 200_000_000  # of Ray's object store on this machine; trials read their data from files
+MAX_STILLBORN = 20  # slots in a row that die before they ever ask for a trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -328,7 +327,8 @@ def _connect(address: str | None, say: Callable[[str], None]) -> bool:
     if os.environ["RAY_AUTH_MODE"] != "token":
         say(f"RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']}: whoever reaches this cluster's ports can use it")
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    here = address == "local"
+    if here := address == "local":  # agents without an HTTP server, for whose port they wait for seconds
+        _utils.get_dashboard_dependency_error = lambda: ImportError("not wanted")
     with tempfile.TemporaryDirectory(prefix="nas-code-") as code:
         if ships := not here and "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # a submitted job has code
             ship(Path(code))

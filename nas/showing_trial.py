@@ -15,7 +15,6 @@ from trials.record import EpochMetrics, Trial, TrialRecord
 
 MOST_EPOCHS = 20
 """A longer curve is shown thinned: so many epochs, the first and the last among them."""
-MOST_LINES = 200
 
 
 def one_trial(path: Path | str, name: str) -> RenderableType:
@@ -42,8 +41,7 @@ def one_trial(path: Path | str, name: str) -> RenderableType:
     if record.reason:
         parts += [Text("\nwhy it failed"), Text(record.reason)]
     if record.log:
-        parts += [Text(f"\nthe last {len(record.log[-MOST_LINES:])} lines of its log")]
-        parts += [Text(line) for line in record.log[-MOST_LINES:]]
+        parts += [Text(f"\nthe last {len(record.log)} lines of its log"), *map(Text, record.log)]
     return Group(*parts)
 
 

@@ -12,6 +12,7 @@ from nas.run_directory import RunDirectory
 from nas.showing_trial import one_trial
 from tests.nas.runs import SMALL, drive, schedule_of
 from tests.nas.test_cli import nas
+from trials.plain import dumps
 from trials.record import TrialRecord
 
 LONG = replace(SMALL, epochs=50, population=2, repeats=0, search_trials=0, finalist_seeds=0, defaults=())
@@ -20,19 +21,25 @@ LONG = replace(SMALL, epochs=50, population=2, repeats=0, search_trials=0, final
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was left when its third trial had been handed out; its second trial failed."""
-    path = tmp_path_factory.mktemp("shown") / "run"
-    drive(schedule_of(LONG, path), until=lambda trial: trial.number == 1 and trial.study.space == "flexconv")
-    directory = RunDirectory(path)
-    record = sorted(directory.read_records()[0], key=lambda record: record.trial.id)[0]
+    source, path = tmp_path_factory.mktemp("drawn") / "run", tmp_path_factory.mktemp("shown") / "run"
+    drive(
+        schedule_of(LONG, source), until=lambda trial: trial.number == 1 and trial.study.space == "flexconv"
+    )
+    first, *others = sorted(RunDirectory(source).read_records()[0], key=lambda record: record.trial.id)
     spoiled = replace(
-        record,
+        first,
         status="failed",
         reason="ValueError: no\nTraceback (most recent call last):\n  here",
         attempts=3,
         co_residents=1,
-        log=tuple(f"line {i}" for i in range(300)),
+        log=tuple(f"line {i}" for i in range(200)),
     )
-    directory.put_record(spoiled)
+    directory = RunDirectory(path)
+    directory.put("config.json", dumps(LONG))
+    for trial in RunDirectory(source).read_trials()[0]:
+        directory.put_trial(trial)
+    for record in (spoiled, *others):
+        directory.put_record(record)
     return path
 
 
@@ -54,7 +61,7 @@ def test_a_failed_trial_says_why_where_and_what_it_wrote(run: Path) -> None:
     assert "failed, 50 of 50 epochs, 3 attempts" in text
     assert "at most 1 other trials beside it" in text
     assert "ValueError: no\nTraceback (most recent call last):" in text
-    assert "line 100\n" in text and "line 299\n" in text and "line 99\n" not in text
+    assert "the last 200 lines of its log" in text and "line 0\n" in text and "line 199\n" in text
 
 
 def test_a_long_curve_is_thinned_to_its_ends(run: Path) -> None:
