@@ -265,7 +265,9 @@ def nothing(here: Site, rng: random.Random) -> None:
 
 
 def fill_disk(here: Site, rng: random.Random) -> None:
-    """No room left on the file system of the run directory."""
+    """No room left on the file system of the run directory; where we may mount none, see `suffer`."""
+    if here.faults:
+        return
     used = shutil.disk_usage(here.path).used
     subprocess.run(["mount", "-o", f"remount,size={used}", here.path.parent], check=True)
 
@@ -315,10 +317,11 @@ def suffer(kind: str, seed: int, folder: Path, undisturbed: RunDirectory) -> Out
     """
     rng = random.Random(f"{kind} {seed}")
     began = time.monotonic()
-    with (
-        _mounted(folder / "disk", kind == "disk full"),
-        site(folder / "disk" / "run", 2 if kind in ON_NODES else 0) as here,
-    ):
+    with ExitStack() as stack:
+        small = stack.enter_context(_mounted(folder / "disk", kind == "disk full"))
+        here = stack.enter_context(site(folder / "disk" / "run", 2 if kind in ON_NODES else 0))
+        if kind == "disk full" and not small:
+            here.faults = {"below": str(here.path), "every": rng.randint(10, 40), "errno": errno.ENOSPC}
         if kind == "write errors":
             number = rng.choice((errno.EIO, errno.ENXIO))  # the first may pass, the second does not
             here.faults = {"below": str(here.path), "every": rng.randint(5, 25), "errno": number}
@@ -331,7 +334,7 @@ def suffer(kind: str, seed: int, folder: Path, undisturbed: RunDirectory) -> Out
         STRIKE[kind](here, rng)
         codes = [here.wait()]
         here.faults = {}
-        if kind == "disk full":
+        if small:
             subprocess.run(["mount", "-o", "remount,size=200m", folder / "disk"], check=True)
         while codes[-1] != 0 and len(codes) < MOST_STARTS:
             here.start()
@@ -344,15 +347,15 @@ def suffer(kind: str, seed: int, folder: Path, undisturbed: RunDirectory) -> Out
 
 
 @contextmanager
-def _mounted(folder: Path, wanted: bool) -> Iterator[None]:
-    """A small file system of its own at a folder."""
+def _mounted(folder: Path, wanted: bool) -> Iterator[bool]:
+    """A small file system of its own at a folder, where we may; whether there is one."""
     folder.mkdir(parents=True)
-    if wanted:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", folder], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)]
+    mounted = wanted and subprocess.run(mount, capture_output=True).returncode == 0
     try:
-        yield
+        yield mounted
     finally:
-        if wanted:
+        if mounted:
             subprocess.run(["umount", "--lazy", folder], check=True)
 
 
