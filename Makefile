@@ -24,7 +24,7 @@ compare: $(VENV)/nas
 	@$(BIN)/nas run smoke --run-dir $(RUN_DIR) --resume
 
 test: $(VENV)/dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 # By hand, where an estimator or the engine changed; the results are kept in docs/ with date and commit.
 soak: $(VENV)/dev

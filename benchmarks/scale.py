@@ -42,6 +42,8 @@ from trials.synthetic import run_trial
 from trials.task import TaskData, open_task
 
 SPACES = ("twin", "twin_shared", "twin_wide", "resnet", "convnext")
+TRAIN = f"{Path(__file__).stem}:train"
+"""In slots: Ray puts the script's folder on their path."""
 EVERY = 1000
 """Trials between two looks at the costs; what comes after the last look is not in them."""
 
@@ -149,7 +151,7 @@ def with_processes(config: SearchConfig, directory: RunDirectory, slots: int) ->
             lease=lease,
             address=None,
             gpus_per_trial=None,
-            train=train,
+            train=TRAIN,
             on_start=lambda slots, records: print(f"{slots} slots", flush=True),
             on_news=lambda events, total: costs.count(events),
             say=print,
@@ -193,7 +195,7 @@ def with_threads(config: SearchConfig, directory: RunDirectory, slots: int) -> C
             "start", config, config.the_tasks(), shapes, directory, lease, Placement(0.0), facts(), Path.cwd()
         )
         threads = [
-            threading.Thread(target=work, args=(number, "here", ask, directory, 1, train))
+            threading.Thread(target=work, args=(number, "here", ask, directory, 1, False, TRAIN))
             for number in range(slots)
         ]
         for each in threads:

@@ -188,26 +188,26 @@ class Board:
 
     # ------------------------------------------------------------------ what the driver calls
 
-    def lost(self, slot: int) -> bool:
-        """A slot's process is dead: its trial goes to another. Whether it ever asked for one."""
-        asked = self.ended(slot)
+    def lost(self, slot: int) -> tuple[bool, bool]:
+        """A slot's process is dead: its trial goes to another. As `ended`."""
+        asked, _ = self.ended(slot)
         self._placement.leave(slot)
         if self._trials.pop(slot, None) is not None:
             self._nothing_left = False
             with self._writing():
                 self._lease.require()
                 self._schedule.lost(slot)
-        return asked
+        return asked, self._done
 
-    def ended(self, slot: int) -> bool:
-        """A slot has ended. Whether it ever asked for a trial."""
+    def ended(self, slot: int) -> tuple[bool, bool]:
+        """A slot has ended. Whether it ever asked for a trial, and whether nothing is left to hand out."""
         place = self._places.pop(slot, None)
         self._heard.pop(slot, None)
         if place is not None and self._nodes.get(place.node) is None:
             self._nodes.pop(place.node, None)  # it died looking: the next one looks
         asked = place is not None or slot in self._gone
         self._gone.add(slot)
-        return asked
+        return asked, self._done
 
     def pause(self) -> None:
         """Hand out nothing more, and let running trials save and leave."""

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from trials.isolation import give_memory_back, isolated
 from trials.logs import captured, reason_of
 from trials.predictions import Predicted, Predictions, write
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, unasked
 from trials.storage import Storage
 from trials.task import Rows, TaskData, open_test
+from trials.training import run_trial
 
 WEIGHTS = "weights.safetensors"
 
@@ -41,9 +43,6 @@ def train_and_test(
     Returns:
         The record, or None if the trial was paused.
     """
-    from trials.isolation import give_memory_back, isolated  # torch: here, so that a driver can do without it
-    from trials.training import run_trial
-
     with captured() as log:
         record = run_trial(
             trial,

@@ -41,18 +41,18 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from nas.address import refuse_dead
 from nas.board import SILENT_SECONDS, Board, Event, News
 from nas.config import SearchConfig
-from nas.finalists import train_and_test
 from nas.interrupt import Asked, asked_to_stop
 from nas.lease import Lease
 from nas.placement import Place, Placement, share_of, slots_on
 from nas.probe import facts
 from nas.run_directory import RunDirectory
 from nas.shipping import ship
-from nas.slot import POLL_SECONDS, Gone, Train, end_process, work
+from nas.slot import POLL_SECONDS, Gone, end_process, work
 from search_spaces.space import TaskShape
 from trials.record import TrialRecord
 from trials.reference import Task
 
+TRAIN = "nas.finalists:train_and_test"
 LEAVE_SECONDS = 30.0
 """How long running trials have to save themselves once a run is to end."""
 KILL_SECONDS = 5.0
@@ -110,9 +110,9 @@ class _Slots(Searcher):
         return sum(slots_on(there, self.cpus, self.share) for there in _nodes())
 
     def suggest(self, trial_id: str) -> Any:
-        if self.over:
-            return Searcher.FINISHED
-        if len(self._live) >= self.wanted:
+        if self.over and not self._live:
+            return Searcher.FINISHED  # for good, so not while the run may still grow
+        if self.over or len(self._live) >= self.wanted:
             return None
         self._live[trial_id] = self._number
         self._number += 1
@@ -122,7 +122,7 @@ class _Slots(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         slot = self._live.pop(trial_id)
-        worked = _ask(self._board, "lost" if error else "ended", slot)
+        worked, self.over = _ask(self._board, "lost" if error else "ended", slot)
         self._stillborn = 0 if worked else self._stillborn + 1
         if self._stillborn >= MAX_STILLBORN:
             _ask(self._board, "broke", f"{MAX_STILLBORN} processes died before they could ask for a trial")
@@ -147,7 +147,7 @@ def execute(
     lease: Lease,
     address: str | None,
     gpus_per_trial: float | Literal["auto"] | None,
-    train: Train = train_and_test,
+    train: str = TRAIN,
     silent_seconds: float = SILENT_SECONDS,
     on_start: Callable[[int, list[TrialRecord]], None],
     on_news: Callable[[list[Event], int], None],
@@ -162,7 +162,7 @@ def execute(
         address: of a running cluster, None to start one on this machine (or use RAY_ADDRESS).
         gpus_per_trial: share of an accelerator for each trial; "auto": by what trials were measured to need;
             None: a whole one where there are any.
-        train: takes a trial from its beginning to its record; a function of a module.
+        train: what takes a trial from its beginning to its record (`nas.slot.Train`), as ``module:function``.
         silent_seconds: a slot that gave no sign for so long is ended and its trial given to another.
         on_start: called once with the number of slots and the records that were there already.
         on_news: called a few times a second with new events and the number of planned trials.

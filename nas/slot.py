@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import signal
@@ -106,7 +107,7 @@ def work(
     directory: RunDirectory,
     threads: int,
     accelerated: bool | None,
-    train: Train,
+    train: str,
 ) -> None:
     """One trial after another until the board has none left.
 
@@ -117,12 +118,15 @@ def work(
         directory: of the run.
         threads: processors of one trial.
         accelerated: whether the slot has a share of an accelerator; None: it has none, as the user wants.
-        train: takes an order's trial from beginning to end.
+        train: what takes an order's trial from beginning to end, as ``module:function``; imported at once, while
+            the board is still starting.
     """
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))  # before torch
     if accelerated is None:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     try:
+        module, _, function = train.partition(":")
+        carry_out: Train = getattr(importlib.import_module(module), function)
         place = _place(node, bool(accelerated))
         opened = cache(_Opening(directory))  # studies take turns, and rows are memory maps
         with Pulse(ask, slot) as pulse:
@@ -132,7 +136,7 @@ def work(
                 elif answer == "probe":
                     ask("probed", slot, probe(directory, opened))
                 else:
-                    record = _carried_out(answer, slot, ask, pulse, directory, opened, train)
+                    record = _carried_out(answer, slot, ask, pulse, directory, opened, carry_out)
                     ask("finish", slot, record)
     except Gone:
         return

@@ -58,7 +58,7 @@ def test_a_silent_slot_is_named_and_its_trial_is_anothers(tmp_path: Path) -> Non
             assert time.monotonic() < until
             time.sleep(0.01)
         assert stalled == ((0, HERE),)
-        assert board.lost(0)
+        assert board.lost(0) == (True, False)
         again = order_of(board, 2)
         assert again.trial == order.trial and other.trial != order.trial
         board.finish(2, trained(again))

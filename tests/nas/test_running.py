@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from nas.opening import open_tasks
 from nas.progress import decoding
 from nas.report_tables import efficiency_table
 from nas.run_directory import RunDirectory
@@ -81,10 +82,8 @@ def test_a_small_task_is_run_with_several_splits_and_resumed_with_the_same(tmp_p
 
 
 def test_a_large_task_has_one_split(tmp_path: Path) -> None:
-    from nas.running import _open_tasks
-
     config = replace(TINY, tasks=("digits",), rows=None)
-    assert [task.name for task in _open_tasks(config, Console(file=io.StringIO()))] == ["digits"]
+    assert [task.name for task in open_tasks(config, Console(file=io.StringIO()))] == ["digits"]
 
 
 @pytest.mark.parametrize("terminal", [True, False])
