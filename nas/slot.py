@@ -118,8 +118,8 @@ def work(
         directory: of the run.
         threads: processors of one trial.
         accelerated: whether the slot has a share of an accelerator; None: it has none, as the user wants.
-        train: what takes an order's trial from beginning to end, as ``module:function``; imported at once, while
-            the board is still starting.
+        train: what takes an order's trial from beginning to end, as ``module:function``; imported at once,
+            while the board is still starting.
     """
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))  # before torch
     if accelerated is None:

@@ -20,7 +20,6 @@ from nas.run_directory import RunDirectory, RunInfo, RunTask
 from nas.search import Steering, execute
 from tests.nas.clusters import descendants
 from tests.nas.runs import SMALL, TRIALS, begun
-from tests.nas.standins import closed_form, out_of_memory, slow
 from trials.plain import dumps
 from trials.record import TrialRecord
 from trials.task import open_task
