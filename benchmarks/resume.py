@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from nas import compacted
@@ -24,6 +25,7 @@ from nas.open_space import open_spaces
 from nas.run_directory import RunDirectory
 from nas.schedule import Schedule
 from tests.trials import buckets
+from trials.plain import dumps
 from trials.storage import Storage
 from trials.synthetic import run_trial
 from trials.task import open_task
@@ -60,16 +62,16 @@ def schedule(config: SearchConfig, directory: RunDirectory) -> Schedule:
 def make(config: SearchConfig, path: Path) -> None:
     """A whole run, without a cluster."""
     directory = RunDirectory(path)
-    with directory.claimed(config, resume=True):
-        opened = {task.name: open_task(task) for task in config.the_tasks()}
-        making = schedule(config, directory)
-        while (trial := making.next(0)) is not None:
-            assert not isinstance(trial, str), "one slot never waits"
-            record = run_trial(
-                trial, opened[trial.task.name], report=lambda metrics, of=trial: making.report(of, metrics)
-            )
-            assert record is not None
-            making.finish(0, record)
+    directory.put("config.json", dumps(config))
+    opened = {task.name: open_task(task) for task in config.the_tasks()}
+    making = schedule(config, directory)
+    while (trial := making.next(0)) is not None:
+        assert not isinstance(trial, str), "one slot never waits"
+        record = run_trial(
+            trial, opened[trial.task.name], report=lambda metrics, of=trial: making.report(of, metrics)
+        )
+        assert record is not None
+        making.finish(0, record)
 
 
 def read(where: str, whole: bool) -> None:
@@ -129,10 +131,8 @@ def main() -> None:
             os.environ.update(buckets.environment(port, Path(temporary)))
             there = Storage("s3://bucket/run")
             here = Storage(str(path))
-            for name in here.names():
-                data = here.get(name)
-                assert data is not None
-                there.put(name, data)
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(lambda name: there.put(name, here.get(name) or b""), here.names()))
             proxy = buckets.Proxy(port, delay=options.latency)
             os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{proxy.port}"
             table(f"bucket, {1000 * options.latency:.0f} ms away", there.root, options.repeats)
