@@ -15,9 +15,11 @@ import pytest
 
 from nas.board import Event
 from nas.config import SearchConfig
+from nas.interrupt import Asked
 from nas.lease import take
 from nas.run_directory import RunDirectory, RunInfo, RunTask
-from nas.search import Steering, execute
+from nas.search import execute
+from nas.steering import Steering
 from tests.nas.clusters import descendants
 from tests.nas.runs import SMALL, TRIALS, begun
 from trials.plain import dumps
@@ -39,6 +41,7 @@ def run_all(config: SearchConfig, path: Path, expected: str = "finished", **opti
             {task.name: task.shape for task in tasks},
             directory,
             lease=lease,
+            asked=Asked(),
             on_start=lambda slots, records: None,
             on_news=lambda events, total: happened.extend(events),
             **given | options,
@@ -157,7 +160,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, how: str) -> No
     if how != "kill":
         assert driver.returncode == (130 if how == "interrupt" else 75), output
         assert "Traceback" not in output
-        assert "running trials are saved" in output
+        assert "running trials save themselves where they can" in output
         ended = {record.trial.id for record in before}
         running = {trial.id for trial in RunDirectory(tmp_path / "run").read_trials()[0]} - ended
         assert running
