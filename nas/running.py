@@ -213,7 +213,7 @@ def _run(
     local = folder / "mlartifacts" if reins.info.tracking_uri is None else None
     writer = Writer(lambda: _open_store(uri, experiment, local, directory), progress.say)
 
-    compaction = Compaction(directory.absolute().storage)
+    compaction = Compaction(directory.absolute().storage, progress.say)
 
     def on_start(slots: int, records: list[TrialRecord]) -> None:
         for record in records:

@@ -247,7 +247,7 @@ def _watch(
             slots.wanted, looked = slots.room(), time.monotonic()
         news: News = _ask(board, "news", slots.wanted)
         on_news(list(news.events), news.total)
-        for line in news.left_out:
+        for line in news.lines:
             say(line)
         if not alive or (ending is not None and time.monotonic() - ending > LEAVE_SECONDS):
             break

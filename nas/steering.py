@@ -16,6 +16,7 @@ from nas.opening import continued, opened
 from nas.requests import Request
 from nas.run_directory import RunDirectory, RunInfo, open_run
 from nas.slot import Ask
+from nas.trial_names import found
 from search_spaces.space import TaskShape
 from trials.plain import dumps
 from trials.reference import Task
@@ -196,22 +197,18 @@ def stop(where: str, trial: str | None = None, patience: float = ANSWER_SECONDS)
     """
     directory = open_run(where)
     storage = directory.storage
-    what = f"trial {trial}" if trial else "the run"
     if (held := holder(storage)) is None:
         raise ValueError(f"nobody runs {where}: there is nothing to stop")
     if trial is not None:
-        if storage.get(f"trials/{trial}/design.json") is None:
-            raise ValueError(f"{where} has issued no trial {trial!r}; nas show {where} lists them")
+        trial = found(trial, (known.id for known in directory.read_trials()[0]), where)
         if storage.get(f"trials/{trial}/record.json") is not None:
             raise ValueError(f"{trial} has ended; there is nothing to stop")
+    what = f"trial {trial}" if trial else "the run"
     asked = Request(what="cancel" if trial else "stop", by=_me(), trial=trial or "")
     name = requests.leave(storage, asked)
     if requests.answered(storage, name, patience):
-        return (
-            f"{trial} is cancelled"
-            if trial
-            else f"{where} is stopping: running trials save themselves where they can"
-        )
+        stopping = f"{where} is stopping: running trials save themselves where they can"
+        return f"{trial} is cancelled" if trial else stopping
     requests.done(storage, name)
     raise ValueError(
         f"process {held.pid} on {held.host} did not stop {what} within {patience:.0f} s and is no longer "

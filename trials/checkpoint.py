@@ -10,12 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trials.names import CHECKPOINT, WEIGHTS
 from trials.plain import dumps
 from trials.record import Trial
 from trials.storage import Storage, is_full
-
-CHECKPOINT = "checkpoint.pt"
-WEIGHTS = "weights.safetensors"
 
 
 def save(folder: Storage, trial: Trial, state: dict[str, Any], limit: int | None = None) -> bool:
