@@ -58,7 +58,7 @@ class News:
         ended, total: trials.
         over: the budget that is spent though work is left, else empty.
         stalled: slots that are silent, and where their processes are.
-        lines: for the user: nodes that are newly left out, what slots say.
+        lines: for the user: nodes that are newly left out, the first checkpoint that was not kept.
         done: whether nothing is left to hand out.
         error: what the run ends with once its slots have.
     """
@@ -95,7 +95,7 @@ class Board:
         self._nodes: dict[str, str | None] = {}  # "": sound, None: a slot is looking, else why not
         self._awake, self._looked = 0.0, self._clock()
         self._slots = 1
-        self._nothing_left = False
+        self._nothing_left = self._not_kept = False
 
     def start(
         self,
@@ -185,9 +185,11 @@ class Board:
             self._schedule.finish(slot, record)
             self._events.append(("ended", trial, record))
 
-    def said(self, line: str) -> None:
-        """What a slot has to say to the user."""
-        self._lines.append(line)
+    def not_kept(self, why: str) -> None:
+        """A checkpoint was not written: the user is told of the first one."""
+        if not self._not_kept:
+            self._lines.append(f"{why}; such trials begin again after an interruption (said once)")
+        self._not_kept = True
 
     def broke(self, reason: str) -> None:
         """A slot cannot work at all."""

@@ -242,6 +242,21 @@ def test_a_trial_without_memory_is_tried_once_more_and_alone(tmp_path: Path) -> 
     assert twins[0].co_residents == 0
 
 
+@pytest.mark.slow
+def test_a_checkpoint_that_is_too_large_is_said_once(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def pause(steering: Steering) -> None:
+        if list(tmp_path.glob("trials/*/record.json")):
+            steering.pause("enough")
+
+    config = replace(LONGER, checkpoint_gb=1e-6)
+    run_all(config, tmp_path, "stopped", on_tick=pause, say=said.append)
+    (line,) = said
+    assert line.startswith("no checkpoint of trial") and "checkpoint_gb leaves a trial" in line
+    assert not list(tmp_path.glob("trials/*/checkpoint.pt"))
+
+
 def test_ray_that_is_already_up_stays_up(tmp_path: Path) -> None:
     import ray
 
