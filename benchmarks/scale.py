@@ -27,6 +27,7 @@ from typing import Any
 
 from nas.board import Board, Event
 from nas.config import SearchConfig
+from nas.interrupt import Asked
 from nas.lease import take
 from nas.open_space import open_spaces
 from nas.placement import Placement
@@ -149,6 +150,7 @@ def with_processes(config: SearchConfig, directory: RunDirectory, slots: int) ->
             {task.name: task.shape},
             directory,
             lease=lease,
+            asked=Asked(),
             address=None,
             gpus_per_trial=None,
             train=TRAIN,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +58,7 @@ class News:
         ended, total: trials.
         over: the budget that is spent though work is left, else empty.
         stalled: slots that are silent, and where their processes are.
-        left_out: one line for each node that is newly left out.
+        lines: for the user: nodes that are newly left out, the first checkpoint that was not kept.
         done: whether nothing is left to hand out.
         error: what the run ends with once its slots have.
     """
@@ -68,7 +68,7 @@ class News:
     total: int
     over: str
     stalled: tuple[tuple[int, Place], ...]
-    left_out: tuple[str, ...]
+    lines: tuple[str, ...]
     done: bool
     error: Exception | None
 
@@ -78,21 +78,24 @@ class Board:
 
     Args:
         silent_seconds: a slot that gave no sign for so long is stalled.
+        clock: seconds, from any beginning.
     """
 
-    def __init__(self, silent_seconds: float = SILENT_SECONDS) -> None:
-        self._silent_seconds = silent_seconds
+    def __init__(
+        self, silent_seconds: float = SILENT_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._silent_seconds, self._clock = silent_seconds, clock
         self._events: list[Event] = []
-        self._left_out: list[str] = []
+        self._lines: list[str] = []
         self._error: Exception | None = None
         self._places: dict[int, Place] = {}
         self._heard: dict[int, float] = {}  # by slot, on the clock of `_awake`
         self._trials: dict[int, Trial] = {}  # by slot
         self._gone: set[int] = set()
         self._nodes: dict[str, str | None] = {}  # "": sound, None: a slot is looking, else why not
-        self._awake, self._looked = 0.0, time.monotonic()
+        self._awake, self._looked = 0.0, self._clock()
         self._slots = 1
-        self._nothing_left = False
+        self._nothing_left = self._not_kept = False
 
     def start(
         self,
@@ -116,7 +119,7 @@ class Board:
         except OSError as error:
             raise ValueError(_unwritten(error)) from error
         self._schedule = Schedule(config, tasks, _spaces(config, tasks, shapes), shapes, directory)
-        self._looked = time.monotonic()
+        self._looked = self._clock()
 
     # ------------------------------------------------------------------ what the slots call
 
@@ -146,7 +149,7 @@ class Board:
         self._heard[slot] = self._awake
         self._nodes[place.node] = reason = trouble(self._driver, facts)
         if reason:
-            self._left_out.append(f"{place.host} is left out: {reason}")
+            self._lines.append(f"{place.host} is left out: {reason}")
 
     def alive(self, slot: int) -> tuple[str, Told]:
         """A sign of life: the slot's trial by its id and what it should do."""
@@ -181,6 +184,12 @@ class Board:
             self._lease.require()
             self._schedule.finish(slot, record)
             self._events.append(("ended", trial, record))
+
+    def not_kept(self, why: str) -> None:
+        """A checkpoint was not written: the user is told of the first one."""
+        if not self._not_kept:
+            self._lines.append(f"{why}; such trials begin again after an interruption (said once)")
+        self._not_kept = True
 
     def broke(self, reason: str) -> None:
         """A slot cannot work at all."""
@@ -234,7 +243,7 @@ class Board:
         Args:
             slots: that the cluster can hold.
         """
-        now = time.monotonic()
+        now = self._clock()
         self._awake += min(now - self._looked, LONGEST_LOOK)
         self._looked, self._slots = now, slots
         self._schedule.held = self._lease.held
@@ -242,7 +251,7 @@ class Board:
             self._stop(RuntimeError(self._schedule.over))
         self._refuse_if_all_left_out()
         events, self._events = self._events, []
-        left_out, self._left_out = self._left_out, []
+        lines, self._lines = self._lines, []
         silent = (s for s, heard in self._heard.items() if self._awake - heard > self._silent_seconds)
         return News(
             events=tuple(events),
@@ -250,7 +259,7 @@ class Board:
             total=self._schedule.total,
             over=self._schedule.over,
             stalled=tuple((slot, self._places[slot]) for slot in silent),
-            left_out=tuple(left_out),
+            lines=tuple(lines),
             done=self._done,
             error=self._error,
         )

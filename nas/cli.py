@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from nas.interrupt import EXIT_CODES
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-EXIT_CODES = {"interrupted": 130, "preempted": 75}
-"""Of a run that was ended from outside; 75 (EX_TEMPFAIL) makes schedulers run the same command again."""
 WAYS_ON = {
     "budget": "more can be allowed with a larger one: the same command",
     "stopped": "go on with the same command",
@@ -20,13 +20,6 @@ WAYS_ON = {
     "preempted": "go on with the same command",
 }
 FOLDER = click.Path(path_type=Path)
-
-
-class _Share(click.FloatRange):
-    """A number, or the word auto."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return value if value == "auto" else super().convert(value, param, ctx)
 
 
 class Share(click.FloatRange):
@@ -53,7 +46,7 @@ def app() -> None:
 @click.option(
     "--gpus-per-trial",
     metavar="X",
-    type=_Share(0, 1),
+    type=Share(0, 1),
     help="Share of an accelerator; auto: by measured memory.  [default: a whole one]",
 )
 @click.option(
@@ -119,8 +112,8 @@ def run(
 def stop(run_dir: str, trial: str | None) -> None:
     """Stop a run that another process runs, or cancel one trial of it.
 
-    Running trials are saved, and the report is written; nas run with --resume goes on. A cancelled TRIAL
-    fails, with that as its reason, and is not run again.
+    Running trials save themselves where they can, and the report is written; nas run with --resume goes on.
+    A cancelled TRIAL fails, with that as its reason, and is not run again.
     """
     from nas.steering import stop as stop_run
 
@@ -251,12 +244,12 @@ def main() -> None:
     except click.UsageError as error:
         click.echo(f"nas: {_explain(error)}", err=True)
         sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):  # which is a RuntimeError
+        click.echo("nas: interrupted", err=True)
+        sys.exit(130)
     except (ValueError, OSError) as error:
         click.echo(f"nas: {error}", err=True)
         sys.exit(2)
     except RuntimeError as error:
         click.echo(f"nas: {error}", err=True)
         sys.exit(1)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("nas: interrupted", err=True)
-        sys.exit(130)

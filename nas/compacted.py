@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -110,10 +110,14 @@ class Compaction:
     """Makes the copy again while a run goes on, whenever enough has ended.
 
     In a process of its own, since it takes the memory of all records at once.
+
+    Args:
+        storage: of the run.
+        say: one line for the user, where that fails.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, storage: Storage, say: Callable[[str], None]) -> None:
+        self._storage, self._say = storage, say
         self._copied = self._ended = 0
         self._process: subprocess.Popen[str] | None = None
 
@@ -136,14 +140,21 @@ class Compaction:
         self._ended = 0
         command = [sys.executable, "-m", "nas.compacted", self._storage.root]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for the run, which waits for it
         )
 
     def _wait(self) -> None:
         if self._process is not None:
-            told = self._process.communicate()[0].strip()
+            told, wrong = self._process.communicate()
+            if self._process.returncode != 0:
+                why = (wrong.strip().splitlines() or [f"it ended with {self._process.returncode}"])[-1]
+                self._say(f"{COPY} could not be made again ({why}): nothing is lost, reading takes longer")
             self._process = None
-            self._copied = int(told or 0)  # it is a copy: if it failed, the next one is due soon
+            self._copied = int(told.strip() or 0)  # if it failed, the next one is due soon
 
 
 def _copy(storage: Storage) -> list[tuple[str, dict[str, tuple[bytes, str]]]]:

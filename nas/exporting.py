@@ -8,9 +8,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.finalists import WEIGHTS
 from nas.run_directory import RunDirectory, RunTask, open_run
 from search_spaces.architecture import Architecture
+from trials.names import WEIGHTS
 from trials.plain import to_plain
 from trials.record import TrialRecord
 

@@ -8,13 +8,12 @@ from typing import Any
 
 from trials.isolation import give_memory_back, isolated
 from trials.logs import captured, reason_of
+from trials.names import WEIGHTS
 from trials.predictions import Predicted, Predictions, write
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, unasked
 from trials.storage import Storage
 from trials.task import Rows, TaskData, open_test
 from trials.training import run_trial
-
-WEIGHTS = "weights.safetensors"
 
 
 def train_and_test(

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any
 
 from trials.plain import dumps, from_plain
-from trials.storage import Storage
+from trials.storage import Storage, is_full
 
 BEAT_SECONDS = 10.0
 PATIENCE = 60.0
@@ -153,6 +153,8 @@ class Lease:
     def require(self) -> None:
         """To be called before a write.
 
+        On a full disk nobody can renew: then it is enough that nobody else has taken the run.
+
         Raises:
             LeaseLost: somebody else has taken the run, or that cannot be ruled out.
         """
@@ -162,6 +164,8 @@ class Lease:
             try:
                 self._renew()
             except OSError as error:
+                if is_full(error) and not self._taken_over():
+                    return  # it is ours; whether there is room is for the write itself to find out
                 raise LeaseLost(
                     f"this process cannot confirm that it still holds {self._storage.root} "
                     f"({error}) and writes nothing; go on with --resume"
@@ -178,6 +182,13 @@ class Lease:
         with suppress(OSError):  # it is then taken over after a while
             self._renew(released=True)
         self._lost = self._lost or "it was released"
+
+    def _taken_over(self) -> bool:
+        """Whether somebody else holds the run, or that cannot be seen."""
+        try:
+            return _highest(self._storage)[0] != self.number
+        except OSError:
+            return True
 
     def _beat(self, ending: threading.Event) -> None:
         while not ending.wait(BEAT_SECONDS) and not self._lost:

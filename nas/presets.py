@@ -68,10 +68,15 @@ def load(name: str) -> SearchConfig:
     """The configuration that a preset's name, ``module:function`` or ``file.py:function`` stands for.
 
     Raises:
-        ValueError: there is no such name, or it does not return a `SearchConfig`.
+        ValueError: there is no such name, or its function fails or does not return a `SearchConfig`.
     """
     preset = lookup("preset", name, PRESETS)
-    config = preset() if callable(preset) else preset
+    try:
+        config = preset() if callable(preset) else preset
+    except Exception as error:  # the user's own code
+        raise ValueError(
+            f"preset {name!r} fails when it is called: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(config, SearchConfig):
         raise ValueError(f"{name} must return a nas.SearchConfig, got a {type(config).__name__}")
     return config

@@ -19,7 +19,8 @@ class Facts:
     """What a node, or the driver, runs with.
 
     Attributes:
-        python, ray, torch, product: versions, of Python without its last number, of torch without its build.
+        python, ray, torch, product: versions, of Python without its last number, of torch without its build
+            (a driver without an accelerator may have the one for processors).
         trouble: why no trial can run there, else empty.
     """
 

@@ -29,6 +29,7 @@ from nas.config import SearchConfig
 from nas.efficiency.anchors import Anchor
 from nas.reading import Found, found_in, load
 from search_spaces.space import TaskShape
+from trials.names import CHECKPOINT
 from trials.plain import dumps, from_plain
 from trials.recipe import Recipe
 from trials.record import Trial, TrialRecord
@@ -253,7 +254,7 @@ class RunDirectory:
                 raise
             self.storage.remove(RESERVE)
             self.put(name, text)
-        self.folder(record.trial.id).remove("checkpoint.pt")
+        self.folder(record.trial.id).remove(CHECKPOINT)
 
     def read(self) -> Found:
         """Every trial that was ever issued and every record.

@@ -8,17 +8,18 @@ import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from rich.console import Console
+from rich.text import Text
 
 from nas.compacted import Compaction
 from nas.comparison import write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
 from nas.growing import lacking, merged
-from nas.interrupt import Asked, asked_to_stop
+from nas.interrupt import Asked, Ended, asked_to_stop
 from nas.lease import Held, holder, take
 from nas.opening import continued, opened, with_anchors
 from nas.progress import Progress
@@ -28,9 +29,6 @@ from nas.steering import Reins, ask_to_grow, write_plan
 from nas.tracking_place import experiment_of, tracking_address, tracking_folder
 from nas.writer import Shown, Writer
 from trials.record import Study, TrialRecord
-
-if TYPE_CHECKING:
-    from nas.search import Ended
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,33 +85,53 @@ def run(
         ValueError: something in the configuration or the data is wrong, the directory holds another run, or
             another process runs it (`nas.lease.Held`) and there is nothing to add.
         RuntimeError: no trial can run, or another process has taken the run over.
+        SystemExit, KeyboardInterrupt: a signal came before the run was in hand.
     """
     console = console or Console()
-    default = latest_run_path if resume else new_run_path
-    directory = RunDirectory(run_dir if run_dir is not None else default(config.name))
-    uri = _checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
-    config.the_recipe()
-    while True:
-        there = _there(directory)
-        plan, info = _prepared(directory, there, config, resume, uri, console)
-        try:
-            lease = take(directory.absolute().storage, lambda line: console.print(line, soft_wrap=True))
-        except Held as held:
-            if there is None or plan == there:
-                raise
-            console.print(f"{held}; it is asked to take on what is new", soft_wrap=True, highlight=False)
-            taken_on = ask_to_grow(directory, config)
-            if not taken_on and holder(directory.storage) is None:
-                continue  # it ended meanwhile
-            console.print("it has taken that on" if taken_on else "no answer yet; what is asked stays asked")
-            return _elsewhere(directory)
-        except OSError as error:
-            raise ValueError(f"{directory} cannot be written: {error.strerror or error}") from error
-        with lease:
-            if (latest := _there(directory)) != there:  # who held it before has changed the plan meanwhile
-                plan, info = _prepared(directory, latest, config, resume, uri, console)
-            write_plan(directory, plan, info, lease)
-            return _run(Reins(directory, plan, info, lease, console), console, address, gpus_per_trial)
+    with asked_to_stop(lambda line: console.print(Text(line), soft_wrap=True)) as asked:
+        default = latest_run_path if resume else new_run_path
+        directory = RunDirectory(run_dir if run_dir is not None else default(config.name))
+        uri = _checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
+        config.the_recipe()
+        while True:
+            result = _tried(directory, config, resume, uri, console, asked, address, gpus_per_trial)
+            if result is not None:
+                return result
+
+
+def _tried(
+    directory: RunDirectory,
+    config: SearchConfig,
+    resume: bool,
+    uri: str | None,
+    console: Console,
+    asked: Asked,
+    address: str | None,
+    gpus_per_trial: float | Literal["auto"] | None,
+) -> RunResult | None:
+    """Run it, or ask who runs it to cover this; None if that one ended meanwhile."""
+    there = _there(directory)
+    plan, info = _prepared(directory, there, config, resume, uri, console)
+    try:
+        lease = take(directory.absolute().storage, lambda line: console.print(line, soft_wrap=True))
+    except Held as held:
+        if there is None or plan == there:
+            raise
+        console.print(f"{held}; it is asked to take on what is new", soft_wrap=True, highlight=False)
+        taken_on = ask_to_grow(directory, config)
+        if not taken_on and holder(directory.storage) is None:
+            return None
+        console.print("it has taken that on" if taken_on else "no answer yet; what is asked stays asked")
+        asked.begun = True
+        return _elsewhere(directory)
+    except OSError as error:
+        raise ValueError(f"{directory} cannot be written: {error.strerror or error}") from error
+    with lease:
+        asked.begun = True
+        if (latest := _there(directory)) != there:  # who held it before has changed the plan meanwhile
+            plan, info = _prepared(directory, latest, config, resume, uri, console)
+        write_plan(directory, plan, info, lease)
+        return _run(Reins(directory, plan, info, lease, console), console, asked, address, gpus_per_trial)
 
 
 def _there(directory: RunDirectory) -> SearchConfig | None:
@@ -178,10 +196,14 @@ def _result(
 
 
 def _run(
-    reins: Reins, console: Console, address: str | None, gpus_per_trial: float | Literal["auto"] | None
+    reins: Reins,
+    console: Console,
+    asked: Asked,
+    address: str | None,
+    gpus_per_trial: float | Literal["auto"] | None,
 ) -> RunResult:
     from nas.board import Event
-    from nas.search import Ended, execute
+    from nas.search import execute
 
     directory, progress = reins.directory, Progress(console)
     reins.before()
@@ -191,7 +213,7 @@ def _run(
     local = folder / "mlartifacts" if reins.info.tracking_uri is None else None
     writer = Writer(lambda: _open_store(uri, experiment, local, directory), progress.say)
 
-    compaction = Compaction(directory.absolute().storage)
+    compaction = Compaction(directory.absolute().storage, progress.say)
 
     def on_start(slots: int, records: list[TrialRecord]) -> None:
         for record in records:
@@ -218,6 +240,8 @@ def _run(
     try:
         if reins.stopped:
             ended = Ended(how="stopped", reason=reins.stopped)
+        elif asked.how:
+            ended = Ended(how=asked.how)
         else:
             try:
                 ended = execute(
@@ -226,6 +250,7 @@ def _run(
                     shapes,
                     directory.absolute(),
                     lease=reins.lease,
+                    asked=asked,
                     address=address,
                     gpus_per_trial=gpus_per_trial,
                     on_start=on_start,
@@ -237,8 +262,7 @@ def _run(
                 progress.stop()
         if ended.how not in ("interrupted", "preempted"):
             compaction.close()
-            with asked_to_stop(progress.say) as asked:
-                _fit_anchors(reins, asked, console)  # last, so that it keeps no trial waiting
+            _fit_anchors(reins, asked, console)  # last, so that it keeps no trial waiting
             if asked.how:
                 ended = Ended(how=asked.how, reason=ended.reason)
         comparison, files, _ = write_report([directory])

@@ -18,6 +18,7 @@ from nas.run_directory import RunDirectory
 from nas.sharing import Sharing
 from nas.studies import Outcome, Planned, Wait, key, makers_of, searched, single_design
 from search_spaces.space import Space, TaskShape
+from trials.names import CHECKPOINT
 from trials.plain import from_plain, to_plain
 from trials.record import CANCELLED, EpochMetrics, Study, Trial, TrialRecord, Verdict
 from trials.reference import Task
@@ -336,7 +337,7 @@ def failed_record(trial: Trial, reason: str, folder: Storage) -> TrialRecord:
     """The record of a trial that cannot go on; with what it had spent by a checkpoint in its folder."""
     now = time.time()
     failed = TrialRecord(trial=trial, status="failed", reason=reason, started=now, finished=now)
-    if "checkpoint.pt" not in folder.names():
+    if CHECKPOINT not in folder.names():
         return failed
     from trials.ledger import spent  # needs torch
 

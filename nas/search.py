@@ -14,22 +14,25 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-os.environ.update(  # read when Ray is imported
-    RAY_USAGE_STATS_ENABLED="0",
-    TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
-    TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
-    TUNE_MAX_PENDING_TRIALS_PG="100000",  # all slots start at once
-    RAY_CHDIR_TO_TRIAL_DIR="0",
-    RAY_AIR_NEW_OUTPUT="0",
-    RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+os.environ.update(
+    {  # read when Ray is imported; a user's own values win
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+        "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # all slots start at once
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_AUTH_MODE": "token",  # also to a cluster that was started by hand
+    }
+    | dict(os.environ)
 )
-os.environ.setdefault("RAY_AUTH_MODE", "token")  # also to a cluster that was started by hand
 
 import ray
 from ray import tune
@@ -41,13 +44,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from nas.address import refuse_dead
 from nas.board import SILENT_SECONDS, Board, Event, News
 from nas.config import SearchConfig
-from nas.interrupt import Asked, asked_to_stop
+from nas.interrupt import Asked, Ended
 from nas.lease import Lease
 from nas.placement import Place, Placement, share_of, slots_on
 from nas.probe import facts
 from nas.run_directory import RunDirectory
 from nas.shipping import ship
 from nas.slot import POLL_SECONDS, Gone, end_process, work
+from nas.steering import Steering
 from search_spaces.space import TaskShape
 from trials.record import TrialRecord
 from trials.reference import Task
@@ -58,39 +62,6 @@ LEAVE_SECONDS = 30.0
 KILL_SECONDS = 5.0
 STORE_BYTES = 200_000_000  # of Ray's object store on this machine; trials read their data from files
 MAX_STILLBORN = 20  # slots in a row that die before they ever ask for a trial
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ended:
-    """How a run ended: with all trials, a budget, on request, or by a signal; and why, in words."""
-
-    how: Literal["finished", "budget", "stopped", "interrupted", "preempted"]
-    reason: str = ""
-
-
-class Steering:
-    """What may be done to a run while it goes on."""
-
-    def __init__(self, board: Any) -> None:
-        self._board = board
-        self.why = ""
-
-    def pause(self, why: str) -> None:
-        """End the run; running trials are saved."""
-        self.why = self.why or why
-        _ask(self._board, "pause")
-
-    def cancel(self, trial_id: str) -> bool:
-        """End a trial as failed; False if there is none of this id that has not ended."""
-        return bool(_ask(self._board, "cancel", trial_id))
-
-    def grow(self, config: SearchConfig, tasks: tuple[Task, ...], shapes: dict[str, TaskShape]) -> None:
-        """Go on with a larger plan.
-
-        Raises:
-            ValueError: it cannot be made.
-        """
-        _ask(self._board, "grow", config, tasks, shapes)
 
 
 class _Slots(Searcher):
@@ -145,6 +116,7 @@ def execute(
     directory: RunDirectory,
     *,
     lease: Lease,
+    asked: Asked,
     address: str | None,
     gpus_per_trial: float | Literal["auto"] | None,
     train: str = TRAIN,
@@ -159,6 +131,7 @@ def execute(
     Args:
         config, tasks, shapes, directory: the run; the directory is started and held.
         lease: that holds it.
+        asked: whether a signal asks it to end.
         address: of a running cluster, None to start one on this machine (or use RAY_ADDRESS).
         gpus_per_trial: share of an accelerator for each trial; "auto": by what trials were measured to need;
             None: a whole one where there are any.
@@ -179,25 +152,26 @@ def execute(
     storage = tempfile.mkdtemp(prefix="nas-tune-")
     board = None
     try:
-        with asked_to_stop(say) as asked:
-            share = share_of(_nodes(), config.cpus_per_trial, gpus_per_trial)
-            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-            actor: Any = ray.remote(Board)
-            board = actor.options(num_cpus=0, scheduling_strategy=here).remote(silent_seconds)
-            slots = _Slots(board, config.cpus_per_trial, share)
-            placement = Placement(None if gpus_per_trial == "auto" else share)
-            directory = directory.absolute()
-            run = (config, tasks, shapes, directory, lease, placement, facts(), Path.cwd())
-            started = board.start.remote(*run)
-            given = {
-                "board": board,
-                "directory": directory,
-                "threads": config.cpus_per_trial,
-                "accelerated": None if gpus_per_trial == 0 else share > 0,
-                "train": train,
-            }
-            tuner = _tuner(slots, tune.with_parameters(_slot, **given), storage)
-            return _watch(tuner, slots, board, started, directory, asked, on_start, on_news, on_tick, say)
+        if asked.how:
+            return Ended(how=asked.how)
+        share = share_of(_nodes(), config.cpus_per_trial, gpus_per_trial)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        actor: Any = ray.remote(Board)
+        board = actor.options(num_cpus=0, scheduling_strategy=here).remote(silent_seconds)
+        slots = _Slots(board, config.cpus_per_trial, share)
+        placement = Placement(None if gpus_per_trial == "auto" else share)
+        directory = directory.absolute()
+        run = (config, tasks, shapes, directory, lease, placement, facts(), Path.cwd())
+        started = board.start.remote(*run)
+        given = {
+            "board": board,
+            "directory": directory,
+            "threads": config.cpus_per_trial,
+            "accelerated": None if gpus_per_trial == 0 else share > 0,
+            "train": train,
+        }
+        tuner = _tuner(slots, tune.with_parameters(_slot, **given), storage)
+        return _watch(tuner, slots, board, started, directory, asked, on_start, on_news, on_tick, say)
     except Gone:
         raise RuntimeError("the board died; go on with --resume") from None
     finally:
@@ -264,7 +238,7 @@ def _watch(
     fitting.start()
     _got(started)
     on_start(slots.wanted, directory.read_records()[0])
-    steering = Steering(board)
+    steering = Steering(partial(_ask, board))
     ending: float | None = None
     looked = time.monotonic()
     while True:
@@ -273,7 +247,7 @@ def _watch(
             slots.wanted, looked = slots.room(), time.monotonic()
         news: News = _ask(board, "news", slots.wanted)
         on_news(list(news.events), news.total)
-        for line in news.left_out:
+        for line in news.lines:
             say(line)
         if not alive or (ending is not None and time.monotonic() - ending > LEAVE_SECONDS):
             break
@@ -327,9 +301,8 @@ def _connect(address: str | None, say: Callable[[str], None]) -> bool:
     if os.environ["RAY_AUTH_MODE"] != "token":
         say(f"RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']}: whoever reaches this cluster's ports can use it")
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    if here := address == "local":  # agents without an HTTP server, for whose port they wait for seconds
-        _utils.get_dashboard_dependency_error = lambda: ImportError("not wanted")
-    with tempfile.TemporaryDirectory(prefix="nas-code-") as code:
+    here = address == "local"
+    with tempfile.TemporaryDirectory(prefix="nas-code-") as code, _as_a_guest(here):
         if ships := not here and "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # a submitted job has code
             ship(Path(code))
         try:
@@ -346,3 +319,19 @@ def _connect(address: str | None, say: Callable[[str], None]) -> bool:
             said = str(error).strip().splitlines()[0]
             raise ValueError(f"no Ray cluster lets us in at {address}: {said}") from error
     return True
+
+
+@contextmanager
+def _as_a_guest(here: bool) -> Iterator[None]:
+    """While Ray starts it leaves our signals alone, and its agents here have no HTTP server.
+
+    For the port of that server they would wait for seconds.
+    """
+    before = _utils.get_dashboard_dependency_error, _utils.set_sigterm_handler
+    if here:
+        _utils.get_dashboard_dependency_error = lambda: ImportError("not wanted")
+    _utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        _utils.get_dashboard_dependency_error, _utils.set_sigterm_handler = before

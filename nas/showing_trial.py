@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from difflib import get_close_matches
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -11,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.run_directory import RunDirectory, open_run
+from nas.trial_names import found
+from trials.names import CHECKPOINT
 from trials.record import EpochMetrics, Trial, TrialRecord
 
 MOST_EPOCHS = 20
@@ -30,7 +31,8 @@ def one_trial(path: Path | str, name: str) -> RenderableType:
     directory = open_run(path)
     trials = {trial.id: trial for trial in directory.read_trials()[0]}
     records = {record.trial.id: record for record in directory.read_records()[0]}
-    trial = _found(name, trials | {known: record.trial for known, record in records.items()}, path)
+    known = trials | {each.trial.id: each.trial for each in records.values()}
+    trial = known[found(name, known, path)]
     record = records.get(trial.id)
     parts: list[RenderableType] = [_facts(trial, record)]
     if record is None:
@@ -45,20 +47,8 @@ def one_trial(path: Path | str, name: str) -> RenderableType:
     return Group(*parts)
 
 
-def _found(name: str, trials: dict[str, Trial], path: Path | str) -> Trial:
-    ending = [known for known in trials if known == name or known.endswith(f".{name}")]
-    if name in trials:
-        return trials[name]
-    if len(ending) == 1:
-        return trials[ending[0]]
-    near = ending or get_close_matches(name, trials, n=3, cutoff=0.3)
-    hint = f"the nearest are {', '.join(sorted(near)[:5])}" if near else f"it has {len(trials)} trials"
-    which = "more than one trial" if ending else "no trial"
-    raise ValueError(f"{path} has {which} {name!r}; {hint}")
-
-
 def _unfinished(directory: RunDirectory, trial: Trial) -> str:
-    begun = "checkpoint.pt" in directory.folder(trial.id).names()
+    begun = CHECKPOINT in directory.folder(trial.id).names()
     kept = "it has a checkpoint to go on from" if begun else "it has no checkpoint"
     return f"no record yet: it runs, or waits to be run again; {kept}"
 

@@ -9,8 +9,9 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from nas.probe import probe
 from nas.run_directory import RunDirectory
 from nas.schedule import failed_record
 from trials.logs import reason_of
+from trials.names import NotKept
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.reference import Task
 from trials.storage import Storage
@@ -129,7 +131,7 @@ def work(
         carry_out: Train = getattr(importlib.import_module(module), function)
         place = _place(node, bool(accelerated))
         opened = cache(_Opening(directory))  # studies take turns, and rows are memory maps
-        with Pulse(ask, slot) as pulse:
+        with Pulse(ask, slot) as pulse, _telling(ask):
             while (answer := ask("next", slot, place)) is not None:
                 if answer == "wait":
                     time.sleep(POLL_SECONDS)
@@ -142,6 +144,23 @@ def work(
         return
     except Exception:
         ask("broke", _reason())
+
+
+@contextmanager
+def _telling(ask: Ask) -> Iterator[None]:
+    """The board is told of checkpoints that are not kept."""
+    show = warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, NotKept):
+            ask("not_kept", str(message))
+        show(message, category, *where, **more)
+
+    warnings.showwarning = tell
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 def _place(node: str, accelerated: bool) -> Place:

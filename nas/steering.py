@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -16,15 +15,45 @@ from nas.lease import Lease, LeaseLost, holder, now
 from nas.opening import continued, opened
 from nas.requests import Request
 from nas.run_directory import RunDirectory, RunInfo, open_run
+from nas.slot import Ask
+from nas.trial_names import found
+from search_spaces.space import TaskShape
 from trials.plain import dumps
-
-if TYPE_CHECKING:
-    from nas.search import Steering
+from trials.reference import Task
 
 LOOK_SECONDS = 5.0
 """How often the holder looks for requests."""
 ANSWER_SECONDS = 30.0
 """How long who asks waits for an answer."""
+
+
+class Steering:
+    """What may be done to a run while it goes on.
+
+    Args:
+        ask: calls the board.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self.why = ""
+
+    def pause(self, why: str) -> None:
+        """End the run; running trials save themselves where they can."""
+        self.why = self.why or why
+        self._ask("pause")
+
+    def cancel(self, trial_id: str) -> bool:
+        """End a trial as failed; False if there is none of this id that has not ended."""
+        return bool(self._ask("cancel", trial_id))
+
+    def grow(self, config: SearchConfig, tasks: tuple[Task, ...], shapes: dict[str, TaskShape]) -> None:
+        """Go on with a larger plan.
+
+        Raises:
+            ValueError: it cannot be made.
+        """
+        self._ask("grow", config, tasks, shapes)
 
 
 class Reins:
@@ -72,7 +101,9 @@ class Reins:
             if request.what == "grow":
                 self._grow(name, request, steering)
             elif request.what == "stop":
-                self._say(f"stopping, as asked for by {request.by}: running trials are saved")
+                self._say(
+                    f"stopping, as asked for by {request.by}: running trials save themselves where they can"
+                )
                 steering.pause(f"asked for by {request.by}")
                 self._done(name)
             elif steering.cancel(request.trial):
@@ -166,18 +197,18 @@ def stop(where: str, trial: str | None = None, patience: float = ANSWER_SECONDS)
     """
     directory = open_run(where)
     storage = directory.storage
-    what = f"trial {trial}" if trial else "the run"
     if (held := holder(storage)) is None:
         raise ValueError(f"nobody runs {where}: there is nothing to stop")
     if trial is not None:
-        if storage.get(f"trials/{trial}/design.json") is None:
-            raise ValueError(f"{where} has issued no trial {trial!r}; nas show {where} lists them")
+        trial = found(trial, (known.id for known in directory.read_trials()[0]), where)
         if storage.get(f"trials/{trial}/record.json") is not None:
             raise ValueError(f"{trial} has ended; there is nothing to stop")
+    what = f"trial {trial}" if trial else "the run"
     asked = Request(what="cancel" if trial else "stop", by=_me(), trial=trial or "")
     name = requests.leave(storage, asked)
     if requests.answered(storage, name, patience):
-        return f"{trial} is cancelled" if trial else f"{where} is stopping: running trials are saved"
+        stopping = f"{where} is stopping: running trials save themselves where they can"
+        return f"{trial} is cancelled" if trial else stopping
     requests.done(storage, name)
     raise ValueError(
         f"process {held.pid} on {held.host} did not stop {what} within {patience:.0f} s and is no longer "

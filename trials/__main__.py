@@ -79,7 +79,7 @@ def _trial(path: Path, source: str | None, rows: int | None, seed: int | None) -
 
 
 def _run(trial: Trial, to: str) -> int:
-    from trials.checkpoint import CHECKPOINT
+    from trials.names import CHECKPOINT
     from trials.training import run_trial
 
     task = open_task(trial.task)

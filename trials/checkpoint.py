@@ -10,12 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trials.names import CHECKPOINT, WEIGHTS, NotKept
 from trials.plain import dumps
 from trials.record import Trial
 from trials.storage import Storage, is_full
-
-CHECKPOINT = "checkpoint.pt"
-WEIGHTS = "weights.safetensors"
 
 
 def save(folder: Storage, trial: Trial, state: dict[str, Any], limit: int | None = None) -> bool:
@@ -47,7 +45,7 @@ def save(folder: Storage, trial: Trial, state: dict[str, Any], limit: int | None
             if not is_full(error):
                 raise
             problem = error.strerror or str(error)
-    warnings.warn(f"no checkpoint of trial {trial.id} was written: {problem}", stacklevel=2)
+    warnings.warn(f"no checkpoint of trial {trial.id} was written: {problem}", NotKept, stacklevel=2)
     return False
 
 

@@ -24,14 +24,15 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {
         "max_concurrency": 1,  # of parts; with more, every read first asks how large the object is
         "config_kwargs": {
-            "connect_timeout": 10,
-            "read_timeout": 30,
+            "connect_timeout": 2,
+            "read_timeout": 4.5,
             "max_pool_connections": 32,
             "retries": {"max_attempts": 0},
         },
     }
 }
-"""Who tries again is `Storage`, so that it knows how often an exclusive create was tried."""
+"""Who tries again is `Storage`, so that it knows how often an exclusive create was tried. All attempts and
+their pauses take under 30 s together: a lease that was not renewed counts as dead after 60 s."""
 _THEIRS = ("aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "s3fs")
 """Packages whose exceptions are failures of a store."""
 _PAUSES = (0.1, 0.5, 2.0)
@@ -40,6 +41,7 @@ _PASSING = {errno.EIO, errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ESTALE}
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 _NEVER = {errno.EINVAL, errno.ENOSYS, errno.EPERM}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NAME = re.compile(r"[A-Za-z0-9_@=,.-]+(/[A-Za-z0-9_@=,.-]+)*")
 
 
@@ -113,7 +115,7 @@ class Storage:
                 system.pipe_file(self._path(name), data, mode="create")
             else:
                 with _written(target, data) as temporary:
-                    os.link(temporary, target)  # unlike O_EXCL, never seen empty
+                    _linked(temporary, target, data)
 
         try:
             self._again(write)
@@ -263,6 +265,28 @@ def _written(target: Path, data: bytes) -> Iterator[Path]:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _linked(temporary: Path, target: Path, data: bytes) -> None:
+    """Give a whole file its name, which must be free.
+
+    Where the file system has no links, of several who try one succeeds all the same, but a reader may see
+    the file empty.
+    """
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
 
 
 def _checked(name: str) -> str:

@@ -103,7 +103,7 @@ def test_trials_that_run_are_not_in_it(run: RunDirectory) -> None:
 
 def test_it_is_made_again_as_the_run_grows_and_at_its_end(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
-    compaction, text = Compaction(directory.storage), dumps(record())
+    compaction, text = Compaction(directory.storage, pytest.fail), dumps(record())
 
     def end(count: int, first: int) -> None:
         for number in range(first, first + count):
@@ -130,3 +130,13 @@ def test_an_empty_run_has_no_trials(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path / "none"))
     assert compacted.read(storage).of == {} and compact(storage) == 0
     assert RunDirectory(tmp_path / "none").read_records() == ([], [])
+
+
+def test_a_copy_that_cannot_be_made_is_said_in_one_line(run: RunDirectory, tmp_path: Path) -> None:
+    said: list[str] = []
+    (tmp_path / "run" / COPY).mkdir()
+    compaction = Compaction(run.storage, said.append)
+    compaction.ended()
+    compaction.close()
+    assert len(said) == 1 and said[0].startswith(f"{COPY} could not be made again (IsADirectoryError"), said
+    assert "\n" not in said[0]

@@ -80,9 +80,39 @@ assert kept is not None and kept["weights"].shape == (10,), "the last one is sti
 assert [path.name for path in (disk / "run/trials/one").iterdir()] == ["checkpoint.pt"]
 print("ok")
 """
+LEASE = """
+import pytest
+from tests.nas.test_board import HERE, board_in, order_of, trained
+with board_in(disk / "run") as board:
+    first = order_of(board, 0)
+    record = trained(first)
+    fill()
+    board._lease._confirmed -= 40  # as if it could not be renewed for so long
+    board.finish(0, record)
+    assert [each.trial for each in RunDirectory(disk / "run").read_records()[0]] == [first.trial]
+    assert board.next(0, HERE) is None
+    with pytest.raises(ValueError, match=r"\\(No space left on device\\); make room and go on"):
+        raise board.news(1).error or AssertionError
+os.remove(disk / "others")
+with board_in(disk / "other") as board:
+    fill()
+    board._lease._confirmed -= 40
+    assert board.next(0, HERE) == "probe"
+    from nas.probe import facts
+    board.probed(0, facts())
+    assert board.next(0, HERE) is None
+    assert isinstance(board.news(1).error, ValueError), board.news(1).error
+    os.remove(disk / "others")
+    RunDirectory(disk / "other").put("lease/000002.json", "{}")
+    fill()
+    board._lease._confirmed -= 40
+    with pytest.raises(RuntimeError, match="cannot confirm|no longer holds"):
+        board._lease.require()
+print("ok")
+"""
 
 
-@pytest.mark.parametrize("what", [RECORDS, CHECKPOINTS], ids=["records", "checkpoints"])
+@pytest.mark.parametrize("what", [RECORDS, CHECKPOINTS, LEASE], ids=["records", "checkpoints", "lease"])
 def test_on_a_disk_of_three_megabytes(tmp_path: Path, what: str) -> None:
     script, disk = tmp_path / "script.py", tmp_path / "disk"
     disk.mkdir()

@@ -15,9 +15,11 @@ import pytest
 
 from nas.board import Event
 from nas.config import SearchConfig
+from nas.interrupt import Asked
 from nas.lease import take
 from nas.run_directory import RunDirectory, RunInfo, RunTask
-from nas.search import Steering, execute
+from nas.search import execute
+from nas.steering import Steering
 from tests.nas.clusters import descendants
 from tests.nas.runs import SMALL, TRIALS, begun
 from trials.plain import dumps
@@ -39,6 +41,7 @@ def run_all(config: SearchConfig, path: Path, expected: str = "finished", **opti
             {task.name: task.shape for task in tasks},
             directory,
             lease=lease,
+            asked=Asked(),
             on_start=lambda slots, records: None,
             on_news=lambda events, total: happened.extend(events),
             **given | options,
@@ -157,7 +160,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, how: str) -> No
     if how != "kill":
         assert driver.returncode == (130 if how == "interrupt" else 75), output
         assert "Traceback" not in output
-        assert "running trials are saved" in output
+        assert "running trials save themselves where they can" in output
         ended = {record.trial.id for record in before}
         running = {trial.id for trial in RunDirectory(tmp_path / "run").read_trials()[0]} - ended
         assert running
@@ -237,6 +240,21 @@ def test_a_trial_without_memory_is_tried_once_more_and_alone(tmp_path: Path) -> 
     ]
     assert twins[1].reason.startswith("MemoryError: no room")
     assert twins[0].co_residents == 0
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_is_too_large_is_said_once(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def pause(steering: Steering) -> None:
+        if list(tmp_path.glob("trials/*/record.json")):
+            steering.pause("enough")
+
+    config = replace(LONGER, checkpoint_gb=1e-6)
+    run_all(config, tmp_path, "stopped", on_tick=pause, say=said.append)
+    (line,) = said
+    assert line.startswith("no checkpoint of trial") and "checkpoint_gb leaves a trial" in line
+    assert not list(tmp_path.glob("trials/*/checkpoint.pt"))
 
 
 def test_ray_that_is_already_up_stays_up(tmp_path: Path) -> None:

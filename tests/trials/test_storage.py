@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import socket
@@ -202,6 +203,39 @@ def test_a_server_that_stays_away_is_an_error_of_one_line(
         with pytest.raises(OSError, match=r"s3://bucket/.*: Could not connect") as error:
             action()
         assert "\n" not in str(error.value) and not is_full(error.value)
+
+
+@pytest.mark.slow
+def test_a_server_that_says_nothing_is_given_up_before_a_lease_is(
+    bucket: Storage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        buckets.lead(monkeypatch, silent.getsockname()[1], tmp_path)
+        began = time.monotonic()
+        with pytest.raises(OSError, match="s3://bucket/"):
+            bucket.put("a", b"x")
+        assert time.monotonic() - began < 32  # of 60
+
+
+@pytest.mark.parametrize("number", ["EPERM", "ENOTSUP", "ENOSYS", "EMLINK"])
+def test_without_links_an_object_is_created_once_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    def no_link(*paths: object) -> None:
+        raise OSError(getattr(errno, number), "this file system has no links")
+
+    monkeypatch.setattr(os, "link", no_link)
+    storage, won = Storage(str(tmp_path)), []
+    threads = [
+        threading.Thread(target=lambda i=i: won.append(i) if storage.create("a", b"%d" % i) else None)
+        for i in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1 and storage.get("a") == b"%d" % won[0]
+    assert os.listdir(tmp_path) == ["a"]
 
 
 def test_a_bucket_that_is_not_there_and_credentials_that_are_missing(
