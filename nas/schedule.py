@@ -24,7 +24,7 @@ from trials.reference import Task
 from trials.storage import Storage
 
 MAX_ATTEMPTS = 3
-"""Workers that may die of one trial before it is given up."""
+"""Workers that may die of one trial, without an epoch more than ever before, before it is given up."""
 AHEAD = 32
 """Designs of a study that are tried in turn on a slot that has no room for some."""
 
@@ -61,7 +61,8 @@ class Schedule:
         self._budgets = Budgets(config)
         self._running: dict[int, Trial] = {}  # by slot
         self._handed_out: dict[str, int] = {}
-        self._deaths: dict[str, int] = {}
+        self._deaths: dict[str, int] = {}  # since it last came further
+        self._reached: dict[str, int] = {}  # epochs
         self._cancelled: set[str] = set()
         self._sharing = Sharing()
         self._plans: dict[Study, Planned] = {}
@@ -108,6 +109,9 @@ class Schedule:
 
     def report(self, trial: Trial, metrics: EpochMetrics) -> Verdict:
         """Take an epoch's result: what the trial should do now."""
+        if metrics.epoch > self._reached.get(trial.id, 0):
+            self._reached[trial.id] = metrics.epoch
+            self._deaths.pop(trial.id, None)  # nodes that go away are not its fault
         told = self.asked(trial)
         sampler = self._plans[trial.study].sampler
         if told != "continue" or sampler is None:
@@ -146,7 +150,7 @@ class Schedule:
         if self._deaths[trial.id] < MAX_ATTEMPTS:
             self._put_back(trial)
         else:
-            self._fail(trial, f"its worker died {MAX_ATTEMPTS} times")
+            self._fail(trial, f"its worker died {MAX_ATTEMPTS} times in one epoch")
 
     def cancel(self, trial_id: str) -> bool:
         """End a trial as failed; False if it ended already, or was never handed out."""
@@ -261,6 +265,7 @@ class Schedule:
         record = replace(record, attempts=self._handed_out.pop(trial.id, 1))
         self.directory.put_record(record)
         self._deaths.pop(trial.id, None)
+        self._reached.pop(trial.id, None)
         self._cancelled.discard(trial.id)
         self._budgets.note(record)
         self._end(trial, record)
@@ -321,6 +326,7 @@ class Schedule:
         """Go on with what runs under another schedule."""
         self.paused, self.held = before.paused, before.held
         self._handed_out, self._deaths = before._handed_out, before._deaths
+        self._reached = before._reached
         self._cancelled, self._running = before._cancelled, before._running
         self._budgets.take_over(before._budgets)
         running = {trial.id for trial in self._running.values()}
