@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -17,6 +17,7 @@ from nas.compacted import Compaction
 from nas.comparison import write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
+from nas.ending import Ended
 from nas.growing import lacking, merged
 from nas.interrupt import Asked, asked_to_stop
 from nas.lease import Held, holder, take
@@ -28,9 +29,6 @@ from nas.steering import Reins, ask_to_grow, write_plan
 from nas.tracking_place import experiment_of, tracking_address, tracking_folder
 from nas.writer import Shown, Writer
 from trials.record import Study, TrialRecord
-
-if TYPE_CHECKING:
-    from nas.search import Ended
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,7 +179,7 @@ def _run(
     reins: Reins, console: Console, address: str | None, gpus_per_trial: float | Literal["auto"] | None
 ) -> RunResult:
     from nas.board import Event
-    from nas.search import Ended, execute
+    from nas.search import execute
 
     directory, progress = reins.directory, Progress(console)
     reins.before()

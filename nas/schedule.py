@@ -98,13 +98,13 @@ class Schedule:
             return None
         if slot in self._running:
             self.lost(slot)
-        if not self._pausing:
+        if not self.pausing:
             for trial in self._orphans:
                 if fits(trial):
                     self._orphans.remove(trial)
                     return self._hand_out(slot, trial)
         if self.over:
-            return "wait" if self._orphans and not self._pausing else None
+            return "wait" if self._orphans and not self.pausing else None
         return self._new(slot, fits) or ("wait" if self.ended < self.total else None)
 
     def report(self, trial: Trial, metrics: EpochMetrics) -> Verdict:
@@ -125,7 +125,7 @@ class Schedule:
         One that runs nowhere any more, since its worker was thought dead, is told to end; nobody will take
         its record.
         """
-        if self.paused or self._pausing:
+        if self.paused or self.pausing:
             return "pause"
         running = any(each.id == trial.id for each in self._running.values())
         return "continue" if running and trial.id not in self._cancelled else "cancel"
@@ -204,7 +204,7 @@ class Schedule:
     # ------------------------------------------------------------------ bookkeeping
 
     @property
-    def _pausing(self) -> bool:
+    def pausing(self) -> bool:
         """Whether trials that run are to pause too."""
         return self._budgets.pauses(self.held)
 

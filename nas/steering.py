@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -14,12 +13,9 @@ from nas.config import SearchConfig
 from nas.growing import merged
 from nas.lease import Lease, LeaseLost, holder, now
 from nas.opening import continued, opened
-from nas.requests import Request
+from nas.requests import Request, Steering
 from nas.run_directory import RunDirectory, RunInfo, open_run
 from trials.plain import dumps
-
-if TYPE_CHECKING:
-    from nas.search import Steering
 
 LOOK_SECONDS = 5.0
 """How often the holder looks for requests."""
