@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,10 @@ Told = Verdict | Literal["gone"]
 """What a slot is told of its trial; "gone": the slot should not exist, and must write nothing."""
 SILENT_SECONDS = 60.0
 """A slot that gave no sign for so long is stalled."""
+MAX_PROBES = 3
+"""Processes that may die while they look at one node."""
+MAX_STILLBORN = 20
+"""Slots in a row that may die before they ever have anything to do."""
 LONGEST_LOOK = 1.0
 """Seconds that count at most between two looks: while this process slept, nobody could be heard."""
 
@@ -56,6 +61,7 @@ class News:
     Attributes:
         events: in their order.
         ended, total: trials.
+        running: trials that are with slots.
         over: the budget that is spent though work is left, else empty.
         stalled: slots that are silent, and where their processes are.
         lines: for the user: nodes that are newly left out, the first checkpoint that was not kept.
@@ -66,6 +72,7 @@ class News:
     events: tuple[Event, ...]
     ended: int
     total: int
+    running: int
     over: str
     stalled: tuple[tuple[int, Place], ...]
     lines: tuple[str, ...]
@@ -93,6 +100,10 @@ class Board:
         self._trials: dict[int, Trial] = {}  # by slot
         self._gone: set[int] = set()
         self._nodes: dict[str, str | None] = {}  # "": sound, None: a slot is looking, else why not
+        self._looking: dict[int, str] = {}  # by slot, at which node
+        self._probes_lost: Counter[str] = Counter()  # by node
+        self._worked: set[int] = set()  # slots that looked at a node or had a trial
+        self._stillborn = 0
         self._awake, self._looked = 0.0, self._clock()
         self._slots = 1
         self._nothing_left = self._not_kept = False
@@ -129,7 +140,7 @@ class Board:
             return None
         self._places[slot], self._heard[slot] = place, self._awake
         if place.node not in self._nodes:
-            self._nodes[place.node] = None
+            self._nodes[place.node], self._looking[slot] = None, place.node
             return "probe"
         if self._nodes[place.node] != "":
             return "wait"
@@ -142,13 +153,17 @@ class Board:
             return trial
         return None
 
-    def probed(self, slot: int, facts: Facts) -> None:
-        """Take what a slot found out about its node."""
-        if (place := self._places.get(slot)) is None:
+    def probed(self, slot: int, place: Place, facts: Facts) -> None:
+        """Take what a slot found out about its node; trouble also from one that was not told to look."""
+        if slot in self._gone:
             return
-        self._heard[slot] = self._awake
-        self._nodes[place.node] = reason = trouble(self._driver, facts)
-        if reason:
+        self._places[slot], self._heard[slot] = place, self._awake
+        self._worked.add(slot)
+        if self._looking.pop(slot, None) is None and not facts.trouble:
+            return  # the run has grown meanwhile: there is more to look at
+        before = self._nodes.get(place.node)
+        self._nodes[place.node] = reason = before or trouble(self._driver, facts)
+        if reason and not before:
             self._lines.append(f"{place.host} is left out: {reason}")
 
     def alive(self, slot: int) -> tuple[str, Told]:
@@ -175,13 +190,13 @@ class Board:
         self._heard[slot] = self._awake
         trial = self._trials.pop(slot)
         others = self._placement.leave(slot)
-        if record is None or (record.out_of_memory and self._placement.is_to_be_alone(trial)):
-            self._schedule.again(slot)
-            return
-        self._placement.learn(record)
-        record = replace(record, co_residents=others)
         with self._writing():
             self._lease.require()
+            if record is None or (record.out_of_memory and self._placement.is_to_be_alone(trial)):
+                self._schedule.again(slot)
+                return
+            self._placement.learn(record)
+            record = replace(record, co_residents=others)
             self._schedule.finish(slot, record)
             self._events.append(("ended", trial, record))
 
@@ -199,24 +214,29 @@ class Board:
 
     def lost(self, slot: int) -> tuple[bool, bool]:
         """A slot's process is dead: its trial goes to another. As `ended`."""
-        asked, _ = self.ended(slot)
+        slow, _ = self.ended(slot)
         self._placement.leave(slot)
         if self._trials.pop(slot, None) is not None:
             self._nothing_left = False
             with self._writing():
                 self._lease.require()
                 self._schedule.lost(slot)
-        return asked, self._done
+        return slow, self._done
 
     def ended(self, slot: int) -> tuple[bool, bool]:
-        """A slot has ended. Whether it ever asked for a trial, and whether nothing is left to hand out."""
+        """A slot has ended. Whether slots die so often that new ones should come slowly, and whether nothing
+        is left to hand out."""
         place = self._places.pop(slot, None)
         self._heard.pop(slot, None)
-        if place is not None and self._nodes.get(place.node) is None:
-            self._nodes.pop(place.node, None)  # it died looking: the next one looks
-        asked = place is not None or slot in self._gone
+        if place is not None and self._looking.pop(slot, None) is not None:
+            self._probe_lost(place)
+        if slot not in self._gone and not self._done:
+            self._stillborn = 0 if slot in self._worked else self._stillborn + 1
         self._gone.add(slot)
-        return asked, self._done
+        slow = self._stillborn >= MAX_STILLBORN
+        if slow and not any(self._nodes.get(each.node) == "" for each in self._places.values()):
+            self.broke(f"{MAX_STILLBORN} processes died before they could ask for a trial")
+        return slow, self._done
 
     def pause(self) -> None:
         """Hand out nothing more, and let running trials save and leave."""
@@ -236,6 +256,8 @@ class Board:
             self._lease.require()
             self._schedule = self._schedule.grown(config, tasks, spaces, shapes)
             self._nothing_left = False
+            self._looking.clear()  # what is new may not be everywhere
+            self._nodes = {node: reason for node, reason in self._nodes.items() if reason}
 
     def news(self, slots: int) -> News:
         """What happened since the last call.
@@ -257,6 +279,7 @@ class Board:
             events=tuple(events),
             ended=self._schedule.ended,
             total=self._schedule.total,
+            running=len(self._trials),
             over=self._schedule.over,
             stalled=tuple((slot, self._places[slot]) for slot in silent),
             lines=tuple(lines),
@@ -273,11 +296,23 @@ class Board:
     @property
     def _done(self) -> bool:
         schedule = self._schedule
-        return self._nothing_left or schedule.paused or schedule.ended >= schedule.total
+        stays = schedule.pausing and not self._trials  # also where no slot is left to ask
+        return self._nothing_left or schedule.paused or stays or schedule.ended >= schedule.total
+
+    def _probe_lost(self, place: Place) -> None:
+        """A slot died looking: the next one looks, but not for ever."""
+        del self._nodes[place.node]
+        self._probes_lost[place.node] += 1
+        if self._probes_lost[place.node] >= MAX_PROBES:
+            self._nodes[place.node] = reason = (
+                f"{MAX_PROBES} processes died while they opened the tasks there"
+            )
+            self._lines.append(f"{place.host} is left out: {reason}")
 
     def _order(self, slot: int, place: Place, trial: Trial) -> Order:
         config = self._schedule.config
         self._trials[slot] = trial
+        self._worked.add(slot)
         self._events.append(("started", trial, None))
         return Order(
             trial=trial,

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 from nas.config import SearchConfig
+from nas.interrupt import Ended
 from trials.record import TrialRecord
+
+if TYPE_CHECKING:
+    from nas.board import News
 
 IN_A_ROW = 5
 """Trials that fail one after another of one cause before the run is stopped."""
@@ -68,3 +74,34 @@ def _cause(record: TrialRecord) -> str:
     """The first line of the reason, in which numbers do not count."""
     lines = record.reason.splitlines() or ["unknown"]
     return re.sub(r"\d+", "#", lines[0])
+
+
+def how_it_ended(
+    news: News,
+    signalled: Literal["", "interrupted", "preempted"],
+    stopped: str,
+    failure: Sequence[BaseException],
+) -> Ended | None:
+    """What the last news say of a run that has no slots any more; None: it is to go on with new ones.
+
+    Args:
+        signalled: by which signal it was asked to end.
+        stopped: why it was asked to stop; empty if it was not.
+        failure: what ended the slots' manager.
+
+    Raises:
+        Exception: the error of the news, or RuntimeError after a failure.
+    """
+    if news.error is not None:
+        raise news.error
+    if news.ended >= news.total:
+        return Ended(how="finished")
+    if signalled:
+        return Ended(how=signalled)
+    if stopped:
+        return Ended(how="stopped", reason=stopped)
+    if news.over:
+        return Ended(how="budget", reason=news.over)
+    if failure:
+        raise RuntimeError(f"no trial can run: {failure[0]!r}; mend that and go on with --resume")
+    return None  # it grew when the last slot had ended

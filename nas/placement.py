@@ -1,13 +1,16 @@
-"""How many slots there are, and which trial may run beside which on one device. Pure: knows no device."""
+"""How many slots there are, and which trial may run beside which on one device. Knows no device."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from nas.interrupt import Asked
 from trials.record import Trial, TrialRecord
 
+POLL_SECONDS = 0.25
 MARGIN = 1.2
 """Over the largest peak measured."""
 PER_DEVICE = 8
@@ -54,6 +57,36 @@ def share_of(nodes: Sequence[Mapping[str, float]], cpus: int, asked: float | Lit
             f"no node has both (the cluster has {have_cpus:g} and {have_gpus:g})"
         )
     return share
+
+
+def share_in_time(
+    nodes: Callable[[], Sequence[Mapping[str, float]]],
+    cpus: int,
+    asked: float | Literal["auto"] | None,
+    patience: float,
+    stop: Asked,
+    say: Callable[[str], None],
+) -> float:
+    """As `share_of`, of a cluster that may get its nodes only now.
+
+    Args:
+        nodes: asks for their resources.
+        patience: seconds that are waited for a node that can hold a slot.
+        stop: ends the waiting, with 0.
+        say: told once that it waits.
+    """
+    until, waiting = time.monotonic() + patience, False
+    while not stop.how:
+        try:
+            return share_of(nodes(), cpus, asked)
+        except ValueError as error:
+            if time.monotonic() >= until:
+                raise
+            if not waiting:
+                say(f"waiting up to {patience:.0f} s for a node: {error}")
+            waiting = True
+        time.sleep(POLL_SECONDS)
+    return 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -52,9 +52,14 @@ def probe(directory: RunDirectory, open_task: Callable[[Task], TaskData]) -> Fac
         for each in info.tasks if info else ():
             open_task(each.task)
     except Exception as error:  # also what a user's own code raises
-        said = (str(error).strip().splitlines() or ["no message"])[0]
-        return facts(said if isinstance(error, ValueError) else f"{type(error).__name__}: {said}")
+        return facts(said(error))
     return facts()
+
+
+def said(error: Exception) -> str:
+    """An error in one line."""
+    line = (str(error).strip().splitlines() or ["no message"])[0]
+    return line if isinstance(error, ValueError) else f"{type(error).__name__}: {line}"
 
 
 def trouble(driver: Facts, node: Facts) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from nas.config import SearchConfig
+from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
+from trials.reference import Task
 from trials.storage import Storage
 
 FOLDER = "requests/"
@@ -36,6 +39,35 @@ class Request:
     def __post_init__(self) -> None:
         if (self.what == "cancel") != bool(self.trial) or (self.what == "grow") != (self.config is not None):
             raise ValueError("a request to cancel names a trial, one to grow a configuration, others neither")
+
+
+class Steering:
+    """What may be done to a run while it goes on.
+
+    Args:
+        ask: calls the board.
+    """
+
+    def __init__(self, ask: Callable[..., Any]) -> None:
+        self._ask = ask
+        self.why = ""
+
+    def pause(self, why: str) -> None:
+        """End the run; running trials save themselves where they can."""
+        self.why = self.why or why
+        self._ask("pause")
+
+    def cancel(self, trial_id: str) -> bool:
+        """End a trial as failed; False if there is none of this id that has not ended."""
+        return bool(self._ask("cancel", trial_id))
+
+    def grow(self, config: SearchConfig, tasks: tuple[Task, ...], shapes: dict[str, TaskShape]) -> None:
+        """Go on with a larger plan.
+
+        Raises:
+            ValueError: it cannot be made.
+        """
+        self._ask("grow", config, tasks, shapes)
 
 
 def leave(storage: Storage, request: Request) -> str:

@@ -25,7 +25,7 @@ from trials.reference import Task
 from trials.storage import Storage
 
 MAX_ATTEMPTS = 3
-"""Workers that may die of one trial before it is given up."""
+"""Workers that may die of one trial, without an epoch more than ever before, before it is given up."""
 AHEAD = 32
 """Designs of a study that are tried in turn on a slot that has no room for some."""
 
@@ -62,7 +62,8 @@ class Schedule:
         self._budgets = Budgets(config)
         self._running: dict[int, Trial] = {}  # by slot
         self._handed_out: dict[str, int] = {}
-        self._deaths: dict[str, int] = {}
+        self._deaths: dict[str, int] = {}  # since it last came further
+        self._reached: dict[str, int] = {}  # epochs
         self._cancelled: set[str] = set()
         self._sharing = Sharing()
         self._plans: dict[Study, Planned] = {}
@@ -98,17 +99,20 @@ class Schedule:
             return None
         if slot in self._running:
             self.lost(slot)
-        if not self._pausing:
+        if not self.pausing:
             for trial in self._orphans:
                 if fits(trial):
                     self._orphans.remove(trial)
                     return self._hand_out(slot, trial)
         if self.over:
-            return "wait" if self._orphans and not self._pausing else None
+            return "wait" if self._orphans and not self.pausing else None
         return self._new(slot, fits) or ("wait" if self.ended < self.total else None)
 
     def report(self, trial: Trial, metrics: EpochMetrics) -> Verdict:
         """Take an epoch's result: what the trial should do now."""
+        if metrics.epoch > self._reached.get(trial.id, 0):
+            self._reached[trial.id] = metrics.epoch
+            self._deaths.pop(trial.id, None)  # nodes that go away are not its fault
         told = self.asked(trial)
         sampler = self._plans[trial.study].sampler
         if told != "continue" or sampler is None:
@@ -122,7 +126,7 @@ class Schedule:
         One that runs nowhere any more, since its worker was thought dead, is told to end; nobody will take
         its record.
         """
-        if self.paused or self._pausing:
+        if self.paused or self.pausing:
             return "pause"
         running = any(each.id == trial.id for each in self._running.values())
         return "continue" if running and trial.id not in self._cancelled else "cancel"
@@ -147,7 +151,7 @@ class Schedule:
         if self._deaths[trial.id] < MAX_ATTEMPTS:
             self._put_back(trial)
         else:
-            self._fail(trial, f"its worker died {MAX_ATTEMPTS} times")
+            self._fail(trial, f"its worker died {MAX_ATTEMPTS} times in one epoch")
 
     def cancel(self, trial_id: str) -> bool:
         """End a trial as failed; False if it ended already, or was never handed out."""
@@ -201,7 +205,7 @@ class Schedule:
     # ------------------------------------------------------------------ bookkeeping
 
     @property
-    def _pausing(self) -> bool:
+    def pausing(self) -> bool:
         """Whether trials that run are to pause too."""
         return self._budgets.pauses(self.held)
 
@@ -262,6 +266,7 @@ class Schedule:
         record = replace(record, attempts=self._handed_out.pop(trial.id, 1))
         self.directory.put_record(record)
         self._deaths.pop(trial.id, None)
+        self._reached.pop(trial.id, None)
         self._cancelled.discard(trial.id)
         self._budgets.note(record)
         self._end(trial, record)
@@ -322,6 +327,7 @@ class Schedule:
         """Go on with what runs under another schedule."""
         self.paused, self.held = before.paused, before.held
         self._handed_out, self._deaths = before._handed_out, before._deaths
+        self._reached = before._reached
         self._cancelled, self._running = before._cancelled, before._running
         self._budgets.take_over(before._budgets)
         running = {trial.id for trial in self._running.values()}

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -44,14 +44,15 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from nas.address import refuse_dead
 from nas.board import SILENT_SECONDS, Board, Event, News
 from nas.config import SearchConfig
+from nas.ending import how_it_ended
 from nas.interrupt import Asked, Ended
 from nas.lease import Lease
-from nas.placement import Place, Placement, share_of, slots_on
+from nas.placement import Place, Placement, share_in_time, slots_on
 from nas.probe import facts
+from nas.requests import Steering
 from nas.run_directory import RunDirectory
 from nas.shipping import ship
 from nas.slot import POLL_SECONDS, Gone, end_process, work
-from nas.steering import Steering
 from search_spaces.space import TaskShape
 from trials.record import TrialRecord
 from trials.reference import Task
@@ -61,7 +62,9 @@ LEAVE_SECONDS = 30.0
 """How long running trials have to save themselves once a run is to end."""
 KILL_SECONDS = 5.0
 STORE_BYTES = 200_000_000  # of Ray's object store on this machine; trials read their data from files
-MAX_STILLBORN = 20  # slots in a row that die before they ever ask for a trial
+SLOW_SECONDS = 10.0  # between slots where one after another dies at once
+NODE_SECONDS = 180.0
+"""How long a cluster of others may take to get a node on which a trial has room."""
 
 
 class _Slots(Searcher):
@@ -72,7 +75,7 @@ class _Slots(Searcher):
         self._board, self.cpus, self.share = board, cpus, share
         self._live: dict[str, int] = {}
         self._number = 0
-        self._stillborn = 0
+        self._next = 0.0
         self.wanted = self.room()
         self.over = False
 
@@ -83,7 +86,7 @@ class _Slots(Searcher):
     def suggest(self, trial_id: str) -> Any:
         if self.over and not self._live:
             return Searcher.FINISHED  # for good, so not while the run may still grow
-        if self.over or len(self._live) >= self.wanted:
+        if self.over or len(self._live) >= self.wanted or time.monotonic() < self._next:
             return None
         self._live[trial_id] = self._number
         self._number += 1
@@ -93,10 +96,8 @@ class _Slots(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         slot = self._live.pop(trial_id)
-        worked, self.over = _ask(self._board, "lost" if error else "ended", slot)
-        self._stillborn = 0 if worked else self._stillborn + 1
-        if self._stillborn >= MAX_STILLBORN:
-            _ask(self._board, "broke", f"{MAX_STILLBORN} processes died before they could ask for a trial")
+        slow, self.over = _ask(self._board, "lost" if error else "ended", slot)
+        self._next = time.monotonic() + SLOW_SECONDS if slow else 0.0
 
     def save(self, checkpoint_path: str) -> None: ...
     def restore(self, checkpoint_path: str) -> None: ...
@@ -121,6 +122,7 @@ def execute(
     gpus_per_trial: float | Literal["auto"] | None,
     train: str = TRAIN,
     silent_seconds: float = SILENT_SECONDS,
+    node_seconds: float = NODE_SECONDS,
     on_start: Callable[[int, list[TrialRecord]], None],
     on_news: Callable[[list[Event], int], None],
     on_tick: Callable[[Steering], None] = lambda steering: None,
@@ -137,6 +139,7 @@ def execute(
             None: a whole one where there are any.
         train: what takes a trial from its beginning to its record (`nas.slot.Train`), as ``module:function``.
         silent_seconds: a slot that gave no sign for so long is ended and its trial given to another.
+        node_seconds: how long a cluster that is not started here is waited for until it has a fitting node.
         on_start: called once with the number of slots and the records that were there already.
         on_news: called a few times a second with new events and the number of planned trials.
         on_tick: called as often, to steer the run.
@@ -148,17 +151,18 @@ def execute(
         RuntimeError: the slots cannot work at all, five trials failed of one cause, or the run is in other
             hands.
     """
+    waits = ray.is_initialized() or (address or os.environ.get("RAY_ADDRESS", "local")) != "local"
     ours = _connect(address, say)
     storage = tempfile.mkdtemp(prefix="nas-tune-")
-    board = None
+    board, over = None, threading.Event()
     try:
+        patience = node_seconds if waits else 0
+        share = share_in_time(_nodes, config.cpus_per_trial, gpus_per_trial, patience, asked, say)
         if asked.how:
             return Ended(how=asked.how)
-        share = share_of(_nodes(), config.cpus_per_trial, gpus_per_trial)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor: Any = ray.remote(Board)
         board = actor.options(num_cpus=0, scheduling_strategy=here).remote(silent_seconds)
-        slots = _Slots(board, config.cpus_per_trial, share)
         placement = Placement(None if gpus_per_trial == "auto" else share)
         directory = directory.absolute()
         run = (config, tasks, shapes, directory, lease, placement, facts(), Path.cwd())
@@ -167,19 +171,39 @@ def execute(
             "board": board,
             "directory": directory,
             "threads": config.cpus_per_trial,
-            "accelerated": None if gpus_per_trial == 0 else share > 0,
+            "accelerated": share > 0,
             "train": train,
         }
-        tuner = _tuner(slots, tune.with_parameters(_slot, **given), storage)
-        return _watch(tuner, slots, board, started, directory, asked, on_start, on_news, on_tick, say)
+        function = tune.with_parameters(_slot, **given)
+        threading.Thread(target=_pause_once, args=(asked, board, over), daemon=True).start()
+        ended = None
+        while ended is None:  # again where a larger plan came when Tune had just ended
+            slots = _Slots(board, config.cpus_per_trial, share)
+            tuner = _tuner(slots, function, tempfile.mkdtemp(dir=storage))
+            ended = _watch(tuner, slots, board, started, directory, asked, on_start, on_news, on_tick, say)
+            on_start = _nothing
+        return ended
     except Gone:
         raise RuntimeError("the board died; go on with --resume") from None
     finally:
+        over.set()
         if ours:
             ray.shutdown()
         elif board is not None:
             ray.kill(board)  # slots that are still there end
         shutil.rmtree(storage, ignore_errors=True)
+
+
+def _nothing(slots: int, records: list[TrialRecord]) -> None: ...
+
+
+def _pause_once(asked: Asked, board: Any, over: threading.Event) -> None:
+    """Tell the board of a signal at once, whatever the driver is at."""
+    while not over.wait(POLL_SECONDS):
+        if asked.how:
+            with suppress(Exception, Gone):  # the driver sees for itself that the board is gone
+                _ask(board, "pause")
+            return
 
 
 def _tuner(slots: _Slots, function: Any, storage: str) -> tune.Tuner:
@@ -224,7 +248,7 @@ def _watch(
     on_news: Callable[[list[Event], int], None],
     on_tick: Callable[[Steering], None],
     say: Callable[[str], None],
-) -> Ended:
+) -> Ended | None:
     """Pass news on until every slot has ended, or has not long after it should have."""
     failure: list[BaseException] = []
 
@@ -256,27 +280,11 @@ def _watch(
             _kill(place)
             _ask(board, "lost", slot)
         on_tick(steering)
-        if asked.how and ending is None:
-            _ask(board, "pause")
         slots.over = news.done
-        if ending is None and (asked.how or steering.why or news.error):
-            ending = time.monotonic()
+        leaves = asked.how or steering.why or news.error or (news.done and not news.running)
+        ending = (ending or time.monotonic()) if leaves else None
         fitting.join(POLL_SECONDS)
-    return _how(news, asked, steering, failure)
-
-
-def _how(news: News, asked: Asked, steering: Steering, failure: list[BaseException]) -> Ended:
-    if news.error is not None:
-        raise news.error
-    if news.ended >= news.total:
-        return Ended(how="finished")
-    if asked.how:
-        return Ended(how=asked.how)
-    if steering.why:
-        return Ended(how="stopped", reason=steering.why)
-    if news.over:
-        return Ended(how="budget", reason=news.over)
-    raise RuntimeError(f"no trial can run: {failure[0]!r}; mend that and go on with --resume")
+    return how_it_ended(news, asked.how, steering.why, failure)
 
 
 def _nodes() -> list[dict[str, float]]:

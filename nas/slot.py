@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from nas.board import Order
 from nas.lease import now
 from nas.placement import Place
-from nas.probe import probe
+from nas.probe import facts, probe, said
 from nas.run_directory import RunDirectory
 from nas.schedule import failed_record
 from trials.logs import reason_of
@@ -108,7 +108,7 @@ def work(
     ask: Ask,
     directory: RunDirectory,
     threads: int,
-    accelerated: bool | None,
+    accelerated: bool,
     train: str,
 ) -> None:
     """One trial after another until the board has none left.
@@ -119,24 +119,27 @@ def work(
         ask: calls the board.
         directory: of the run.
         threads: processors of one trial.
-        accelerated: whether the slot has a share of an accelerator; None: it has none, as the user wants.
+        accelerated: whether the slot has a share of an accelerator; one that has none sees none.
         train: what takes an order's trial from beginning to end, as ``module:function``; imported at once,
             while the board is still starting.
     """
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))  # before torch
-    if accelerated is None:
+    if not accelerated:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    place = Place(node=node, host=platform.node(), process=os.getpid())
     try:
-        module, _, function = train.partition(":")
-        carry_out: Train = getattr(importlib.import_module(module), function)
-        place = _place(node, bool(accelerated))
+        try:
+            carry_out = _imported(train)
+            place = _with_device(place) if accelerated else place
+        except Exception as error:  # of this node: the others may do
+            ask("probed", slot, place, facts(said(error)))
         opened = cache(_Opening(directory))  # studies take turns, and rows are memory maps
         with Pulse(ask, slot) as pulse, _telling(ask):
             while (answer := ask("next", slot, place)) is not None:
                 if answer == "wait":
                     time.sleep(POLL_SECONDS)
                 elif answer == "probe":
-                    ask("probed", slot, probe(directory, opened))
+                    ask("probed", slot, place, probe(directory, opened))
                 else:
                     record = _carried_out(answer, slot, ask, pulse, directory, opened, carry_out)
                     ask("finish", slot, record)
@@ -163,10 +166,13 @@ def _telling(ask: Ask) -> Iterator[None]:
         warnings.showwarning = show
 
 
-def _place(node: str, accelerated: bool) -> Place:
-    place = Place(node=node, host=platform.node(), process=os.getpid())
-    if not accelerated:
-        return place
+def _imported(train: str) -> Train:
+    module, _, function = train.partition(":")
+    found: Train = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _with_device(place: Place) -> Place:
     import torch
 
     if not torch.cuda.is_available():

@@ -13,47 +13,15 @@ from nas.config import SearchConfig
 from nas.growing import merged
 from nas.lease import Lease, LeaseLost, holder, now
 from nas.opening import continued, opened
-from nas.requests import Request
+from nas.requests import Request, Steering
 from nas.run_directory import RunDirectory, RunInfo, open_run
-from nas.slot import Ask
 from nas.trial_names import found
-from search_spaces.space import TaskShape
 from trials.plain import dumps
-from trials.reference import Task
 
 LOOK_SECONDS = 5.0
 """How often the holder looks for requests."""
 ANSWER_SECONDS = 30.0
 """How long who asks waits for an answer."""
-
-
-class Steering:
-    """What may be done to a run while it goes on.
-
-    Args:
-        ask: calls the board.
-    """
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self.why = ""
-
-    def pause(self, why: str) -> None:
-        """End the run; running trials save themselves where they can."""
-        self.why = self.why or why
-        self._ask("pause")
-
-    def cancel(self, trial_id: str) -> bool:
-        """End a trial as failed; False if there is none of this id that has not ended."""
-        return bool(self._ask("cancel", trial_id))
-
-    def grow(self, config: SearchConfig, tasks: tuple[Task, ...], shapes: dict[str, TaskShape]) -> None:
-        """Go on with a larger plan.
-
-        Raises:
-            ValueError: it cannot be made.
-        """
-        self._ask("grow", config, tasks, shapes)
 
 
 class Reins:

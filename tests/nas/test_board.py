@@ -6,11 +6,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from nas.board import Board, Order
+from nas.board import MAX_PROBES, MAX_STILLBORN, Board, Order
+from nas.config import SearchConfig
 from nas.lease import take
 from nas.placement import Place, Placement
 from nas.probe import facts
@@ -25,20 +27,23 @@ HERE = Place(node="n", host="h", process=os.getpid())
 
 @contextmanager
 def board_in(
-    path: Path, silent_seconds: float = 60.0, clock: Callable[[], float] = time.monotonic
+    path: Path,
+    silent_seconds: float = 60.0,
+    clock: Callable[[], float] = time.monotonic,
+    config: SearchConfig = SMALL,
 ) -> Iterator[Board]:
-    directory = begun(path)
+    directory = begun(path, config)
     shapes = {task.name: open_task(task).shape for task in SMALL.the_tasks()}
     with take(directory.storage, print) as lease:
         board = Board(silent_seconds, clock)
-        run = (SMALL, SMALL.the_tasks(), shapes, directory, lease, Placement(0.0), facts(), Path.cwd())
+        run = (config, config.the_tasks(), shapes, directory, lease, Placement(0.0), facts(), Path.cwd())
         board.start(*run)
         yield board
 
 
 def order_of(board: Board, slot: int) -> Order:
     if (answer := board.next(slot, HERE)) == "probe":
-        board.probed(slot, facts())
+        board.probed(slot, HERE, facts())
         answer = board.next(slot, HERE)
     assert isinstance(answer, Order)
     return answer
@@ -60,7 +65,7 @@ def test_a_silent_slot_is_named_and_its_trial_is_anothers(tmp_path: Path) -> Non
             assert now <= 3
             now += 0.5
         assert now > 3 and stalled == ((0, HERE),)
-        assert board.lost(0) == (True, False)
+        assert board.lost(0) == (False, False)
         again = order_of(board, 2)
         assert again.trial == order.trial and other.trial != order.trial
         board.finish(2, trained(again))
@@ -111,9 +116,79 @@ def test_a_node_is_looked_at_once_and_by_another_if_that_slot_dies(tmp_path: Pat
         assert board.next(1, HERE) == "wait"
         board.lost(0)
         assert board.next(1, HERE) == "probe"
-        board.probed(1, facts("there is no disk"))
+        board.probed(1, HERE, facts("there is no disk"))
         assert board.next(1, HERE) in ("wait", None)
         news = board.news(1)
         assert news.lines == ("h is left out: there is no disk",)
         with pytest.raises(ValueError, match="no node can run a trial: h: there is no disk"):
             raise news.error or AssertionError
+
+
+OTHER = Place(node="m", host="bad", process=os.getpid())
+
+
+def test_a_node_whose_processes_die_looking_is_left_out(tmp_path: Path) -> None:
+    with board_in(tmp_path) as board:
+        order_of(board, 0)
+        for slot in range(1, 1 + MAX_PROBES):
+            assert board.next(slot, OTHER) == "probe"
+            assert board.next(90 + slot, OTHER) == "wait"
+            board.lost(90 + slot)  # that one was not looking
+            board.lost(slot)
+        assert board.next(9, OTHER) == "wait"
+        news = board.news(3)
+        assert news.lines == ("bad is left out: 3 processes died while they opened the tasks there",)
+        assert news.error is None and isinstance(board.next(10, HERE), Order)
+
+
+def test_slots_that_die_at_once_end_a_run_only_where_none_works(tmp_path: Path) -> None:
+    with board_in(tmp_path) as board:
+        order_of(board, 0)
+        died = [board.lost(slot)[0] for slot in range(1, 2 * MAX_STILLBORN)]
+        assert died == [False] * (MAX_STILLBORN - 1) + [True] * MAX_STILLBORN
+        assert board.news(3).error is None
+        board.lost(0)
+        died = [board.lost(slot)[0] for slot in range(100, 100 + MAX_STILLBORN)]
+        assert died[-1]
+        with pytest.raises(RuntimeError, match="20 processes died before they could ask for a trial"):
+            raise board.news(3).error or AssertionError
+
+
+def test_a_node_that_cannot_import_is_left_out_by_name(tmp_path: Path) -> None:
+    with board_in(tmp_path) as board:
+        order_of(board, 0)
+        board.probed(1, OTHER, facts("ModuleNotFoundError: No module named 'torch'"))
+        assert board.next(1, OTHER) == "wait"
+        news = board.news(2)
+        assert news.lines == ("bad is left out: ModuleNotFoundError: No module named 'torch'",)
+        assert news.error is None
+
+
+def test_a_run_whose_hours_are_over_is_done_without_a_slot_to_say_so(tmp_path: Path) -> None:
+    with board_in(tmp_path, config=replace(SMALL, max_hours=1e-9)) as board:
+        news = board.news(1)
+        assert news.done and news.running == 0 and "max_hours" in news.over
+
+
+def test_nodes_are_looked_at_again_when_the_run_has_grown(tmp_path: Path) -> None:
+    with board_in(tmp_path) as board:
+        board.finish(0, trained(order_of(board, 0)))
+        assert board.next(1, OTHER) == "probe"
+        more = replace(SMALL, tasks=("digits", "digits_sequence"))
+        board.grow(more, more.the_tasks(), {task.name: open_task(task).shape for task in more.the_tasks()})
+        board.probed(1, OTHER, facts())  # it looked at the old tasks only
+        assert board.next(1, OTHER) == "probe"
+        assert board.next(0, HERE) == "probe"
+        board.probed(0, HERE, facts("there is no digits_sequence"))
+        assert board.next(0, HERE) == "wait"
+
+
+def test_a_cancelled_trial_that_pauses_is_written_only_with_the_lease(tmp_path: Path) -> None:
+    with board_in(tmp_path) as board:
+        order = order_of(board, 0)
+        assert board.cancel(order.trial.id)
+        board._lease.release()
+        board.finish(0, None)
+        assert not RunDirectory(tmp_path).read_records()[0]
+        with pytest.raises(RuntimeError, match="no longer holds"):
+            raise board.news(1).error or AssertionError

@@ -104,6 +104,31 @@ def test_a_slot_that_comes_back_gets_its_trial_again_and_gives_up_at_last(tmp_pa
     assert "worker died" in record.reason
 
 
+def test_workers_that_die_while_a_trial_comes_further_do_not_count(tmp_path: Path) -> None:
+    schedule = schedule_of(SMALL, tmp_path)
+    first = schedule.next(0)
+    assert isinstance(first, Trial)
+    curve: list[EpochMetrics] = []
+
+    def note(metrics: EpochMetrics) -> Verdict:
+        curve.append(metrics)
+        return "continue"
+
+    run_trial(first, open_task(first.task), report=note)
+    for metrics in curve:
+        schedule.lost(0)
+        assert schedule.next(0) == first
+        schedule.report(first, metrics)
+        schedule.lost(0)
+        assert schedule.next(0) == first
+    for metrics in curve[: MAX_ATTEMPTS - 1]:  # from the beginning again, no checkpoint: not further
+        assert not records_of(schedule)
+        schedule.report(first, metrics)
+        schedule.lost(0)
+        schedule.next(0)
+    assert "worker died" in records_of(schedule)[first.id].reason
+
+
 def test_a_trial_whose_worker_died_too_often_keeps_what_it_had_spent(tmp_path: Path) -> None:
     schedule = schedule_of(SMALL, tmp_path)
     first = schedule.next(0)

@@ -17,9 +17,9 @@ from nas.board import Event
 from nas.config import SearchConfig
 from nas.interrupt import Asked
 from nas.lease import take
+from nas.requests import Steering
 from nas.run_directory import RunDirectory, RunInfo, RunTask
 from nas.search import execute
-from nas.steering import Steering
 from tests.nas.clusters import descendants
 from tests.nas.runs import SMALL, TRIALS, begun
 from trials.plain import dumps
@@ -262,18 +262,28 @@ def test_ray_that_is_already_up_stays_up(tmp_path: Path) -> None:
 
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=50)
     try:
+        said: list[str] = []
         run_all(FEW, tmp_path, train=f"{__name__}:closed_form")
         assert ray.is_initialized()
         assert ray.get(ray.put("still there")) == "still there"
         with pytest.raises(
             ValueError, match=r"--gpus-per-trial 0.5 asks for accelerators and the cluster has"
         ):
-            run_all(FEW, tmp_path / "b", gpus_per_trial=0.5)
+            run_all(FEW, tmp_path / "b", gpus_per_trial=0.5, node_seconds=0)
         with pytest.raises(ValueError, match="one trial needs 3 processors and 0 accelerators"):
-            run_all(replace(FEW, cpus_per_trial=3), tmp_path / "c")
+            run_all(replace(FEW, cpus_per_trial=3), tmp_path / "c", node_seconds=1, say=said.append)
+        assert len(said) == 1 and said[0].startswith("waiting up to 1 s for a node: one trial needs 3")
         assert ray.is_initialized()
     finally:
         ray.shutdown()
+
+
+@pytest.mark.slow
+def test_a_run_ends_although_a_slot_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRST_IMPORT", str(tmp_path / "imported"))
+    monkeypatch.setattr("nas.search.LEAVE_SECONDS", 2.0)
+    run_all(FEW, tmp_path / "run", train="tests.nas.hanging:closed_form")
+    assert len(RunDirectory(tmp_path / "run").read_records()[0]) == 6
 
 
 @pytest.mark.slow

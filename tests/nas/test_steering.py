@@ -31,7 +31,7 @@ from trials.reference import Task
 from trials.storage import Storage
 
 if TYPE_CHECKING:
-    from nas.steering import Steering
+    from nas.requests import Steering
 
 SINGLE = replace(SMALL, spaces=("flexconv",), defaults=())
 MORE = replace(SINGLE, tasks=("digits", "digits_sequence"), spaces=("flexconv", "twin"), population=9)
