@@ -13,6 +13,9 @@ from trials.record import Trial, TrialRecord
 POLL_SECONDS = 0.25
 MARGIN = 1.2
 """Over the largest peak measured."""
+CONTEXT_BYTES = 500_000_000
+"""Of a process on its device, that no allocator counts: about a context of CUDA with the kernels of torch. An
+assumption, not measured here; what torch reserves beyond the peak is within `MARGIN`."""
 PER_DEVICE = 8
 """Trials at most on one device, where their number follows from what they need."""
 
@@ -199,4 +202,4 @@ class Placement:
         if self._share is not None:
             return self._share
         peak = self._peaks.get((trial.study.task, trial.study.space))
-        return 1.0 if peak is None else min(1.0, peak * MARGIN / place.device_bytes)
+        return 1.0 if peak is None else min(1.0, (peak + CONTEXT_BYTES) * MARGIN / place.device_bytes)

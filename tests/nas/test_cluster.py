@@ -122,3 +122,22 @@ def test_who_has_another_token_is_refused_in_one_line(tmp_path: Path) -> None:
         assert f"no Ray cluster lets us in at {cluster.address}" in output.splitlines()[-1]
         assert "Traceback" not in output
     assert not records_in(tmp_path)
+
+
+CLIENT = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level=50); print('in')"
+
+
+def test_who_has_no_token_is_refused(tmp_path: Path) -> None:
+    with local_cluster() as cluster:
+        environment = {name: v for name, v in cluster.environment().items() if not name.startswith("RAY_")}
+        command = [sys.executable, "-c", CLIENT, cluster.address]
+        for mode in ("token", "disabled"):
+            strange = environment | {"HOME": str(tmp_path), "RAY_AUTH_MODE": mode}
+            done = subprocess.run(
+                command, env=strange, cwd=tmp_path, text=True, capture_output=True, timeout=100
+            )
+            assert done.returncode != 0 and "in" not in done.stdout.split(), done.stdout + done.stderr
+        done = subprocess.run(
+            command, env=cluster.environment(), cwd=tmp_path, capture_output=True, timeout=100
+        )
+        assert done.stdout.split() == [b"in"], done.stderr  # who has it is let in

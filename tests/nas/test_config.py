@@ -199,3 +199,10 @@ def test_controls_that_are_made_from_what_is_learned_are_among_those_there_are()
 def test_a_development_task_marks_no_other_form_of_its_dataset() -> None:
     config = SearchConfig(name="own", tasks=("digits@rows=200", "digits_sequence"), development=("digits",))
     assert [config.tuned_on(task) for task in config.the_tasks()] == [True, False]
+
+
+def test_a_preset_whose_function_fails_is_one_line(tmp_path: Path) -> None:
+    source = tmp_path / "mine.py"
+    source.write_text("def broken():\n    return {}['no such key']\n")
+    with pytest.raises(ValueError, match=r"preset '.*mine.py:broken' fails when it is called: KeyError: 'no"):
+        load(f"{source}:broken")

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from nas.placement import PER_DEVICE, Place, Placement, share_of, slots_on
+from nas.placement import CONTEXT_BYTES, PER_DEVICE, Place, Placement, share_of, slots_on
 from tests.nas.builders import record
 from trials.record import Trial
 
-GPU = Place(node="n", host="h", process=1, device="GPU-1", device_bytes=1000)
+UNIT = 10**8
+"""Bytes; peaks below are of these and hold the context."""
+GPU = Place(node="n", host="h", process=1, device="GPU-1", device_bytes=1000 * UNIT)
 CPU = Place(node="n", host="h", process=1)
 
 
@@ -20,7 +22,8 @@ def trial_of(space: str = "twin", number: int = 0) -> Trial:
 
 
 def measured(placement: Placement, space: str, peak: int) -> None:
-    placement.learn(replace(record(), trial=trial_of(space), status="completed", peak_device_bytes=peak))
+    allocated = peak * UNIT - CONTEXT_BYTES
+    placement.learn(replace(record(), trial=trial_of(space), status="completed", peak_device_bytes=allocated))
 
 
 def test_an_unknown_trial_is_alone_and_measures_for_the_others() -> None:

@@ -147,12 +147,12 @@ def without_times(record: TrialRecord) -> object:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["interrupt", "preempt", "kill"])
+@pytest.mark.parametrize("how", ["interrupt", "preempt", "user signal", "kill"])
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, how: str) -> None:
     driver = start_driver(tmp_path)
     wait_for(tmp_path / "run", "trials/*/record.json", 3)
-    if how == "preempt":
-        os.kill(driver.pid, signal.SIGTERM)
+    if how in ("preempt", "user signal"):
+        os.kill(driver.pid, signal.SIGTERM if how == "preempt" else signal.SIGUSR1)
     else:
         os.killpg(driver.pid, signal.SIGINT if how == "interrupt" else signal.SIGKILL)
     output, _ = driver.communicate(timeout=120)

@@ -83,3 +83,34 @@ def test_a_signal_while_the_cluster_starts(
     again = start(tmp_path / "run")
     output, _ = again.communicate(timeout=240)
     assert again.returncode == 0, output
+
+
+NOTEBOOK = """
+import json, os, signal, sys, threading, time
+from pathlib import Path
+from nas.presets import smoke
+from nas.config import override
+from nas.running import run
+import nas.search, ray
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=50)
+def interrupt():
+    while not list(Path(sys.argv[1]).glob("trials/*/record.json")):
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+result = run(override(smoke(), sys.argv[2:]), run_dir=sys.argv[1])
+assert not result.finished and result.ended.how == "interrupted", result.ended
+assert ray.get(ray.put("up")) == "up"
+assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
+ray.shutdown()
+print("ok")
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupt_in_a_notebook_leaves_its_cluster_alone(tmp_path: Path) -> None:
+    settings = [*SETTINGS.replace("population=2", "population=30").split(), "tasks=digits", "epochs=40"]
+    command = [sys.executable, "-c", NOTEBOOK, str(tmp_path / "run"), *settings]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=200)
+    assert done.stdout.splitlines()[-1:] == ["ok"], done.stdout + done.stderr
