@@ -28,6 +28,7 @@ class Request:
         trial: which one to cancel, by its id.
         config: what the run should cover as well.
         refused: why it was not carried out; empty until it is read.
+        accepted: a trial that is told to end, but has no record yet; kept for the next holder until it has.
     """
 
     what: Literal["stop", "cancel", "grow"]
@@ -35,6 +36,7 @@ class Request:
     trial: str = ""
     config: SearchConfig | None = None
     refused: str = ""
+    accepted: bool = False
 
     def __post_init__(self) -> None:
         if (self.what == "cancel") != bool(self.trial) or (self.what == "grow") != (self.config is not None):
@@ -100,6 +102,11 @@ def done(storage: Storage, name: str) -> None:
     storage.remove(name)
 
 
+def accept(storage: Storage, name: str, request: Request) -> None:
+    """It is being carried out: who asked need not wait, and it stays until it is done."""
+    storage.put(name, dumps(replace(request, accepted=True)).encode())
+
+
 def refuse(storage: Storage, name: str, request: Request, reason: str) -> None:
     """It cannot be carried out: who asked finds the reason in its place."""
     storage.put(name, dumps(replace(request, refused=reason)).encode())
@@ -113,9 +120,12 @@ def answered(storage: Storage, name: str, patience: float = 30.0, poll: float = 
     """
     until = time.monotonic() + patience
     while (data := storage.get(name)) is not None:
-        if refused := from_plain(Request, json.loads(data), name).refused:
+        request = from_plain(Request, json.loads(data), name)
+        if request.accepted:
+            return True
+        if request.refused:
             storage.remove(name)
-            raise ValueError(refused)
+            raise ValueError(request.refused)
         if time.monotonic() > until:
             return False
         time.sleep(poll)

@@ -30,6 +30,8 @@ from nas.tracking_place import experiment_of, tracking_address, tracking_folder
 from nas.writer import Shown, Writer
 from trials.record import Study, TrialRecord
 
+UNANSWERED = "the process that runs it has not said yet whether it takes on what is new"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
@@ -40,8 +42,8 @@ class RunResult:
         comparison: of all records in it.
         report: the report as HTML.
         tracking_uri: where MLflow has the trials.
-        ended: what ended it (`how`, `reason`); None if another process runs it and was asked to cover this
-            configuration as well.
+        ended: what ended it (`how`, `reason`); None if another process runs it and has taken on this
+            configuration as well; "preempted" if that one was asked and has not answered.
         overhead: seconds a slot spent per trial on anything but the trial, None before two trials ended.
     """
 
@@ -123,7 +125,7 @@ def _tried(
             return None
         console.print("it has taken that on" if taken_on else "no answer yet; what is asked stays asked")
         asked.begun = True
-        return _elsewhere(directory)
+        return _elsewhere(directory, None if taken_on else Ended(how="preempted", reason=UNANSWERED))
     except OSError as error:
         raise ValueError(f"{directory} cannot be written: {error.strerror or error}") from error
     with lease:
@@ -131,7 +133,18 @@ def _tried(
         if (latest := _there(directory)) != there:  # who held it before has changed the plan meanwhile
             plan, info = _prepared(directory, latest, config, resume, uri, console)
         write_plan(directory, plan, info, lease)
-        return _run(Reins(directory, plan, info, lease, console), console, asked, address, gpus_per_trial)
+        reins = Reins(directory, plan, info, lease, console)
+        result = _run(reins, console, asked, address, gpus_per_trial)
+        while _goes_on(reins, result.ended):
+            result = _run(reins, console, asked, address, gpus_per_trial)  # it grew after its last trial
+        return result
+
+
+def _goes_on(reins: Reins, ended: Ended | None) -> bool:
+    """Whether the run grew since its last trial ended; what is asked of one that a signal ended stays asked."""
+    if ended is None or ended.how in ("interrupted", "preempted"):
+        return False
+    return reins.after(grows=ended.how != "stopped")
 
 
 def _there(directory: RunDirectory) -> SearchConfig | None:
@@ -170,12 +183,12 @@ def _prepared(
     return plan, continued(directory.info(), opened(plan, uri, console), str(directory))
 
 
-def _elsewhere(directory: RunDirectory) -> RunResult:
+def _elsewhere(directory: RunDirectory, ended: Ended | None) -> RunResult:
     """Of a run that another process holds."""
     info = directory.info()
     if info is None:
         raise ValueError(f"{directory} is being started by another process; repeat the command in a minute")
-    return _result(directory, info, write_report([directory]).comparison, None, None)
+    return _result(directory, info, write_report([directory]).comparison, ended, None)
 
 
 def _result(

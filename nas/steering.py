@@ -44,6 +44,7 @@ class Reins:
         self.stopped = ""
         self._console = console
         self._looked = float("-inf")
+        self._cancelling: set[str] = set()  # requests that this process was told of
 
     def write(self, info: RunInfo) -> None:
         """Write run.json."""
@@ -74,11 +75,26 @@ class Reins:
                 )
                 steering.pause(f"asked for by {request.by}")
                 self._done(name)
-            elif steering.cancel(request.trial):
-                self._say(f"{request.trial} is cancelled, as asked for by {request.by}")
-                self._done(name)
             else:
-                self._refuse(name, request, f"{request.trial} neither runs nor waits to go on")
+                self._cancel(name, request, steering)
+
+    def after(self, grows: bool = True) -> bool:
+        """What was asked since the last trial ended: whether there is more to run now.
+
+        Args:
+            grows: whether the run may; if not, who asked finds it unanswered.
+        """
+        plan = self.config
+        for name, request in self._pending().items():
+            if request.what == "grow":
+                if grows:
+                    self._grow(name, request, None)
+            elif request.accepted:
+                self._done_if_recorded(name, request)
+            else:
+                self._say(f"nothing runs any more: what {request.by} asked for ({request.what}) is dropped")
+                self._done(name)
+        return self.config != plan
 
     def _say(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, highlight=False)
@@ -92,6 +108,26 @@ class Reins:
         if found:
             self.lease.require()
         return found
+
+    def _cancel(self, name: str, request: Request, steering: Steering) -> None:
+        """Kept until the trial has its record, since a driver that dies forgets what it was told."""
+        if request.accepted and self._done_if_recorded(name, request):
+            return
+        if name in self._cancelling:
+            return
+        if steering.cancel(request.trial):
+            self._cancelling.add(name)
+            self._say(f"{request.trial} is cancelled, as asked for by {request.by}")
+            with suppress(OSError):
+                requests.accept(self.directory.storage, name, request)
+        else:
+            self._refuse(name, request, f"{request.trial} neither runs nor waits to go on")
+
+    def _done_if_recorded(self, name: str, request: Request) -> bool:
+        recorded = self.directory.storage.get(f"trials/{request.trial}/record.json") is not None
+        if recorded:
+            self._done(name)
+        return recorded
 
     def _grow(self, name: str, request: Request, steering: Steering | None) -> None:
         assert request.config is not None

@@ -209,7 +209,12 @@ def test_a_stopped_worker_is_ended_and_its_trial_goes_on_elsewhere(tmp_path: Pat
 
     config = replace(FEW, epochs=12)
     run_all(
-        config, tmp_path, train=f"{__name__}:slow", silent_seconds=12.0, on_tick=stop_one, say=said.append
+        config,
+        tmp_path,
+        train="tests.nas.standins:slow",
+        silent_seconds=12.0,
+        on_tick=stop_one,
+        say=said.append,
     )
     assert any(f"(process {stopped[0]}) gives no sign" in line for line in said)
     with pytest.raises(ProcessLookupError):
@@ -229,7 +234,7 @@ def workers() -> list[int]:
 
 
 def test_a_trial_without_memory_is_tried_once_more_and_alone(tmp_path: Path) -> None:
-    run_all(FEW, tmp_path, train=f"{__name__}:out_of_memory")
+    run_all(FEW, tmp_path, train="tests.nas.standins:out_of_memory")
     twins = {
         r.trial.number: r for r in RunDirectory(tmp_path).read_records()[0] if r.trial.study.space == "twin"
     }
@@ -263,7 +268,7 @@ def test_ray_that_is_already_up_stays_up(tmp_path: Path) -> None:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=50)
     try:
         said: list[str] = []
-        run_all(FEW, tmp_path, train=f"{__name__}:closed_form")
+        run_all(FEW, tmp_path, train="tests.nas.standins:closed_form")
         assert ray.is_initialized()
         assert ray.get(ray.put("still there")) == "still there"
         with pytest.raises(

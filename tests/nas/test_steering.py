@@ -146,6 +146,20 @@ def test_what_was_asked_before_the_run_began_is_carried_out_first(tmp_path: Path
     assert "what you asked for is refused: it cannot be done there: epochs is 3" in out.getvalue()
 
 
+def test_what_was_asked_after_the_last_trial_is_carried_out_or_dropped(tmp_path: Path) -> None:
+    reins, out = prepare(tmp_path, SINGLE), io.StringIO()
+    storage = reins.directory.storage
+    with take(storage, print) as lease:
+        reins = Reins(reins.directory, reins.config, reins.info, lease, Console(file=out, width=200))
+        assert not reins.after()
+        grow = requests.leave(storage, Request(what="grow", by="me", config=MORE))
+        requests.leave(storage, Request(what="stop", by="you"))
+        assert reins.after() and not reins.after()
+    assert reins.config == MORE and holds(reins.directory, MORE)
+    assert requests.answered(storage, grow, 0) and requests.pending(storage) == ({}, [])
+    assert "nothing runs any more: what you asked for (stop) is dropped" in out.getvalue()
+
+
 class Hand:
     """Steers a schedule as `nas.search.Steering` does, without a cluster."""
 
@@ -193,6 +207,11 @@ def test_the_holder_does_what_is_asked_between_trials(
         assert holds(reins.directory, MORE) and reins.config == MORE and hand.schedule.total > 2 * before
         assert asked(Request(what="cancel", by="me", trial=trial.id), hand)
         assert hand.schedule.asked(trial) == "cancel"
+        (kept,) = requests.pending(storage)[0].values()  # a driver that dies now leaves it to the next one
+        assert kept.accepted and kept.trial == trial.id
+        hand.schedule.again(0)
+        reins.tick(cast("Steering", hand))
+        assert requests.pending(storage) == ({}, [])
         with pytest.raises(ValueError, match=r"digits\.x\.0 neither runs nor waits to go on"):
             asked(Request(what="cancel", by="me", trial="digits.x.0"), hand)
         assert asked(Request(what="stop", by="me"), hand) and hand.schedule.paused
