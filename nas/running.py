@@ -121,7 +121,7 @@ def run(
 
 
 def _goes_on(reins: Reins, ended: Ended | None) -> bool:
-    """Whether the run has grown since its last trial ended. What is asked of one that a signal ended stays."""
+    """Whether the run has grown since its last trial ended. What a signal ended keeps requests."""
     if ended is None or ended.how in ("interrupted", "preempted"):
         return False
     return reins.after(grows=ended.how != "stopped")
