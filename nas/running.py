@@ -141,7 +141,7 @@ def _tried(
 
 
 def _goes_on(reins: Reins, ended: Ended | None) -> bool:
-    """Whether the run grew since its last trial ended; what is asked of one that a signal ended stays asked."""
+    """Whether the run has grown since its last trial ended. What a signal ended keeps requests."""
     if ended is None or ended.how in ("interrupted", "preempted"):
         return False
     return reins.after(grows=ended.how != "stopped")

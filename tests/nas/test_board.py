@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ import pytest
 
 from nas.board import MAX_PROBES, MAX_STILLBORN, Board, Order
 from nas.config import SearchConfig
+from nas.ending import Ended, how_it_ended
 from nas.lease import take
 from nas.placement import Place, Placement
 from nas.probe import facts
 from nas.run_directory import RunDirectory
+from nas.slot import work
 from tests.nas.runs import SMALL, begun
 from trials.record import TrialRecord
 from trials.synthetic import run_trial
@@ -162,6 +165,35 @@ def test_a_node_that_cannot_import_is_left_out_by_name(tmp_path: Path) -> None:
         news = board.news(2)
         assert news.lines == ("bad is left out: ModuleNotFoundError: No module named 'torch'",)
         assert news.error is None
+
+
+def test_a_slot_that_cannot_import_what_it_trains_with_says_so_of_its_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+    with board_in(tmp_path) as board:
+        run = (0, "n", lambda method, *given: getattr(board, method)(*given), begun(tmp_path), 1, False)
+        slot = threading.Thread(target=work, args=(*run, "lost.module:train"))
+        slot.start()
+        until = time.monotonic() + 60
+        while (error := board.news(1).error) is None and time.monotonic() < until:
+            time.sleep(0.05)
+        slot.join(60)
+        assert not slot.is_alive()
+        assert isinstance(error, ValueError)
+        assert "ModuleNotFoundError: No module named 'lost'" in str(error)
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"  # no share of one
+
+
+def test_a_run_that_grew_when_its_slots_had_ended_goes_on_with_new_ones(tmp_path: Path) -> None:
+    with board_in(tmp_path) as board:
+        news = board.news(1)
+        assert how_it_ended(news, "", "", []) is None
+        assert how_it_ended(news, "preempted", "", []) == Ended(how="preempted")
+        assert how_it_ended(news, "", "asked", []) == Ended(how="stopped", reason="asked")
+        with pytest.raises(RuntimeError, match="no trial can run: OSError"):
+            how_it_ended(news, "", "", [OSError("full")])
 
 
 def test_a_run_whose_hours_are_over_is_done_without_a_slot_to_say_so(tmp_path: Path) -> None:
