@@ -24,7 +24,7 @@ from nas.schedule import failed_record
 from trials.logs import reason_of
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.reference import Task
-from trials.storage import Storage
+from trials.storage import Storage, Unwritten, kept
 from trials.task import TaskData
 
 POLL_SECONDS = 0.25
@@ -136,8 +136,12 @@ def work(
                 elif answer == "probe":
                     ask("probed", slot, probe(directory, opened))
                 else:
-                    record = _carried_out(answer, slot, ask, pulse, directory, opened, carry_out)
-                    ask("finish", slot, record)
+                    outcome: TrialRecord | Unwritten | None
+                    try:
+                        outcome = _carried_out(answer, slot, ask, pulse, directory, opened, carry_out)
+                    except Unwritten as error:
+                        outcome = Unwritten(*error.args)
+                    ask("unwritten" if isinstance(outcome, Unwritten) else "finish", slot, outcome)
     except Gone:
         return
     except Exception:
@@ -186,8 +190,11 @@ def _carried_out(
             timed=order.timed,
             checkpoint_bytes=order.checkpoint_bytes,
         )
+    except Unwritten:
+        raise
     except Exception as error:
-        return replace(failed_record(trial, reason_of(error), folder), device_share=order.share)
+        with kept():
+            return replace(failed_record(trial, reason_of(error), folder), device_share=order.share)
 
 
 def end_process(process: int) -> None:

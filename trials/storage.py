@@ -18,6 +18,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+class Unwritten(OSError):
+    """What a trial keeps could not be written or read: its record must wait until that is mended."""
+
+
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
 """Stores with an exclusive create, and the package each needs; the extras are named like the protocols."""
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -221,6 +227,19 @@ class Storage:
         """What all paths in the store begin with."""
         path: str = _remote(self.root.partition("://")[0])._strip_protocol(self.root)
         return f"{path}/"
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Around a write or read that a trial cannot end without: its failure is not one of the trial.
+
+    Raises:
+        Unwritten: instead of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise Unwritten(*error.args) from error
 
 
 def is_full(error: BaseException) -> bool:
