@@ -141,6 +141,8 @@ def work(
                         outcome = _carried_out(answer, slot, ask, pulse, directory, opened, carry_out)
                     except Unwritten as error:
                         outcome = Unwritten(*error.args)
+                    if place.device:
+                        _give_memory_back()  # before anybody counts on it
                     ask("unwritten" if isinstance(outcome, Unwritten) else "finish", slot, outcome)
     except Gone:
         return
@@ -158,6 +160,12 @@ def _place(node: str, accelerated: bool) -> Place:
         return place  # the probe says so
     device = torch.cuda.get_device_properties()
     return replace(place, device=str(device.uuid), device_bytes=device.total_memory)
+
+
+def _give_memory_back() -> None:
+    from trials.isolation import give_memory_back  # needs torch
+
+    give_memory_back()
 
 
 def _carried_out(

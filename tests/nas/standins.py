@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, unasked
 from trials.storage import Storage
-from trials.synthetic import run_trial
+from trials.synthetic import CHECKPOINT, run_trial
 from trials.task import TaskData
 
 STEP = 0.05
@@ -88,5 +88,5 @@ def unwritable(
     checkpoint_bytes: int | None = None,
 ) -> TrialRecord | None:
     """Trials that can be paused but whose folder takes nothing."""
-    folder.put("checkpoint.pt/there", b"")
+    folder.put(f"{CHECKPOINT}/there", b"")
     return run_trial(trial, task, report=lambda metrics: "pause", folder=folder)
