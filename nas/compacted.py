@@ -22,6 +22,8 @@ _OBJECT = re.compile(rf"trials/[^/]+/({DESIGN}|{RECORD})".replace(".json", r"\.j
 _COLUMNS = ("trial", "design", "design_stamp", "record", "record_stamp")
 _LEAST, _SHARE = 256, 0.25
 """The copy is made again when so many records are not in it, and so large a share of those that are."""
+PATIENCE = 60.0
+"""Seconds that a run waits for a copy at its end."""
 
 Content = bytes | OSError | ValueError
 """Of an object, or why it cannot be read."""
@@ -140,10 +142,18 @@ class Compaction:
         )
 
     def _wait(self) -> None:
-        if self._process is not None:
-            told = self._process.communicate()[0].strip()
-            self._process = None
-            self._copied = int(told or 0)  # it is a copy: if it failed, the next one is due soon
+        """For the process; it is a copy: if it fails or takes long, the next one is due soon."""
+        if self._process is None:
+            return
+        told = ""
+        try:
+            told = self._process.communicate(timeout=PATIENCE)[0]
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process, self._copied = None, 0
+        with suppress(ValueError, IndexError):  # whatever else a site prints there
+            self._copied = int(told.splitlines()[-1])
 
 
 def _copy(storage: Storage) -> list[tuple[str, dict[str, tuple[bytes, str]]]]:
