@@ -16,6 +16,7 @@ from nas.lease import Lease, LeaseLost, holder, now
 from nas.opening import continued, opened
 from nas.requests import Request
 from nas.run_directory import RunDirectory, RunInfo, open_run
+from trials.logs import masked
 from trials.plain import dumps
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Reins:
         except LeaseLost:
             raise
         except Exception as error:  # of code and data that others name
-            self._refuse(name, request, f"it cannot be done there: {error}")
+            self._refuse(name, request, masked(f"it cannot be done there: {error}"))
             return
         self._done(name)
 

@@ -181,7 +181,7 @@ def test_an_answer_that_is_lost_is_asked_for_again(
     assert proxy.broken == 1 and bucket.get("a") == b"x"
     proxy.left = 1
     assert bucket.create("lease/1", b"mine"), "the first attempt arrived, though its answer did not"
-    assert proxy.broken == 2 and not bucket.create("lease/1", b"mine")
+    assert proxy.broken == 2 and not bucket.create("lease/1", b"yours")
     proxy.left = 2
     assert bucket.get_all(["a", "lease/1", "none"]) == {"a": b"x", "lease/1": b"mine"}
     proxy.left = 1
