@@ -282,8 +282,8 @@ def _checked_uri(uri: str | None) -> str | None:
     for name, _ in parse_qsl(parts.query):
         if _SECRET.search(name):
             raise ValueError(
-                f"the tracking URI must hold no {name}, since it is written down; give the address of an MLflow "
-                "server, or let the database's client find it elsewhere (PGPASSWORD or ~/.pgpass of PostgreSQL)"
+                f"the tracking URI must hold no {name}, since it is written down; give the address of an "
+                "MLflow server, or let the database's client find it (PGPASSWORD or ~/.pgpass of PostgreSQL)"
             )
     return uri or None
 

@@ -1,4 +1,4 @@
-"""Where a trial stands, kept: written whole or not at all, ignored if damaged, but not if it cannot be read."""
+"""Where a trial stands, kept: written whole or not at all, ignored if damaged, not if unreadable."""
 
 from __future__ import annotations
 

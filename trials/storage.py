@@ -105,8 +105,8 @@ class Storage:
     def create(self, name: str, data: bytes) -> bool:
         """Write an object that must not be there; False if it is. Of several who try, one succeeds.
 
-        An object of this very content counts as written by us: an attempt may arrive and yet seem to fail, and
-        NFS sends one again by itself. Who must tell two writers apart puts something of their own in it.
+        An object of this very content counts as written by us: an attempt may arrive and yet seem to fail,
+        and NFS sends one again by itself. So each of several who try needs a content of its own.
 
         Raises:
             OSError: as `put`.

@@ -102,7 +102,7 @@ def test_what_a_slot_cannot_write_pauses_the_run_and_costs_no_trial(tmp_path: Pa
             return getattr(board, method)(*pickle.loads(pickle.dumps(arguments)))
 
         work(0, "n", ask, RunDirectory(tmp_path), 1, False, "tests.nas.standins:unwritable")
-        with pytest.raises(ValueError, match=r"the run cannot be written \(.*\); mend that and go on with --res"):
+        with pytest.raises(ValueError, match=r"run cannot be written \(.*\); mend that and go on with"):
             raise board.news(2).error or AssertionError
         assert board.alive(1) == (other.trial.id, "pause")
         board.finish(1, None)

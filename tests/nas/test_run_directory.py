@@ -95,8 +95,18 @@ def test_a_start_removes_what_a_killed_driver_left_and_nothing_else(tmp_path: Pa
     directory.put_trial(running.trial)
     for each in (ended, running):
         directory.folder(each.trial.id).put("checkpoint.pt", b"x")
-    left = (".records.parquet.abcd_123", "..reserve.abcd1234", f"trials/{running.trial.id}/.record.json.abcd1234")
-    kept = (".envrc", ".report.html.abcd1234", ".records.parquet.bak", f"trials/{running.trial.id}/checkpoint.pt")
+    place = f"trials/{running.trial.id}"
+    left = (
+        ".records.parquet.abcd_123",
+        "..reserve.abcd1234",
+        f"{place}/.record.json.abcd1234",
+    )
+    kept = (
+        ".envrc",
+        ".report.html.abcd1234",
+        ".records.parquet.bak",
+        f"{place}/checkpoint.pt",
+    )
     for name in (*left, *kept):
         (tmp_path / name).write_text("x")
     directory.drop_orphans()

@@ -146,6 +146,24 @@ def test_what_was_asked_before_the_run_began_is_carried_out_first(tmp_path: Path
     assert "what you asked for is refused: it cannot be done there: epochs is 3" in out.getvalue()
 
 
+def test_what_users_code_says_is_masked_where_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_TOKEN", "hunter2hunter2")
+    (tmp_path / "code.py").write_text(
+        "import os\ndef task(): raise OSError('refused: ' + os.environ['DATA_TOKEN'])\n"
+    )
+    reins, out = prepare(tmp_path / "run", SINGLE), io.StringIO()
+    storage = reins.directory.storage
+    grown = replace(SINGLE, tasks=(*SINGLE.tasks, f"{tmp_path}/code.py:task"))
+    name = requests.leave(storage, Request(what="grow", by="you", config=grown))
+    with take(storage, print) as lease:
+        Reins(reins.directory, reins.config, reins.info, lease, Console(file=out, width=200)).before()
+    kept = storage.get(name)
+    assert kept is not None and b"refused: ***" in kept and b"hunter2" not in kept
+    assert "refused: ***" in out.getvalue() and "hunter2" not in out.getvalue()
+
+
 class Hand:
     """Steers a schedule as `nas.search.Steering` does, without a cluster."""
 

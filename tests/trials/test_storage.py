@@ -141,7 +141,12 @@ def test_it_goes_to_other_processes(storage: Storage) -> None:
 
 
 def test_a_url_is_refused_by_its_credentials_and_its_protocol() -> None:
-    hidden = ("s3://key:secret@bucket/run", "s3://key@bucket", "gs://token@bucket/a@b", "http://key:a@secret@b/c")
+    hidden = (
+        "s3://key:secret@bucket/run",
+        "s3://key@bucket",
+        "gs://token@bucket/a@b",
+        "http://key:a@secret@b/c",
+    )
     for url in (*hidden, "s3://key:a/secret@bucket", "s3://key:a@secret@bucket"):
         with pytest.raises(
             ValueError, match=r"AWS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS"
