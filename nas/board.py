@@ -206,6 +206,12 @@ class Board:
             self._lines.append(f"{why}; such trials begin again after an interruption (said once)")
         self._not_kept = True
 
+    def unwritten(self, slot: int, error: OSError) -> None:
+        """A slot could not write or read what its trial keeps: the trial waits, and the run pauses."""
+        if slot not in self._gone:
+            self._stop(ValueError(_unwritten(error)))
+            self.finish(slot, None)
+
     def broke(self, reason: str) -> None:
         """A slot cannot work at all."""
         self._stop(RuntimeError(f"no trial can run: {reason}; mend that and go on with --resume"))

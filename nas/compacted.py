@@ -22,6 +22,8 @@ _OBJECT = re.compile(rf"trials/[^/]+/({DESIGN}|{RECORD})".replace(".json", r"\.j
 _COLUMNS = ("trial", "design", "design_stamp", "record", "record_stamp")
 _LEAST, _SHARE = 256, 0.25
 """The copy is made again when so many records are not in it, and so large a share of those that are."""
+PATIENCE = 60.0
+"""Seconds that a run waits for a copy at its end."""
 
 Content = bytes | OSError | ValueError
 """Of an object, or why it cannot be read."""
@@ -148,13 +150,23 @@ class Compaction:
         )
 
     def _wait(self) -> None:
-        if self._process is not None:
-            told, wrong = self._process.communicate()
+        """For the process; it is a copy: if it fails or takes long, the next one is due soon."""
+        if self._process is None:
+            return
+        told, why = "", ""
+        try:
+            told, wrong = self._process.communicate(timeout=PATIENCE)
             if self._process.returncode != 0:
                 why = (wrong.strip().splitlines() or [f"it ended with {self._process.returncode}"])[-1]
-                self._say(f"{COPY} could not be made again ({why}): nothing is lost, reading takes longer")
-            self._process = None
-            self._copied = int(told.strip() or 0)  # if it failed, the next one is due soon
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            why = f"not done after {PATIENCE:.0f} s"
+        if why:
+            self._say(f"{COPY} could not be made again ({why}): nothing is lost, reading takes longer")
+        self._process, self._copied = None, 0
+        with suppress(ValueError, IndexError):  # whatever else a site prints there
+            self._copied = int(told.splitlines()[-1])
 
 
 def _copy(storage: Storage) -> list[tuple[str, dict[str, tuple[bytes, str]]]]:

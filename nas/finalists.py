@@ -11,7 +11,7 @@ from trials.logs import captured, reason_of
 from trials.names import WEIGHTS
 from trials.predictions import Predicted, Predictions, write
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, unasked
-from trials.storage import Storage
+from trials.storage import Storage, Unwritten, kept
 from trials.task import Rows, TaskData, open_test
 from trials.training import run_trial
 
@@ -41,6 +41,9 @@ def train_and_test(
 
     Returns:
         The record, or None if the trial was paused.
+
+    Raises:
+        Unwritten: what the trial keeps cannot be written or read; call again once it can.
     """
     with captured() as log:
         record = run_trial(
@@ -58,6 +61,8 @@ def train_and_test(
         try:
             with isolated(trial.seed):
                 record = replace(record, **_looked_at(trial, task, folder, device_share, rates))
+        except Unwritten:
+            raise
         except Exception as error:  # what was trained and spent stays on record
             record = replace(record, status="failed", reason=reason_of(error, "the test failed: "))
     if record.out_of_memory:
@@ -83,7 +88,8 @@ def _looked_at(
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build(trial.architecture, task.shape)
-    stored = folder.get(WEIGHTS)
+    with kept():
+        stored = folder.get(WEIGHTS)
     assert stored is not None, "run_trial has just written them"
     model.load_state_dict(load(stored))
     model.to(device)

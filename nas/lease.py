@@ -85,7 +85,7 @@ def take(storage: Storage, say: Callable[[str], None], patience: float = PATIENC
     """
     number, before = _highest(storage)
     if before is not None:
-        before = _watched(storage, number, before, say, patience)
+        number, before = _watched(storage, number, before, say, patience)
     last = None if before is None else _read(before)
     hold = Hold(
         holder=uuid.uuid4().hex,
@@ -225,8 +225,8 @@ def holder(storage: Storage) -> Hold | None:
 
 def _watched(
     storage: Storage, number: int, data: bytes, say: Callable[[str], None], patience: float
-) -> bytes:
-    """The last content of a lease that is free.
+) -> tuple[int, bytes]:
+    """The number and the last content of a lease that is free: this one, or one that was released after it.
 
     Raises:
         Held: it changed while it was watched, or a higher one appeared.
@@ -236,18 +236,18 @@ def _watched(
     while True:
         hold = _read(data)
         if hold is not None and (hold.released or hold.gone):
-            return data
+            return number, data
         if not told:
             say(f"{_who(hold)} had {storage.root}: waiting up to {patience:.0f} s for a sign of it")
             told = True
         if now() - began >= patience:
             say(f"{_who(hold)} has not renewed its hold on {storage.root} for {patience:.0f} s: taking over")
-            return data
+            return number, data
         time.sleep(min(1.0, patience / 20))
         before, looked = looked, now()
         latest, found = _highest(storage)
         if found is None:
-            return data  # somebody removed it by hand
+            return number, data  # somebody removed it by hand
         if (latest, found) != (number, data):
             number, data, hold = latest, found, _read(found)
             if hold is None or not hold.released:

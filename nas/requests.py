@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from trials.reference import Task
 from trials.storage import Storage
 
 FOLDER = "requests/"
+_NAME = re.compile(rf"{FOLDER}[0-9a-f]+\.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +87,8 @@ def pending(storage: Storage) -> tuple[dict[str, Request], list[str]]:
     What cannot be read is removed, so that it is said once.
     """
     requests, unreadable = {}, []
-    for name, data in sorted(storage.get_all(storage.names(FOLDER)).items()):
+    names = [name for name in storage.names(FOLDER) if _NAME.fullmatch(name)]  # no editor's copies
+    for name, data in sorted(storage.get_all(names).items()):
         try:
             request = from_plain(Request, json.loads(data))
         except ValueError as error:

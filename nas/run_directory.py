@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -107,11 +108,14 @@ class RunInfo:
     evaluation: tuple[str, ...] | None = None
 
 
+CHECKPOINT = "checkpoint.pt"
 RESERVE = ".reserve"
 """Takes room on a disk while a run goes on, so that what has ended can be written down when it is full."""
 RESERVED = 2**20
-OWN = {"trials", "lease", "requests", RESERVE}
-"""What may be there before config.json is."""
+OWN = {"trials", "lease", "requests", "lost+found"}
+"""What may be there before config.json is; also what begins with a dot."""
+_HALF = re.compile(r"\.(records\.parquet|config\.json|run\.json|planned\.json|\.reserve)\.\w{8}")
+"""Temporary files of objects that only the holder of a run writes."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -159,7 +163,7 @@ class RunDirectory:
         """
         if self.path is not None and self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self} is a file; take another --run-dir")
-        names = self.storage.top()
+        names = {name for name in self.storage.top() if not name.startswith(".")}
         if "config.json" not in names and names - OWN:
             raise ValueError(f"{self} is not empty and holds no run; take another --run-dir")
 
@@ -254,7 +258,8 @@ class RunDirectory:
                 raise
             self.storage.remove(RESERVE)
             self.put(name, text)
-        self.folder(record.trial.id).remove(CHECKPOINT)
+        with suppress(OSError):  # the record is there; the next start removes it
+            self.folder(record.trial.id).remove(CHECKPOINT)
 
     def read(self) -> Found:
         """Every trial that was ever issued and every record.
@@ -275,10 +280,17 @@ class RunDirectory:
         return found.records, found.unreadable
 
     def drop_orphans(self) -> None:
-        """Remove what a killed writer left half written."""
+        """Remove what a killed writer left half written, and checkpoints of trials that have ended."""
+        names = set(self.storage.names("trials/"))
+        with suppress(OSError):
+            for name in names:
+                folder, _, last = name.rpartition("/")
+                if last == CHECKPOINT and f"{folder}/record.json" in names:
+                    self.storage.remove(name)
         if self.path is None:
             return
-        for leftover in self.path.glob("trials/*/.*"):
+        half = (each for each in self.path.glob(".*") if _HALF.fullmatch(each.name))
+        for leftover in (*half, *self.path.glob("trials/*/.*")):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from rich.console import Console
 from rich.text import Text
@@ -304,6 +305,10 @@ def _open_store(uri: str, experiment: str, artifacts: Path | None, directory: Ru
     return Store(uri, experiment, artifacts, directory.folder)
 
 
+_SECRET = re.compile("passw|pwd|secret|token", re.IGNORECASE)
+"""In names of parameters; `passfile` is the name of a file."""
+
+
 def _checked_uri(uri: str | None) -> str | None:
     parts = urlsplit(uri or "")
     if parts.password or (parts.username and parts.scheme in ("http", "https")):
@@ -311,6 +316,12 @@ def _checked_uri(uri: str | None) -> str | None:
             "the tracking URI must hold no user or password, since it is written down; set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD and give the address of an MLflow server"
         )
+    for name, _ in parse_qsl(parts.query):
+        if _SECRET.search(name):
+            raise ValueError(
+                f"the tracking URI must hold no {name}, since it is written down; give the address of an "
+                "MLflow server, or let the database's client find it (PGPASSWORD or ~/.pgpass of PostgreSQL)"
+            )
     return uri or None
 
 

@@ -26,7 +26,7 @@ from trials.logs import reason_of
 from trials.names import NotKept
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 from trials.reference import Task
-from trials.storage import Storage
+from trials.storage import Storage, Unwritten, kept
 from trials.task import TaskData
 
 POLL_SECONDS = 0.25
@@ -141,8 +141,14 @@ def work(
                 elif answer == "probe":
                     ask("probed", slot, place, probe(directory, opened))
                 else:
-                    record = _carried_out(answer, slot, ask, pulse, directory, opened, carry_out)
-                    ask("finish", slot, record)
+                    outcome: TrialRecord | Unwritten | None
+                    try:
+                        outcome = _carried_out(answer, slot, ask, pulse, directory, opened, carry_out)
+                    except Unwritten as error:
+                        outcome = Unwritten(*error.args)
+                    if place.device:
+                        _give_memory_back()  # before anybody counts on it
+                    ask("unwritten" if isinstance(outcome, Unwritten) else "finish", slot, outcome)
     except Gone:
         return
     except Exception:
@@ -181,6 +187,12 @@ def _with_device(place: Place) -> Place:
     return replace(place, device=str(device.uuid), device_bytes=device.total_memory)
 
 
+def _give_memory_back() -> None:
+    from trials.isolation import give_memory_back  # needs torch
+
+    give_memory_back()
+
+
 def _carried_out(
     order: Order,
     slot: int,
@@ -211,8 +223,11 @@ def _carried_out(
             timed=order.timed,
             checkpoint_bytes=order.checkpoint_bytes,
         )
+    except Unwritten:
+        raise
     except Exception as error:
-        return replace(failed_record(trial, reason_of(error), folder), device_share=order.share)
+        with kept():
+            return replace(failed_record(trial, reason_of(error), folder), device_share=order.share)
 
 
 def end_process(process: int) -> None:

@@ -16,6 +16,7 @@ from nas.opening import continued, opened
 from nas.requests import Request, Steering
 from nas.run_directory import RunDirectory, RunInfo, open_run
 from nas.trial_names import found
+from trials.logs import masked
 from trials.plain import dumps
 
 LOOK_SECONDS = 5.0
@@ -139,7 +140,7 @@ class Reins:
         except LeaseLost:
             raise
         except Exception as error:  # of code and data that others name
-            self._refuse(name, request, f"it cannot be done there: {error}")
+            self._refuse(name, request, masked(f"it cannot be done there: {error}"))
             return
         self._done(name)
 

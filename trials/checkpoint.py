@@ -1,4 +1,4 @@
-"""Where a trial stands, kept: written whole or not at all, ignored if damaged."""
+"""Where a trial stands, kept: written whole or not at all, ignored if damaged, not if unreadable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from trials.names import CHECKPOINT, WEIGHTS, NotKept
 from trials.plain import dumps
 from trials.record import Trial
-from trials.storage import Storage, is_full
+from trials.storage import Storage, kept
 
 
 def save(folder: Storage, trial: Trial, state: dict[str, Any], limit: int | None = None) -> bool:
@@ -26,11 +26,8 @@ def save(folder: Storage, trial: Trial, state: dict[str, Any], limit: int | None
         limit: largest number of bytes; None: any.
 
     Returns:
-        False, with a warning, if it is larger than the limit or there is no room for it: the trial can go on,
-        and would begin at its last checkpoint.
-
-    Raises:
-        OSError: it cannot be written for another reason.
+        False, with a warning, if it is larger than the limit or cannot be written: the trial can go on, and
+        would begin at its last checkpoint.
     """
     buffer = io.BytesIO()
     torch.save({**state, "trial": dumps(trial)}, buffer)
@@ -42,19 +39,22 @@ def save(folder: Storage, trial: Trial, state: dict[str, Any], limit: int | None
             folder.put(CHECKPOINT, buffer.getvalue())
             return True
         except OSError as error:
-            if not is_full(error):
-                raise
             problem = error.strerror or str(error)
     warnings.warn(f"no checkpoint of trial {trial.id} was written: {problem}", NotKept, stacklevel=2)
     return False
 
 
 def load(folder: Storage, trial: Trial) -> dict[str, Any] | None:
-    """What `save` wrote for this trial; None, with a warning, if it is damaged or of another trial."""
-    try:
+    """What `save` wrote for this trial; None, with a warning, if it is damaged or of another trial.
+
+    Raises:
+        Unwritten: it cannot be read; what is there may be sound.
+    """
+    with kept():
         data = folder.get(CHECKPOINT)
-        if data is None:
-            return None
+    if data is None:
+        return None
+    try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         if isinstance(state, dict) and state.get("trial") == dumps(trial):
             return state
@@ -66,7 +66,13 @@ def load(folder: Storage, trial: Trial) -> dict[str, Any] | None:
 
 
 def save_weights(folder: Storage, weights: dict[str, Tensor]) -> None:
-    """Writes parameters and buffers as ``weights.safetensors``."""
+    """Writes parameters and buffers as ``weights.safetensors``.
+
+    Raises:
+        Unwritten: they cannot be.
+    """
     from safetensors.torch import save
 
-    folder.put(WEIGHTS, save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}))
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+    with kept():
+        folder.put(WEIGHTS, content)

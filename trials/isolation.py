@@ -73,7 +73,7 @@ def _whole_float32() -> None:
 
 
 def give_memory_back() -> None:
-    """After a trial that had too little: what it held is there for others."""
+    """What earlier trials held is there for other processes too."""
     gc.collect()
     if torch.cuda.is_available():
         with suppress(RuntimeError):  # a device that failed answers nothing

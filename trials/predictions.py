@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from trials.storage import Storage
+from trials.storage import Storage, kept
 
 PREDICTIONS = "predictions.parquet"
 Split = Literal["report", "test"]
@@ -60,7 +60,11 @@ class Predictions:
 
 
 def write(folder: Storage, predictions: Predictions) -> None:
-    """Writes ``predictions.parquet``, whole or not at all; about 40 bytes a row and 10 classes."""
+    """Writes ``predictions.parquet``, whole or not at all; about 40 bytes a row and 10 classes.
+
+    Raises:
+        Unwritten: it cannot be.
+    """
     found = predictions.splits.values()
     sizes = [len(each.labels) for each in found]
     classes = len(predictions.class_names)
@@ -79,7 +83,8 @@ def write(folder: Storage, predictions: Predictions) -> None:
     table = pa.table(columns, schema=COLUMNS.with_metadata(metadata))
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", use_dictionary=["split"])
-    folder.put(PREDICTIONS, sink.getvalue().to_pybytes())
+    with kept():
+        folder.put(PREDICTIONS, sink.getvalue().to_pybytes())
 
 
 def read(folder: Storage) -> Predictions:

@@ -18,6 +18,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+class Unwritten(OSError):
+    """What a trial keeps could not be written or read: its record must wait until that is mended."""
+
+
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
 """Stores with an exclusive create, and the package each needs; the extras are named like the protocols."""
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -62,13 +68,14 @@ class Storage:
         if "://" not in self.root:
             return
         protocol, _, rest = self.root.partition("://")
-        if "@" in rest.partition("/")[0]:
+        host = rest.partition("/")[0]
+        if "@" in host or (":" in host and protocol in _PACKAGES):  # keys may hold a slash themselves
             raise ValueError(
-                f"a URL must not hold credentials, got {protocol}://...@{rest.partition('@')[2]}; set "
+                f"a URL must not hold credentials, got {protocol}://...; set "
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS, instead"
             )
         if protocol not in _PACKAGES:
-            raise ValueError(f"a run is kept in a folder, s3:// or gs://, got {self.root}")
+            raise ValueError(f"a run is kept in a folder, s3:// or gs://, got {protocol}://...")
 
     @property
     def folder(self) -> Path | None:
@@ -100,17 +107,15 @@ class Storage:
     def create(self, name: str, data: bytes) -> bool:
         """Write an object that must not be there; False if it is. Of several who try, one succeeds.
 
-        Where an attempt failed and yet arrived, an object of this very content counts as written by us.
+        An object of this very content counts as written by us: an attempt may arrive and yet seem to fail,
+        and NFS sends one again by itself. So each of several who try needs a content of its own.
 
         Raises:
             OSError: as `put`.
         """
         target = None if self.folder is None else self.folder / _checked(name)
-        tried = 0
 
         def write(system: Any) -> None:
-            nonlocal tried
-            tried += 1
             if target is None:
                 system.pipe_file(self._path(name), data, mode="create")
             else:
@@ -120,7 +125,7 @@ class Storage:
         try:
             self._again(write)
         except FileExistsError:
-            return tried > 1 and self.get(name) == data
+            return self.get(name) == data
         return True
 
     def get(self, name: str) -> bytes | None:
@@ -223,6 +228,19 @@ class Storage:
         """What all paths in the store begin with."""
         path: str = _remote(self.root.partition("://")[0])._strip_protocol(self.root)
         return f"{path}/"
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Around a write or read that a trial cannot end without: its failure is not one of the trial.
+
+    Raises:
+        Unwritten: instead of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise Unwritten(*error.args) from error
 
 
 def is_full(error: BaseException) -> bool:

@@ -29,7 +29,7 @@ from search_spaces.parts import Convolution
 from trials import surroundings
 from trials.plain import dumps, from_plain, to_plain
 from trials.record import CANCELLED, EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going, unasked
-from trials.storage import Storage
+from trials.storage import Storage, kept
 from trials.task import TaskData
 
 OPTIMUM = 5
@@ -153,11 +153,13 @@ def _kernel_sizes(trial: Trial, task: TaskData) -> KernelSizes:
 
 
 def _save(folder: Storage, trial: Trial, curve: list[EpochMetrics]) -> None:
-    folder.put(CHECKPOINT, json.dumps({"trial": dumps(trial), "curve": to_plain(curve)}).encode())
+    with kept():
+        folder.put(CHECKPOINT, json.dumps({"trial": dumps(trial), "curve": to_plain(curve)}).encode())
 
 
 def _resume(folder: Storage | None, trial: Trial) -> list[EpochMetrics]:
-    data = None if folder is None else folder.get(CHECKPOINT)
+    with kept():
+        data = None if folder is None else folder.get(CHECKPOINT)
     state = {"trial": ""} if data is None else json.loads(data)
     if state["trial"] != dumps(trial):
         return []

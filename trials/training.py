@@ -22,7 +22,7 @@ from trials.ledger import Ledger
 from trials.loading import Loader
 from trials.logs import captured, reason_of
 from trials.record import CANCELLED, EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going, unasked
-from trials.storage import Storage
+from trials.storage import Storage, Unwritten
 from trials.task import TaskData
 
 __all__ = ["Verdict", "keep_going", "run_trial"]
@@ -63,6 +63,9 @@ def run_trial(
     Returns:
         The record; its status is ``failed`` for a loss that is not finite, for any exception, and for a trial
         that was cancelled. None if the trial was paused: call again with the same folder.
+
+    Raises:
+        Unwritten: the checkpoint cannot be read, or the weights cannot be written; call again once they can.
     """
     with captured() as log, isolated(trial.seed):
         ledger = Ledger(Meter(surroundings.accelerator()), log, device_share)
@@ -83,6 +86,8 @@ def run_trial(
             status = _train(attempt, task, names, report, device_share, timed)
         except Cancelled:
             status, reason = "failed", CANCELLED
+        except Unwritten:
+            raise
         except Exception as error:
             status, reason = "failed", reason_of(error)
         finally:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, unasked
 from trials.storage import Storage
-from trials.synthetic import run_trial
+from trials.synthetic import CHECKPOINT, run_trial
 from trials.task import TaskData
 
 STEP = 0.05
@@ -73,3 +73,20 @@ def out_of_memory(
     if trial.number == 1 or (trial.number == 0 and not again):
         raise MemoryError("no room")
     return closed_form(trial, task, report, folder, asked=asked)
+
+
+def unwritable(
+    trial: Trial,
+    task: TaskData,
+    report: Callable[[EpochMetrics], Verdict],
+    folder: Storage,
+    device_share: float = 1.0,
+    rates: Sequence[float] = (),
+    *,
+    asked: Callable[[], Verdict] = unasked,
+    timed: bool = False,
+    checkpoint_bytes: int | None = None,
+) -> TrialRecord | None:
+    """Trials that can be paused but whose folder takes nothing."""
+    folder.put(f"{CHECKPOINT}/there", b"")
+    return run_trial(trial, task, report=lambda metrics: "pause", folder=folder)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,6 +102,24 @@ def test_a_pause_reaches_a_running_trial_by_its_pulse(tmp_path: Path) -> None:
         board.finish(0, None)
         assert board.next(0, HERE) is None and board.news(1).done
         assert not RunDirectory(tmp_path).read_records()[0]
+
+
+def test_what_a_slot_cannot_write_pauses_the_run_and_costs_no_trial(tmp_path: Path) -> None:
+    with board_in(tmp_path) as board:
+        other = order_of(board, 1)
+
+        def ask(method: str, *arguments: Any) -> Any:
+            return getattr(board, method)(*pickle.loads(pickle.dumps(arguments)))
+
+        work(0, "n", ask, RunDirectory(tmp_path), 1, False, "tests.nas.standins:unwritable")
+        with pytest.raises(ValueError, match=r"run cannot be written \(.*\); mend that and go on with"):
+            raise board.news(2).error or AssertionError
+        assert board.alive(1) == (other.trial.id, "pause")
+        board.finish(1, None)
+    found = RunDirectory(tmp_path).read()
+    assert len(found.trials) == 2 and not found.records
+    with board_in(tmp_path) as board:
+        assert {order_of(board, slot).trial.id for slot in (0, 1)} == {trial.id for trial in found.trials}
 
 
 def test_a_run_in_other_hands_gets_nothing_more(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,32 @@ def test_it_is_made_again_as_the_run_grows_and_at_its_end(tmp_path: Path) -> Non
     compaction.close()
     assert compacted.read(directory.storage).missing == 0
     assert len(directory.read_records()[0]) == 259
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        "print('welcome')",
+        "import atexit; atexit.register(print, 'good', 'bye')",
+        "import time; time.sleep(600)",
+        "raise SystemExit(3)",
+    ],
+)
+def test_what_a_site_prints_or_breaks_ends_no_run(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: str
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(site)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'site'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    if "sleep" in site:
+        monkeypatch.setattr(compacted, "PATIENCE", 0.5)
+    compaction = Compaction(run.storage)
+    for _ in range(2):
+        compaction.ended()
+        compaction.close()
+    works = "print" in site
+    assert (run.storage.get(COPY) is not None) == works
+    assert compacted.read(run.storage).missing == (0 if works else len(RECORDS))
 
 
 def test_an_empty_run_has_no_trials(tmp_path: Path) -> None:

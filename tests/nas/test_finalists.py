@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from nas.finalists import train_and_test
 from tests.trials.examples import trial
 from trials import metrics, plain, predictions, record
-from trials.storage import Storage
+from trials.storage import Storage, Unwritten
 from trials.task import TaskData, open_task
 
 
@@ -55,9 +57,36 @@ def test_others_are_not_tested(digits: TaskData, tmp_path: Path) -> None:
 
 
 def test_what_was_spent_stays_on_record_where_the_test_fails(digits: TaskData, tmp_path: Path) -> None:
-    (tmp_path / "predictions.parquet").mkdir()  # nothing can be written there
-    found = train_and_test(
-        trial(digits, kind="finalist", epochs=1), digits, record.keep_going, Storage(str(tmp_path))
-    )
+    wanted = trial(digits, kind="finalist", epochs=1)
+    wanted = replace(wanted, task=replace(wanted.task, source=str(tmp_path / "gone.npz")))
+    found = train_and_test(wanted, digits, record.keep_going, Storage(str(tmp_path)))
     assert found is not None and found.status == "failed" and found.test is None
     assert found.reason.startswith("the test failed") and found.seconds_training > 0
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "predictions.parquet"])
+def test_what_cannot_be_written_fails_no_trial_and_is_written_later(
+    digits: TaskData, tmp_path: Path, name: str
+) -> None:
+    wanted, folder = trial(digits, kind="finalist", epochs=2), Storage(str(tmp_path))
+    (tmp_path / name).mkdir()  # nothing can be written there
+    told: list[int] = []
+
+    def report(metrics: record.EpochMetrics) -> record.Verdict:
+        told.append(metrics.epoch)
+        return "continue"
+
+    with pytest.raises(Unwritten, match="directory"):
+        train_and_test(wanted, digits, report, folder)
+    (tmp_path / name).rmdir()
+    found = train_and_test(wanted, digits, report, folder)
+    assert found is not None and found.status == "completed" and found.test is not None
+    assert predictions.read(folder).trial == wanted.id and (tmp_path / "weights.safetensors").is_file()
+
+
+def test_an_error_of_a_users_code_is_the_trials_own(digits: TaskData, tmp_path: Path) -> None:
+    def report(metrics: record.EpochMetrics) -> record.Verdict:
+        raise OSError(errno.ENOSPC, "their disk")
+
+    found = train_and_test(trial(digits, epochs=1), digits, report, Storage(str(tmp_path)))
+    assert found is not None and found.status == "failed" and "their disk" in found.reason

@@ -110,9 +110,36 @@ with board_in(disk / "other") as board:
         board._lease.require()
 print("ok")
 """
+TRAINING = """
+from tests.trials.examples import trial
+from trials.storage import Unwritten
+from trials.task import open_task
+from trials.training import run_trial
+
+task = open_task("digits@rows=200")
+folder, wanted = RunDirectory(disk / "run").folder("one"), trial(task, kind="finalist", epochs=2)
+assert run_trial(wanted, task, folder=folder, checkpoint_seconds=0, report=lambda epoch: "pause") is None
+fill()
+try:
+    run_trial(wanted, task, folder=folder, checkpoint_seconds=0)
+except Unwritten as error:
+    assert is_full(error)
+else:
+    raise AssertionError("there is no room for the weights")
+os.remove(disk / "others")
+told = []
+record = run_trial(wanted, task, folder=folder, report=lambda epoch: told.append(epoch.epoch) or "continue")
+assert record is not None and record.status == "completed", record
+assert told == [1, 2] and len(record.curve) == 2
+print("ok")
+"""
 
 
-@pytest.mark.parametrize("what", [RECORDS, CHECKPOINTS, LEASE], ids=["records", "checkpoints", "lease"])
+@pytest.mark.parametrize(
+    "what",
+    [RECORDS, CHECKPOINTS, LEASE, TRAINING],
+    ids=["records", "checkpoints", "lease", "training"],
+)
 def test_on_a_disk_of_three_megabytes(tmp_path: Path, what: str) -> None:
     script, disk = tmp_path / "script.py", tmp_path / "disk"
     disk.mkdir()

@@ -160,6 +160,16 @@ def test_a_silent_holder_is_taken_over_and_says_so(storage: Storage) -> None:
     assert "process 7 on elsewhere has not renewed its hold" in said[1]
 
 
+def test_one_taken_and_released_while_it_was_watched_is_followed(storage: Storage) -> None:
+    storage.create("lease/000001.json", dumps(ELSEWHERE).encode())
+
+    def meanwhile(line: str) -> None:
+        taken = replace(ELSEWHERE, holder="b", released=True)
+        assert storage.create("lease/000002.json", dumps(taken).encode())
+
+    assert take(storage, meanwhile, patience=5.0).number == 3
+
+
 def test_only_the_last_two_leases_are_kept(storage: Storage) -> None:
     for _ in range(4):
         take(storage, nothing).release()

@@ -35,13 +35,17 @@ def test_what_cannot_be_read_is_named_and_removed(tmp_path: Path) -> None:
     storage.put("requests/00.json", b"{")
     storage.put("requests/01.json", b'{"what": "dance", "by": "here 1"}')
     storage.put("requests/02.json", b'{"what": "cancel", "by": "here 1"}')
+    for stray in ("00.json~", "a copy.json", ".02.json.swp", "notes.txt"):
+        (tmp_path / "requests" / stray).write_text("{")
     found, unreadable = requests.pending(storage)
     assert list(found) == [name]
     assert [line.split(" ")[0].rpartition("/")[2] for line in unreadable] == ["00.json", "01.json", "02.json"]
     assert "must be one of stop, cancel, grow, got 'dance'" in unreadable[1]
     assert "a request to cancel names a trial" in unreadable[2]
     assert requests.pending(storage)[1] == []
-    assert storage.names("requests/") == [name]
+    assert set(storage.names("requests/")) - {name} == {
+        f"requests/{stray}" for stray in ("00.json~", "a copy.json", "notes.txt")
+    }
 
 
 def test_who_asks_learns_how_it_ended(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ def test_a_foreign_directory_is_left_alone(tmp_path: Path) -> None:
         open_run(tmp_path)
     with pytest.raises(ValueError, match="is a file"):
         RunDirectory(tmp_path / "thesis.tex").refuse_foreign()
-    for name in ("lease", "requests", "trials"):
-        (tmp_path / "new" / name).mkdir(parents=True)  # of a driver that died before it wrote its plan
+    for name in ("lease", "requests", "trials", ".config.json.x8f3_a1b", "lost+found", ".snapshot"):
+        (tmp_path / "new" / name).mkdir(parents=True)  # of a driver that died writing its plan, of the disk
     RunDirectory(tmp_path / "new").refuse_foreign()
 
 
@@ -86,6 +86,41 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
         directory.put("report.md", "new \udc80")
     assert (tmp_path / "report.md").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+
+
+def test_a_start_removes_what_a_killed_driver_left_and_nothing_else(tmp_path: Path) -> None:
+    directory = begun(tmp_path)
+    ended, running = record(number=1), record(number=2)
+    directory.put_record(ended)
+    directory.put_trial(running.trial)
+    for each in (ended, running):
+        directory.folder(each.trial.id).put("checkpoint.pt", b"x")
+    place = f"trials/{running.trial.id}"
+    left = (
+        ".records.parquet.abcd_123",
+        "..reserve.abcd1234",
+        f"{place}/.record.json.abcd1234",
+    )
+    kept = (
+        ".envrc",
+        ".report.html.abcd1234",
+        ".records.parquet.bak",
+        f"{place}/checkpoint.pt",
+    )
+    for name in (*left, *kept):
+        (tmp_path / name).write_text("x")
+    directory.drop_orphans()
+    assert [name for name in left if (tmp_path / name).exists()] == []
+    assert [name for name in kept if not (tmp_path / name).exists()] == []
+    assert sorted(directory.folder(ended.trial.id).names()) == ["record.json"]
+
+
+def test_a_record_counts_though_its_checkpoint_cannot_be_removed(tmp_path: Path) -> None:
+    directory, ended = begun(tmp_path), record(number=1)
+    (tmp_path / f"trials/{ended.trial.id}/checkpoint.pt").mkdir(parents=True)
+    directory.put_trial(ended.trial)
+    directory.put_record(ended)
+    assert directory.read_records() == ([ended], [])
 
 
 def test_default_paths_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

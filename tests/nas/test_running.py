@@ -36,6 +36,15 @@ ANCHORS = ("most frequent class", "logistic regression", "extra trees")
 NAMES = ("digits@rows=200", "digits@rows=200,split=1")
 
 
+@pytest.mark.parametrize(
+    "query", ["password=hunter2", "user=me&password=hunter2", "sslpassword=hunter2", "auth_token=hunter2"]
+)
+def test_a_tracking_uri_with_a_secret_in_its_query_is_not_written_down(tmp_path: Path, query: str) -> None:
+    with pytest.raises(ValueError, match=r"the tracking URI must hold no .*(password|token)") as told:
+        run(TINY, run_dir=tmp_path / "run", tracking_uri=f"postgresql://host/db?{query}")
+    assert "hunter2" not in str(told.value) and not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_small_task_is_run_with_several_splits_and_resumed_with_the_same(tmp_path: Path) -> None:
     out = io.StringIO()

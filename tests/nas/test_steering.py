@@ -160,6 +160,24 @@ def test_what_was_asked_after_the_last_trial_is_carried_out_or_dropped(tmp_path:
     assert "nothing runs any more: what you asked for (stop) is dropped" in out.getvalue()
 
 
+def test_what_users_code_says_is_masked_where_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_TOKEN", "hunter2hunter2")
+    (tmp_path / "code.py").write_text(
+        "import os\ndef task(): raise OSError('refused: ' + os.environ['DATA_TOKEN'])\n"
+    )
+    reins, out = prepare(tmp_path / "run", SINGLE), io.StringIO()
+    storage = reins.directory.storage
+    grown = replace(SINGLE, tasks=(*SINGLE.tasks, f"{tmp_path}/code.py:task"))
+    name = requests.leave(storage, Request(what="grow", by="you", config=grown))
+    with take(storage, print) as lease:
+        Reins(reins.directory, reins.config, reins.info, lease, Console(file=out, width=200)).before()
+    kept = storage.get(name)
+    assert kept is not None and b"refused: ***" in kept and b"hunter2" not in kept
+    assert "refused: ***" in out.getvalue() and "hunter2" not in out.getvalue()
+
+
 class Hand:
     """Steers a schedule as `nas.search.Steering` does, without a cluster."""
 

@@ -10,7 +10,7 @@ import torch
 
 from tests.nas.builders import record
 from trials import checkpoint
-from trials.storage import Storage
+from trials.storage import Storage, Unwritten
 
 TRIAL = record().trial
 STATE = {"weights": torch.arange(1000.0), "epoch": 3, "names": ["a", "b"]}
@@ -52,7 +52,23 @@ def test_nothing_is_run_that_a_file_holds(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_another_failure_than_a_full_disk_is_an_error(tmp_path: Path) -> None:
+def test_one_that_cannot_be_written_is_said_and_the_trial_goes_on(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").mkdir()
-    with pytest.raises(OSError):
-        checkpoint.save(Storage(str(tmp_path)), TRIAL, STATE)
+    with pytest.warns(UserWarning, match="no checkpoint of trial .* was written: Is a directory"):
+        assert not checkpoint.save(Storage(str(tmp_path)), TRIAL, STATE)
+
+
+def test_one_that_cannot_be_read_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").symlink_to("checkpoint.pt")  # ELOOP when it is opened, also for root
+    with pytest.raises(Unwritten, match="symbolic links"):
+        checkpoint.load(Storage(str(tmp_path)), TRIAL)
+
+
+def test_what_is_cut_is_damaged(tmp_path: Path) -> None:
+    folder = Storage(str(tmp_path))
+    assert checkpoint.save(folder, TRIAL, STATE)
+    whole = (tmp_path / "checkpoint.pt").read_bytes()
+    for size in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "checkpoint.pt").write_bytes(whole[:size])
+        with pytest.warns(UserWarning, match="is damaged .* starts anew"):
+            assert checkpoint.load(folder, TRIAL) is None
