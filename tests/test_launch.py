@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,9 @@ def test_what_the_page_names_is_there() -> None:
 def test_the_slurm_script_is_sound_and_its_flags_exist() -> None:
     script = CLUSTER / "slurm.sh"
     subprocess.run(["bash", "-n", script], check=True)
-    (line,) = [line for line in script.read_text().splitlines() if 'nas run "$@"\'' in line]
-    flags = set(re.findall(r"(--[a-z-]+)", line.partition("nas run")[2]))
+    (after,) = re.findall(r'"\$driver" ("\$@" .*) &$', script.read_text(), re.M)
+    assert 'exec nas run "$@")' in script.read_text()
+    flags = set(re.findall(r"(--[a-z-]+)", after))
     known = {flag for param in app.commands["run"].params for flag in param.opts}
     assert flags == {"--resume", "--address"} <= known
 
@@ -255,7 +257,8 @@ def test_a_job_that_brings_its_own_code(tmp_path: Path) -> None:
 
 
 STAND_INS = {
-    "srun": 'while [ "$1" != -- ]; do shift; done; shift; exec "${@:1:$#-2}"',  # one machine: no --address
+    # one machine: no --address; another node's task ends with 137
+    "srun": 'while [ "$1" != -- ]; do shift; done; shift; "${@:1:$#-2}"; exit 137',
     "scontrol": 'if [ "$1" = requeue ]; then echo "$2" >> "$REQUEUED"; else echo localhost; fi',
 }
 
@@ -278,6 +281,8 @@ def test_the_slurm_script_requeues_a_run_that_was_signalled(tmp_path: Path) -> N
         here.driver = here.spawn(*command)
         here.wait_for_records(2)
         here.driver.send_signal(signal.SIGUSR1)
+        time.sleep(0.5)
+        here.driver.send_signal(signal.SIGTERM)  # a second one interrupts the second wait
         assert here.wait() == 75, here.output[-3000:]
         assert (tmp_path / "requeued").read_text() == "17\n"
         before = dict(here.seen)
