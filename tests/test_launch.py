@@ -22,7 +22,7 @@ from ray.scripts.scripts import cli as ray_cli
 
 from nas.cli import app
 from nas.run_directory import RunDirectory
-from tests.nas.faults import site
+from tests.nas.sites import site
 
 ROOT = Path(__file__).parent.parent
 CLUSTER = ROOT / "docs" / "cluster"
@@ -117,7 +117,8 @@ GROUP = {
 }
 WHOLE = {"type": "integer", "minimum": 0}
 WORKERS = {"groupName": {"type": "string"}, "replicas": WHOLE, "minReplicas": WHOLE, "maxReplicas": WHOLE}
-RAYJOB = {  # what the manifest uses of KubeRay's RayJob v1, as we read its reference; its own: tests/kuberay.py
+# What the manifest uses of KubeRay's RayJob v1, as we read its reference; its own definition: tests/kuberay.py
+RAYJOB = {
     "type": "object",
     "required": ["entrypoint", "rayClusterSpec"],
     "properties": {
