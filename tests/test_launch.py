@@ -117,7 +117,7 @@ GROUP = {
 }
 WHOLE = {"type": "integer", "minimum": 0}
 WORKERS = {"groupName": {"type": "string"}, "replicas": WHOLE, "minReplicas": WHOLE, "maxReplicas": WHOLE}
-# What the manifest uses of KubeRay's RayJob v1, as we read its reference; its own definition: tests/kuberay.py
+# What the manifest uses of KubeRay's RayJob v1, as we read its reference; its own: tests/kuberay.py
 RAYJOB = {
     "type": "object",
     "required": ["entrypoint", "rayClusterSpec"],

@@ -292,8 +292,8 @@ def _write(lines: list[str], count: int, wrong: int) -> None:
     page = ROOT / "docs" / "faults.md"
     head, _, _ = page.read_text().partition("## The soak")
     said = (
-        f"{count} faults, {wrong} wrong; {date.today()}, commit {commit()}. Disk full: a tmpfs of the run's own, made as "
-        "small as what lies in it, in its own mount namespace."
+        f"{count} faults, {wrong} wrong; {date.today()}, commit {commit()}. "
+        "Disk full: a tmpfs of the run's own, in a mount namespace, made as small as what lies in it."
     )
     page.write_text(f"{head}## The soak\n\n{said}\n\n" + "\n".join(lines) + "\n")
 

@@ -3,8 +3,8 @@
 NAS_FAULT is JSON: {"below": path, "every": n, "errno": number} makes every n-th rename or link below a path
 raise; {"after": seconds, "jump": seconds} makes the process's clock jump;
 {"defaults": {"module.function.argument": value}} changes what a function is called with when nobody says, so
-that trials of seconds keep checkpoints. {"struck": path}: a file that gets a line for each write that failed and for
-each process whose clock jumped.
+that trials of seconds keep checkpoints. {"struck": path}: a file that gets a line for each
+write that failed and for each process whose clock jumped.
 """
 
 from __future__ import annotations
