@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 help:
 	@echo "make compare   install into .venv, run 'nas run smoke' (minutes), say where the report is"
 	@echo "make test      install into .venv, run the tests (minutes)"
-	@echo "make soak      install into .venv, measure what intervals cover and what a run costs, hurt runs in 30 ways,"
+	@echo "make soak      install into .venv, measure what intervals cover and what a run costs, hurt 30 runs in nine ways,"
 	@echo "               write docs/coverage.md and docs/faults.md (an hour and a half)"
 
 compare: $(VENV)/nas
@@ -34,6 +34,7 @@ soak: $(VENV)/dev
 	@$(BIN)/python -m tests.nas.faults --count 30 --seed 0 --write
 	@$(BIN)/python benchmarks/overhead.py
 	@$(BIN)/python benchmarks/scale.py --threads
+	@$(if $(KUBERAY_CRD),$(BIN)/python -m tests.kuberay,echo "KUBERAY_CRD is not set: docs/cluster/rayjob.yaml not checked by it")
 
 machine:
 	@$(PYTHON) .ci/machine.py

@@ -25,10 +25,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nas.board import Board, Event
+from nas.board import Board
 from nas.config import SearchConfig
 from nas.interrupt import Asked
 from nas.lease import take
+from nas.messages import Event
 from nas.open_space import open_spaces
 from nas.placement import Placement
 from nas.probe import facts

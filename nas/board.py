@@ -8,12 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from nas.config import SearchConfig
 from nas.lease import Lease, LeaseLost
+from nas.messages import Event, News, Order, Told
 from nas.open_space import open_spaces
 from nas.placement import Place, Placement
 from nas.probe import Facts, trouble
@@ -21,13 +22,10 @@ from nas.run_directory import RunDirectory
 from nas.schedule import Schedule
 from nas.studies import Wait
 from search_spaces.space import Space, TaskShape
-from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
+from trials.record import EpochMetrics, Trial, TrialRecord
 from trials.reference import Task
 from trials.storage import is_full
 
-Event = tuple[Literal["started", "epoch", "ended"], Trial, EpochMetrics | TrialRecord | None]
-Told = Verdict | Literal["gone"]
-"""What a slot is told of its trial; "gone": the slot should not exist, and must write nothing."""
 SILENT_SECONDS = 60.0
 """A slot that gave no sign for so long is stalled."""
 MAX_PROBES = 3
@@ -36,48 +34,6 @@ MAX_STILLBORN = 20
 """Slots in a row that may die before they ever have anything to do."""
 LONGEST_LOOK = 1.0
 """Seconds that count at most between two looks: while this process slept, nobody could be heard."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
-    """A trial for a slot.
-
-    Attributes:
-        share: of the device's memory that it may use.
-        rates, timed, checkpoint_bytes: see `nas.finalists.train_and_test`.
-    """
-
-    trial: Trial
-    share: float
-    rates: tuple[float, ...]
-    timed: bool
-    checkpoint_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class News:
-    """What happened since the last look.
-
-    Attributes:
-        events: in their order.
-        ended, total: trials.
-        running: trials that are with slots.
-        over: the budget that is spent though work is left, else empty.
-        stalled: slots that are silent, and where their processes are.
-        lines: for the user: nodes that are newly left out, the first checkpoint that was not kept.
-        done: whether nothing is left to hand out.
-        error: what the run ends with once its slots have.
-    """
-
-    events: tuple[Event, ...]
-    ended: int
-    total: int
-    running: int
-    over: str
-    stalled: tuple[tuple[int, Place], ...]
-    lines: tuple[str, ...]
-    done: bool
-    error: Exception | None
 
 
 class Board:

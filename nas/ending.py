@@ -11,7 +11,7 @@ from nas.interrupt import Ended
 from trials.record import TrialRecord
 
 if TYPE_CHECKING:
-    from nas.board import News
+    from nas.messages import News
 
 IN_A_ROW = 5
 """Trials that fail one after another of one cause before the run is stopped."""

@@ -108,7 +108,6 @@ class RunInfo:
     evaluation: tuple[str, ...] | None = None
 
 
-CHECKPOINT = "checkpoint.pt"
 RESERVE = ".reserve"
 """Takes room on a disk while a run goes on, so that what has ended can be written down when it is full."""
 RESERVED = 2**20

@@ -216,7 +216,7 @@ def _run(
     address: str | None,
     gpus_per_trial: float | Literal["auto"] | None,
 ) -> RunResult:
-    from nas.board import Event
+    from nas.messages import Event
     from nas.search import execute
 
     directory, progress = reins.directory, Progress(console)

@@ -42,11 +42,12 @@ from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas.address import refuse_dead
-from nas.board import SILENT_SECONDS, Board, Event, News
+from nas.board import SILENT_SECONDS, Board
 from nas.config import SearchConfig
 from nas.ending import how_it_ended
 from nas.interrupt import Asked, Ended
 from nas.lease import Lease
+from nas.messages import Event, News
 from nas.placement import Place, Placement, share_in_time, slots_on
 from nas.probe import facts
 from nas.requests import Steering

@@ -16,8 +16,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, Protocol
 
-from nas.board import Order
 from nas.lease import now
+from nas.messages import Order
 from nas.placement import Place
 from nas.probe import facts, probe, said
 from nas.run_directory import RunDirectory

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -29,6 +31,7 @@ class LocalCluster:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._temp = tempfile.mkdtemp(prefix="rc-", dir="/tmp")  # short: names of sockets are limited
+        stack.callback(shutil.rmtree, self._temp, ignore_errors=True)
         self.address = f"127.0.0.1:{free_port()}"
         self.token = secrets.token_hex(32)
         port = self.address.rpartition(":")[2]
@@ -85,6 +88,46 @@ def descendants(pid: int) -> list[int]:
                 if parent == pid:
                     found += [int(folder.name), *descendants(int(folder.name))]
     return found
+
+
+def of_sessions(sessions: Sequence[int]) -> list[int]:
+    """Processes of Unix sessions that are alive."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            if os.getsid(int(entry.name)) in sessions and (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def kill_sessions(sessions: Sequence[int]) -> None:
+    """SIGKILL to all of them."""
+    for _ in range(3):  # a dying raylet may have been starting a worker
+        for process in of_sessions(sessions):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.2)
+
+
+@contextmanager
+def started(
+    command: list[str], cwd: Path, env: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """A command in a Unix session of its own; whatever it started and left is killed at the end."""
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        kill_sessions([process.pid])
+        process.wait()
 
 
 @contextmanager

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from nas.board import MAX_PROBES, MAX_STILLBORN, Board, Order
+from nas.board import MAX_PROBES, MAX_STILLBORN, Board
 from nas.config import SearchConfig
 from nas.ending import Ended, how_it_ended
 from nas.lease import take
+from nas.messages import Order
 from nas.placement import Place, Placement
 from nas.probe import facts
 from nas.run_directory import RunDirectory

@@ -21,6 +21,7 @@ from nas.compacted import COPY, compact
 from nas.lease import holder, take
 from nas.run_directory import RunDirectory, RunInfo, open_run
 from nas.tracking_place import tracking_address
+from tests.nas.clusters import started
 from tests.nas.runs import SMALL, TRIALS, drive, schedule_of
 from tests.nas.written import small_run, write
 from tests.trials import buckets
@@ -158,13 +159,15 @@ def test_a_run_over_a_cluster_ends_in_the_bucket_also_after_an_interrupt(url: st
     )
     command = [sys.executable, "-c", "from nas.cli import main; main()", "run", "smoke", "--tasks", "digits"]
     command += ["--run-dir", url, *(word for each in settings.split() for word in ("--set", each))]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     storage = RunDirectory(url).storage
-    while first.poll() is None and not any(name.endswith("record.json") for name in storage.names()):
-        time.sleep(0.2)
-    before = {name: storage.get(name) for name in storage.names("trials/") if name.endswith("record.json")}
-    first.send_signal(signal.SIGINT)
-    output = first.communicate()[0]
+    with started(command, cwd=tmp_path) as first:
+        while first.poll() is None and not any(name.endswith("record.json") for name in storage.names()):
+            time.sleep(0.2)
+        before = {
+            name: storage.get(name) for name in storage.names("trials/") if name.endswith("record.json")
+        }
+        first.send_signal(signal.SIGINT)
+        output = first.communicate()[0]
     assert first.returncode == 130, output
     done = subprocess.run([*command, "--resume"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from nas.run_directory import RunDirectory
-from tests.nas.clusters import ROOT, LocalCluster, local_cluster
+from tests.nas.clusters import ROOT, LocalCluster, local_cluster, started
 from trials.record import TrialRecord
 
 pytestmark = pytest.mark.slow
@@ -46,7 +47,9 @@ SETTINGS = (
 )
 
 
-def drive(cluster: LocalCluster, tmp_path: Path, *settings: str, **extra: str) -> subprocess.Popen[str]:
+def drive(
+    cluster: LocalCluster, tmp_path: Path, *settings: str, **extra: str
+) -> AbstractContextManager[subprocess.Popen[str]]:
     """`nas run` on a cluster, with the user's own code beside it."""
     mine = tmp_path / "mine"
     mine.mkdir(exist_ok=True)
@@ -58,14 +61,7 @@ def drive(cluster: LocalCluster, tmp_path: Path, *settings: str, **extra: str) -
     command += ["--address", cluster.address, "--tasks", "own.py:task", "--spaces", "flexconv,own.py:narrow"]
     for setting in [*SETTINGS.split(), *settings]:
         command += ["--set", setting]
-    return subprocess.Popen(
-        command,
-        cwd=mine,
-        env=cluster.environment(PYTHONPATH=str(ROOT), **extra),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    return started(command, cwd=mine, env=cluster.environment(PYTHONPATH=str(ROOT), **extra))
 
 
 def wait_for(driver: subprocess.Popen[str], condition: Callable[[], object], seconds: float = 120) -> None:
@@ -88,8 +84,7 @@ def ran_elsewhere(tmp_path: Path) -> list[TrialRecord]:
 
 
 def test_code_travels_to_a_node_that_joins_and_the_run_survives_its_death(tmp_path: Path) -> None:
-    with local_cluster() as cluster:
-        driver = drive(cluster, tmp_path, "epochs=20", "population=16")
+    with local_cluster() as cluster, drive(cluster, tmp_path, "epochs=20", "population=16") as driver:
         wait_for(driver, lambda: records_in(tmp_path))
         (tmp_path / "bare").mkdir()
         node = cluster.join(tmp_path / "bare", ELSEWHERE="1")
@@ -107,16 +102,15 @@ def test_code_travels_to_a_node_that_joins_and_the_run_survives_its_death(tmp_pa
 def test_a_node_that_cannot_open_the_task_is_left_out_by_name(tmp_path: Path) -> None:
     with local_cluster() as cluster:
         cluster.join(tmp_path, TROUBLE="the disk with the data is not mounted")
-        driver = drive(cluster, tmp_path)
-        output, _ = driver.communicate(timeout=240)
+        with drive(cluster, tmp_path, "epochs=20", "population=16") as driver:  # not over before it is probed
+            output, _ = driver.communicate(timeout=240)
     assert driver.returncode == 0, output
     assert "is left out: " in output and "the disk with the data is not mounted" in output
     assert {record.status for record in records_in(tmp_path)} == {"completed"}
 
 
 def test_who_has_another_token_is_refused_in_one_line(tmp_path: Path) -> None:
-    with local_cluster() as cluster:
-        driver = drive(cluster, tmp_path, RAY_AUTH_TOKEN="0" * 64)
+    with local_cluster() as cluster, drive(cluster, tmp_path, RAY_AUTH_TOKEN="0" * 64) as driver:
         output, _ = driver.communicate(timeout=120)
         assert driver.returncode == 2, output
         assert f"no Ray cluster lets us in at {cluster.address}" in output.splitlines()[-1]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nas.run_directory import RunDirectory
-from tests.nas.faults import ROOT, STRIKE, run_undisturbed, suffer
+from tests.nas.faults import FROM_CHECKPOINTS, ROOT, STRIKE, run_undisturbed, suffer
 
 pytestmark = pytest.mark.slow
 
@@ -29,6 +29,8 @@ def test_nothing_is_lost_or_done_twice(kind: str, undisturbed: RunDirectory, tmp
         assert outcome.codes[0] == 75
     if kind in ("worker killed", "worker stalled", "node killed", "clock jumps"):
         assert outcome.codes == [0], "the run itself carries on"
+    if kind in FROM_CHECKPOINTS:
+        assert outcome.continued, "no trial had a checkpoint at that moment"
     if kind == "disk full":
         assert outcome.codes[0] == 2
 

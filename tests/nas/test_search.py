@@ -7,20 +7,21 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nas.board import Event
 from nas.config import SearchConfig
 from nas.interrupt import Asked
 from nas.lease import take
+from nas.messages import Event
 from nas.requests import Steering
 from nas.run_directory import RunDirectory, RunInfo, RunTask
 from nas.search import execute
-from tests.nas.clusters import descendants
+from tests.nas.clusters import descendants, started
 from tests.nas.runs import SMALL, TRIALS, begun
 from trials.plain import dumps
 from trials.record import TrialRecord
@@ -122,16 +123,10 @@ sys.exit({'finished': 0, 'preempted': 75}.get(result.ended.how, 130))
 LONGER = replace(SMALL, rows=None, epochs=12, search_trials=3, defaults=())
 
 
-def start_driver(tmp_path: Path) -> subprocess.Popen[str]:
+def start_driver(tmp_path: Path) -> AbstractContextManager[subprocess.Popen[str]]:
     (tmp_path / "config.json.in").write_text(dumps(LONGER))
-    return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(tmp_path / "config.json.in"), str(tmp_path / "run")],
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    files = [str(tmp_path / "config.json.in"), str(tmp_path / "run")]
+    return started([sys.executable, "-c", DRIVER, *files], cwd=ROOT)
 
 
 def wait_for(path: Path, pattern: str, count: int, seconds: float = 120) -> None:
@@ -149,13 +144,13 @@ def without_times(record: TrialRecord) -> object:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["interrupt", "preempt", "user signal", "kill"])
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, how: str) -> None:
-    driver = start_driver(tmp_path)
-    wait_for(tmp_path / "run", "trials/*/record.json", 3)
-    if how in ("preempt", "user signal"):
-        os.kill(driver.pid, signal.SIGTERM if how == "preempt" else signal.SIGUSR1)
-    else:
-        os.killpg(driver.pid, signal.SIGINT if how == "interrupt" else signal.SIGKILL)
-    output, _ = driver.communicate(timeout=120)
+    with start_driver(tmp_path) as driver:
+        wait_for(tmp_path / "run", "trials/*/record.json", 3)
+        if how in ("preempt", "user signal"):
+            os.kill(driver.pid, signal.SIGTERM if how == "preempt" else signal.SIGUSR1)
+        else:
+            os.killpg(driver.pid, signal.SIGINT if how == "interrupt" else signal.SIGKILL)
+        output, _ = driver.communicate(timeout=120)
     before = RunDirectory(tmp_path / "run").read_records()[0]
     if how != "kill":
         assert driver.returncode == (130 if how == "interrupt" else 75), output
@@ -165,18 +160,17 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, how: str) -> No
         running = {trial.id for trial in RunDirectory(tmp_path / "run").read_trials()[0]} - ended
         assert running
         assert all((tmp_path / "run/trials" / name / "checkpoint.pt").exists() for name in running)
-    driver = start_driver(tmp_path)
-    output, _ = driver.communicate(timeout=240)
+    with start_driver(tmp_path) as driver:
+        output, _ = driver.communicate(timeout=240)
     assert driver.returncode == 0, output
     directory = RunDirectory(tmp_path / "run")
     records = {record.trial.id: record for record in directory.read_records()[0]}
     assert set(records) == {trial.id for trial in directory.read_trials()[0]}
     assert all(records[record.trial.id] == record for record in before)  # nothing was trained twice
 
-    driver = start_driver(
-        tmp_path / "undisturbed" if (tmp_path / "undisturbed").mkdir() is None else tmp_path
-    )
-    driver.communicate(timeout=240)
+    (tmp_path / "undisturbed").mkdir()
+    with start_driver(tmp_path / "undisturbed") as driver:
+        driver.communicate(timeout=240)
     undisturbed = RunDirectory(tmp_path / "undisturbed" / "run").read_records()[0]
     population = [record for record in undisturbed if record.trial.study.kind == "population"]
     assert population
@@ -293,11 +287,11 @@ def test_a_run_ends_although_a_slot_hangs(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_trial_run_again(tmp_path: Path) -> None:
-    driver = start_driver(tmp_path)
-    wait_for(tmp_path / "run", "trials/*/record.json", 3)
-    record = RunDirectory(tmp_path / "run").read_records()[0][0]
-    os.kill(record.process, signal.SIGKILL)
-    output, _ = driver.communicate(timeout=240)
+    with start_driver(tmp_path) as driver:
+        wait_for(tmp_path / "run", "trials/*/record.json", 3)
+        record = RunDirectory(tmp_path / "run").read_records()[0][0]
+        os.kill(record.process, signal.SIGKILL)
+        output, _ = driver.communicate(timeout=240)
     assert driver.returncode == 0, output
     records = RunDirectory(tmp_path / "run").read_records()[0]
     assert {each.status for each in records} <= {"completed", "stopped"}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -24,6 +25,7 @@ from nas.running import _prepared, _there
 from nas.schedule import Schedule
 from nas.steering import Reins, stop, write_plan
 from search_spaces.space import TaskShape
+from tests.nas.clusters import started
 from tests.nas.runs import SMALL, begun, schedule_of
 from tests.nas.test_cli import nas
 from trials.record import Trial
@@ -271,14 +273,8 @@ RUN = ["run", "smoke", "--tasks", "digits", "--run-dir", "run"]
 RUN += [word for setting in SETTINGS.split() for word in ("--set", setting)]
 
 
-def start(folder: Path, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", "from nas.cli import main; main()", *RUN, *more],
-        cwd=folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+def start(folder: Path, *more: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return started([sys.executable, "-c", "from nas.cli import main; main()", *RUN, *more], cwd=folder)
 
 
 def running(directory: RunDirectory, ended: int) -> str:
@@ -295,18 +291,18 @@ def running(directory: RunDirectory, ended: int) -> str:
 @pytest.mark.timeout(600)
 def test_a_second_driver_makes_the_first_one_grow(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
-    first = start(tmp_path, "--set", "population=6")
-    running(directory, 1)
-    larger = ("--tasks", "digits,digits_sequence@rows=300", "--set", "population=8", "--resume")
-    second = nas(*RUN, *larger, cwd=tmp_path)
-    assert second.returncode == 0, second.stdout + second.stderr
-    assert "it is asked to take on what is new" in second.stdout
-    assert "it has taken that on" in second.stdout and "another process runs run" in second.stdout
-    same = nas(*RUN, *larger, cwd=tmp_path)
-    assert same.returncode == 2 and f"process {first.pid} on" in same.stderr, same.stdout + same.stderr
-    other = nas(*RUN, *larger, "--set", "epochs=2", cwd=tmp_path)
-    assert other.returncode == 2 and "epochs is 40 there and 2 here" in other.stderr
-    output, _ = first.communicate(timeout=400)
+    with start(tmp_path, "--set", "population=6") as first:
+        running(directory, 1)
+        larger = ("--tasks", "digits,digits_sequence@rows=300", "--set", "population=8", "--resume")
+        second = nas(*RUN, *larger, cwd=tmp_path)
+        assert second.returncode == 0, second.stdout + second.stderr
+        assert "it is asked to take on what is new" in second.stdout
+        assert "it has taken that on" in second.stdout and "another process runs run" in second.stdout
+        same = nas(*RUN, *larger, cwd=tmp_path)
+        assert same.returncode == 2 and f"process {first.pid} on" in same.stderr, same.stdout + same.stderr
+        other = nas(*RUN, *larger, "--set", "epochs=2", cwd=tmp_path)
+        assert other.returncode == 2 and "epochs is 40 there and 2 here" in other.stderr
+        output, _ = first.communicate(timeout=400)
     assert first.returncode == 0, output
     assert "the run has grown, as asked for by process" in output
     assert "18/18 trials ended" in output
@@ -322,22 +318,20 @@ def test_a_second_driver_makes_the_first_one_grow(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_a_trial_is_cancelled_and_a_run_stopped_from_outside(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
-    driver = start(tmp_path, "--set", "population=30")
-    name = running(directory, 2)
-    done = nas("stop", "run", name, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, f"{name} is cancelled\n"), done.stderr
-    while (content := directory.storage.get(f"trials/{name}/record.json")) is None:
-        time.sleep(0.1)
-    assert b'"reason": "cancelled: asked for by a user"' in content
-    again = nas("stop", "run", name, cwd=tmp_path)
-    assert again.returncode == 2 and f"{name} has ended; there is nothing to stop" in again.stderr
-    running(directory, 4)
-    done = nas("stop", "run", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (
-        0,
-        "run is stopping: running trials save themselves where they can\n",
-    ), done.stderr
-    output, _ = driver.communicate(timeout=200)
+    with start(tmp_path, "--set", "population=30") as driver:
+        name = running(directory, 2)
+        done = nas("stop", "run", name, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, f"{name} is cancelled\n"), done.stderr
+        while (content := directory.storage.get(f"trials/{name}/record.json")) is None:
+            time.sleep(0.1)
+        assert b'"reason": "cancelled: asked for by a user"' in content
+        again = nas("stop", "run", name, cwd=tmp_path)
+        assert again.returncode == 2 and f"{name} has ended; there is nothing to stop" in again.stderr
+        running(directory, 4)
+        done = nas("stop", "run", cwd=tmp_path)
+        said = "run is stopping: running trials save themselves where they can\n"
+        assert (done.returncode, done.stdout) == (0, said), done.stderr
+        output, _ = driver.communicate(timeout=200)
     assert driver.returncode == 0, output
     assert "ended: stopped (asked for by process" in output
     assert "go on with the same command, --run-dir run and --resume" in output

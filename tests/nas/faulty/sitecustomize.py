@@ -3,7 +3,8 @@
 NAS_FAULT is JSON: {"below": path, "every": n, "errno": number} makes every n-th rename or link below a path
 raise; {"after": seconds, "jump": seconds} makes the process's clock jump;
 {"defaults": {"module.function.argument": value}} changes what a function is called with when nobody says, so
-that trials of seconds keep checkpoints.
+that trials of seconds keep checkpoints. {"struck": path}: a file that gets a line for each
+write that failed and for each process whose clock jumped.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         defaults[self.argument] = self.value
 
 
+def _struck(what: str) -> None:
+    with open(FAULT["struck"], "a") as log:
+        log.write(f"{os.getpid()} {what}\n")
+
+
 def _failing(real: Any) -> Any:
     calls = 0
 
@@ -56,6 +62,7 @@ def _failing(real: Any) -> Any:
         if str(target).startswith(FAULT["below"]):
             calls += 1
             if calls % FAULT["every"] == 0:
+                _struck(str(target))
                 raise OSError(FAULT["errno"], os.strerror(FAULT["errno"]), str(target))
         real(source, target, **more)
 
@@ -63,8 +70,18 @@ def _failing(real: Any) -> Any:
 
 
 def _jumping(real: Any) -> Any:
-    began = time.monotonic()
-    return lambda: real() + (FAULT["jump"] if time.monotonic() - began > FAULT["after"] else 0.0)
+    began, jumped = time.monotonic(), False
+
+    def call() -> Any:
+        nonlocal jumped
+        if time.monotonic() - began <= FAULT["after"]:
+            return real()
+        if not jumped:
+            jumped = True
+            _struck("clock")
+        return real() + FAULT["jump"]
+
+    return call
 
 
 for argument, value in FAULT.get("defaults", {}).items():
