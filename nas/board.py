@@ -6,7 +6,7 @@ import errno
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +15,13 @@ from typing import Literal
 from nas.config import SearchConfig
 from nas.lease import Lease, LeaseLost
 from nas.messages import Event, News, Order, Told
-from nas.open_space import open_spaces
+from nas.open_space import spaces_by_task
 from nas.placement import Place, Placement
 from nas.probe import Facts, trouble
 from nas.run_directory import RunDirectory
 from nas.schedule import Schedule
 from nas.studies import Wait
-from search_spaces.space import Space, TaskShape
+from search_spaces.space import TaskShape
 from trials.record import EpochMetrics, Trial, TrialRecord
 from trials.reference import Task
 from trials.storage import is_full
@@ -85,7 +85,7 @@ class Board:
             directory.reserve()
         except OSError as error:
             raise ValueError(_unwritten(error)) from error
-        self._schedule = Schedule(config, tasks, _spaces(config, tasks, shapes), shapes, directory)
+        self._schedule = Schedule(config, tasks, spaces_by_task(config, tasks, shapes), shapes, directory)
         self._looked = self._clock()
 
     # ------------------------------------------------------------------ what the slots call
@@ -213,7 +213,7 @@ class Board:
 
     def grow(self, config: SearchConfig, tasks: tuple[Task, ...], shapes: dict[str, TaskShape]) -> None:
         """Go on with a larger plan. What is running stays."""
-        spaces = _spaces(config, tasks, shapes)
+        spaces = spaces_by_task(config, tasks, shapes)
         with self._writing():
             self._lease.require()
             self._schedule = self._schedule.grown(config, tasks, spaces, shapes)
@@ -310,13 +310,3 @@ class Board:
 def _unwritten(error: OSError) -> str:
     way = "make room" if is_full(error) else "mend that"
     return f"the run cannot be written ({error.strerror or error}); {way} and go on with --resume"
-
-
-def _spaces(
-    config: SearchConfig, tasks: tuple[Task, ...], shapes: Mapping[str, TaskShape]
-) -> dict[tuple[str, str], Space]:
-    return {
-        (task.name, name): space
-        for task in tasks
-        for name, space in open_spaces(config, shapes[task.name]).items()
-    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from nas.config import SearchConfig
@@ -9,6 +11,7 @@ from search_spaces import SPACES
 from search_spaces.controls import AFTER_ALL, AFTER_EACH, unlearned
 from search_spaces.lookup import absolute, lookup
 from search_spaces.space import Space, TaskShape
+from trials.reference import Task
 
 
 def serving(shape: TaskShape) -> list[str]:
@@ -69,3 +72,14 @@ def open_spaces(config: SearchConfig, shape: TaskShape) -> dict[str, Space]:
                 "leave it out of --set controls="
             ) from error
     return {name: spaces[name] for name in config.all_spaces}
+
+
+def spaces_by_task(
+    config: SearchConfig, tasks: tuple[Task, ...], shapes: Mapping[str, TaskShape]
+) -> dict[tuple[str, str], Space]:
+    """The spaces of a plan, by task and space name."""
+    return {
+        (task.name, name): space
+        for task in tasks
+        for name, space in open_spaces(config, shapes[task.name]).items()
+    }

@@ -144,7 +144,7 @@ def test_what_a_site_prints_or_breaks_ends_no_run(
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'site'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     if "sleep" in site:
         monkeypatch.setattr(compacted, "PATIENCE", 0.5)
-    compaction = Compaction(run.storage)
+    compaction = Compaction(run.storage, print)
     for _ in range(2):
         compaction.ended()
         compaction.close()
