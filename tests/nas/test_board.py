@@ -105,7 +105,11 @@ def test_a_pause_reaches_a_running_trial_by_its_pulse(tmp_path: Path) -> None:
         assert not RunDirectory(tmp_path).read_records()[0]
 
 
-def test_what_a_slot_cannot_write_pauses_the_run_and_costs_no_trial(tmp_path: Path) -> None:
+def test_what_a_slot_cannot_write_pauses_the_run_and_costs_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, "1")  # a slot sets them for its whole process
     with board_in(tmp_path) as board:
         other = order_of(board, 1)
 

@@ -99,7 +99,7 @@ with board_in(disk / "other") as board:
     board._lease._confirmed -= 40
     assert board.next(0, HERE) == "probe"
     from nas.probe import facts
-    board.probed(0, facts())
+    board.probed(0, HERE, facts())
     assert board.next(0, HERE) is None
     assert isinstance(board.news(1).error, ValueError), board.news(1).error
     os.remove(disk / "others")
