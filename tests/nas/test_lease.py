@@ -15,12 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 import nas.lease
 from nas.lease import Held, Hold, Lease, LeaseLost, holder, take
+from tests.trials import buckets
 from trials.plain import dumps, from_plain
 from trials.storage import Storage
 
@@ -34,10 +33,8 @@ def nothing(line: str) -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield server.get_host_and_port()[1]
-    server.stop()
+    with buckets.server() as port:
+        yield port
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -45,18 +42,8 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "local":
         return Storage(str(tmp_path / "run"))
     port, patch = request.getfixturevalue("port"), request.getfixturevalue("monkeypatch")
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_CONFIG_FILE": str(tmp_path / "none"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        patch.setenv(name, value)
-    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="bucket")
-    return Storage(f"s3://bucket/{tmp_path.name}")
+    buckets.lead(patch, port, tmp_path)
+    return Storage(buckets.fresh())
 
 
 def content(storage: Storage, number: int) -> Hold:
