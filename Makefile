@@ -34,6 +34,7 @@ soak: $(VENV)/dev
 	@$(BIN)/python -m tests.nas.faults --count 30 --seed 0 --write
 	@$(BIN)/python benchmarks/overhead.py
 	@$(BIN)/python benchmarks/scale.py --threads
+	@$(BIN)/python -m benchmarks.resume --repeats 1
 	@$(if $(KUBERAY_CRD),$(BIN)/python -m tests.kuberay,echo "KUBERAY_CRD is not set: docs/cluster/rayjob.yaml not checked by it")
 
 machine:
