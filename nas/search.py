@@ -178,8 +178,9 @@ def execute(
         function = tune.with_parameters(_slot, **given)
         threading.Thread(target=_pause_once, args=(asked, board, over), daemon=True).start()
         ended = None
+        slots = _Slots(board, config.cpus_per_trial, share)
         while ended is None:  # again where a larger plan came when Tune had just ended
-            slots = _Slots(board, config.cpus_per_trial, share)
+            slots.over = False
             tuner = _tuner(slots, function, tempfile.mkdtemp(dir=storage))
             ended = _watch(tuner, slots, board, started, directory, asked, on_start, on_news, on_tick, say)
             on_start = _nothing

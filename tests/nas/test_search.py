@@ -286,6 +286,22 @@ def test_a_run_ends_although_a_slot_hangs(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
+def test_a_run_that_grows_once_its_slots_have_ended_goes_on(tmp_path: Path) -> None:
+    grown = replace(FEW, population=FEW.population + 2)
+    shapes = {task.name: open_task(task).shape for task in FEW.the_tasks()}
+    asked_for: list[SearchConfig] = []
+
+    def grow(steering: Steering) -> None:
+        if not asked_for and len(list(tmp_path.glob("trials/*/record.json"))) == 6:
+            time.sleep(3)  # the slots end meanwhile, and Tune after them
+            steering.grow(grown, grown.the_tasks(), shapes)
+            asked_for.append(grown)
+
+    run_all(FEW, tmp_path, train="tests.nas.standins:closed_form", on_tick=grow)
+    assert len(RunDirectory(tmp_path).read_records()[0]) == 8
+
+
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_trial_run_again(tmp_path: Path) -> None:
     with start_driver(tmp_path) as driver:
         wait_for(tmp_path / "run", "trials/*/record.json", 3)
