@@ -139,8 +139,11 @@ def test_mlflow_keeps_its_own_files_of_a_remote_run_among_the_user_s(url: str, t
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ("s3://key:secret@bucket/run", "a URL must not hold credentials, got s3://...@bucket/run"),
-        ("ftp://host/run", "a run is kept in a folder, s3:// or gs://, got ftp://host/run"),
+        (
+            "s3://key:secret@bucket/run",
+            "a URL must not hold credentials, got s3://...; set AWS_ACCESS_KEY_ID",
+        ),
+        ("ftp://host/run", "a run is kept in a folder, s3:// or gs://, got ftp://..."),
         ("s3://nobody/run", "s3://nobody/run cannot be written: The specified bucket does not exist"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -149,5 +150,7 @@ def test_on_a_disk_of_three_megabytes(tmp_path: Path, what: str) -> None:
     own = ["unshare", "--user", "--map-root-user", "--mount"]  # a disk that only this command sees
     command = [*own, "sh", "-c", inside, "sh", str(disk), sys.executable, str(script)]
     root = Path(__file__).parent.parent.parent
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, env=None)
+    path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == "ok", done.stderr
