@@ -57,6 +57,8 @@ def test_help_answers_at_once(command: tuple[str, ...]) -> None:
 
 SPACES_OF_IMAGES = ", ".join(serving(TaskShape(extent=(8, 8), channels=3, classes=10)))
 MINE = """
+def fails():
+    raise KeyError("gone")
 from search_spaces import Architecture, Choice, Space
 def raises(shape): return 1 / 0
 def number(shape): return 3
@@ -104,6 +106,9 @@ def half(shape):
         (["run", "smoke", "--set", "name=../elsewhere"], "name must be letters, digits"),
         (["run", "smoke", "--set", "margin_points=inf"], "margin_points must be finite"),
         (["run", "smoke", "--run-dir", "a_file"], "a_file is a file"),
+        (["run", "smoke", "--tasks", "digits", "--run-dir", "a_file/run"], "a_file/run cannot be written"),
+        (["run", "smoke", "--tasks", "digits", "--run-dir", "/proc/run"], "/proc/run cannot be written"),
+        (["run", "mine.py:fails"], "KeyError: 'gone'"),
         (
             ["run", "smoke", "--spaces", "flexconv,mine.py:raises"],
             "mine.py:raises cannot be made for inputs of",
