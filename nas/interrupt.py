@@ -79,3 +79,14 @@ def asked_to_stop(say: Callable[[str], None]) -> Iterator[Asked]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def put_back() -> None:
+    """Python's handlers again, after a library has put its own beneath them.
+
+    Ray's would print a stack at SIGTERM and abort the process 3 s later.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.getsignal(number))
+        signal.alarm(0)  # that abort, if a signal came before this

@@ -45,7 +45,7 @@ from nas.address import refuse_dead
 from nas.board import SILENT_SECONDS, Board
 from nas.config import SearchConfig
 from nas.ending import how_it_ended
-from nas.interrupt import Asked, Ended
+from nas.interrupt import Asked, Ended, put_back
 from nas.lease import Lease
 from nas.messages import Event, News
 from nas.placement import Place, Placement, share_in_time, slots_on
@@ -345,3 +345,4 @@ def _as_a_guest(here: bool) -> Iterator[None]:
         yield
     finally:
         _utils.get_dashboard_dependency_error, _utils.set_sigterm_handler = before
+        put_back()
