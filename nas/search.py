@@ -152,6 +152,7 @@ def execute(
         RuntimeError: the slots cannot work at all, five trials failed of one cause, or the run is in other
             hands.
     """
+    folder = Path.cwd()  # a submitted job's is laid out anew once it connects
     waits = ray.is_initialized() or (address or os.environ.get("RAY_ADDRESS", "local")) != "local"
     ours = _connect(address, say)
     storage = tempfile.mkdtemp(prefix="nas-tune-")
@@ -166,7 +167,7 @@ def execute(
         board = actor.options(num_cpus=0, scheduling_strategy=here).remote(silent_seconds)
         placement = Placement(None if gpus_per_trial == "auto" else share)
         directory = directory.absolute()
-        run = (config, tasks, shapes, directory, lease, placement, facts(), Path.cwd())
+        run = (config, tasks, shapes, directory, lease, placement, facts(), folder)
         started = board.start.remote(*run)
         given = {
             "board": board,

@@ -116,13 +116,12 @@ ON_NODES = ("node killed", "driver killed")
 """Those that need a cluster which is not the driver's own."""
 FROM_CHECKPOINTS = (
     "worker killed",
-    "node killed",
     "driver killed",
     "cluster killed",
     "preempted",
     "disk full",
 )
-"""Those after which a trial that had a checkpoint must have gone on from it."""
+"""After these a trial that had a checkpoint must go on from it; on a node that dies there may be none."""
 FROM_WITHIN = ("write errors", "clock jumps")
 """Those that processes do to themselves, counted by them."""
 

@@ -84,7 +84,7 @@ def ran_elsewhere(tmp_path: Path) -> list[TrialRecord]:
 
 
 def test_code_travels_to_a_node_that_joins_and_the_run_survives_its_death(tmp_path: Path) -> None:
-    with local_cluster() as cluster, drive(cluster, tmp_path, "epochs=20", "population=16") as driver:
+    with local_cluster() as cluster, drive(cluster, tmp_path, "epochs=200", "population=16") as driver:
         wait_for(driver, lambda: records_in(tmp_path))
         (tmp_path / "bare").mkdir()
         node = cluster.join(tmp_path / "bare", ELSEWHERE="1")
@@ -102,7 +102,9 @@ def test_code_travels_to_a_node_that_joins_and_the_run_survives_its_death(tmp_pa
 def test_a_node_that_cannot_open_the_task_is_left_out_by_name(tmp_path: Path) -> None:
     with local_cluster() as cluster:
         cluster.join(tmp_path, TROUBLE="the disk with the data is not mounted")
-        with drive(cluster, tmp_path, "epochs=20", "population=16") as driver:  # not over before it is probed
+        with drive(
+            cluster, tmp_path, "epochs=100", "population=16"
+        ) as driver:  # not over before it is probed
             output, _ = driver.communicate(timeout=240)
     assert driver.returncode == 0, output
     assert "is left out: " in output and "the disk with the data is not mounted" in output
