@@ -75,12 +75,9 @@ def train(
     task: TaskData,
     report: Callable[[EpochMetrics], Verdict],
     folder: Storage,
-    device_share: float = 1.0,
-    rates: Sequence[float] = (),
-    *,
+    *settings: Any,
     asked: Callable[[], Verdict],
-    timed: bool = False,
-    checkpoint_bytes: int | None = None,
+    **more: Any,
 ) -> TrialRecord | None:
     """A trial that takes no time."""
     return run_trial(trial, task, report=report, folder=folder, asked=asked)

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from nas.lease import now
-from nas.messages import Order
+from nas.messages import Order, Told
 from nas.placement import Place
 from nas.probe import facts, probe, said
 from nas.run_directory import RunDirectory
@@ -66,7 +66,7 @@ class Pulse:
 
     def __init__(self, ask: Ask, slot: int) -> None:
         self._ask, self._slot = ask, slot
-        self._heard: tuple[str, str] = ("", "continue")
+        self._heard: tuple[str, Told] = ("", "continue")
         self._when = now()
         self._ended = threading.Event()
 
@@ -88,7 +88,7 @@ class Pulse:
         about, verdict = self._heard
         if verdict == "gone":
             raise Gone
-        return verdict if about == trial.id else "continue"  # type: ignore[return-value]
+        return verdict if about == trial.id else "continue"
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
@@ -206,10 +206,10 @@ def _carried_out(
     folder = directory.folder(trial.id)
 
     def report(metrics: EpochMetrics) -> Verdict:
-        verdict: str = ask("report", slot, trial, metrics)
+        verdict: Told = ask("report", slot, trial, metrics)
         if verdict == "gone":
             raise Gone
-        return verdict  # type: ignore[return-value]
+        return verdict
 
     try:
         return train(

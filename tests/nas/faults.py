@@ -236,7 +236,7 @@ def untimed(record: TrialRecord) -> object:
 
 
 def _seconds(curve: list[object]) -> list[float]:
-    return [float(metrics["seconds_training"]) for metrics in curve]  # type: ignore[index]
+    return [float(metrics["seconds_training"]) for metrics in curve]
 
 
 def _weights(run: RunDirectory, name: str) -> bytes:

@@ -1,9 +1,13 @@
-"""What slots can train with instead of networks, for tests: functions of a module, as workers import them."""
+"""What slots can train with instead of networks, for tests: functions of a module, as workers import them.
+
+Of the settings of `nas.slot.Train` they need few.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, unasked
 from trials.storage import Storage
@@ -18,12 +22,9 @@ def closed_form(
     task: TaskData,
     report: Callable[[EpochMetrics], Verdict],
     folder: Storage,
-    device_share: float = 1.0,
-    rates: Sequence[float] = (),
-    *,
+    *settings: Any,
     asked: Callable[[], Verdict] = unasked,
-    timed: bool = False,
-    checkpoint_bytes: int | None = None,
+    **more: Any,
 ) -> TrialRecord | None:
     """Learning curves by a formula, at once."""
     return run_trial(trial, task, report=report, folder=folder, asked=asked)
@@ -34,12 +35,9 @@ def slow(
     task: TaskData,
     report: Callable[[EpochMetrics], Verdict],
     folder: Storage,
-    device_share: float = 1.0,
-    rates: Sequence[float] = (),
-    *,
+    *settings: Any,
     asked: Callable[[], Verdict] = unasked,
-    timed: bool = False,
-    checkpoint_bytes: int | None = None,
+    **more: Any,
 ) -> TrialRecord | None:
     """The same, an epoch in a second; a checkpoint after each."""
 
@@ -59,12 +57,9 @@ def out_of_memory(
     task: TaskData,
     report: Callable[[EpochMetrics], Verdict],
     folder: Storage,
-    device_share: float = 1.0,
-    rates: Sequence[float] = (),
-    *,
+    *settings: Any,
     asked: Callable[[], Verdict] = unasked,
-    timed: bool = False,
-    checkpoint_bytes: int | None = None,
+    **more: Any,
 ) -> TrialRecord | None:
     """Trials of which the first one has room only at its second attempt, and the second one never."""
     tried = f"{trial.number}.tried"
@@ -80,12 +75,9 @@ def unwritable(
     task: TaskData,
     report: Callable[[EpochMetrics], Verdict],
     folder: Storage,
-    device_share: float = 1.0,
-    rates: Sequence[float] = (),
-    *,
+    *settings: Any,
     asked: Callable[[], Verdict] = unasked,
-    timed: bool = False,
-    checkpoint_bytes: int | None = None,
+    **more: Any,
 ) -> TrialRecord | None:
     """Trials that can be paused but whose folder takes nothing."""
     folder.put(f"{CHECKPOINT}/there", b"")

@@ -55,7 +55,8 @@ def content(storage: Storage, number: int) -> Hold:
 def test_of_many_that_create_an_object_one_succeeds(storage: Storage) -> None:
     for number in range(5):
         with ThreadPoolExecutor(12) as pool:
-            tries = list(pool.map(lambda i: storage.create(f"x/{number}", str(i).encode()), range(12)))  # noqa: B023
+            contents = [str(i).encode() for i in range(12)]
+            tries = list(pool.map(storage.create, [f"x/{number}"] * 12, contents))
         assert sum(tries) == 1
         assert storage.get(f"x/{number}") == str(tries.index(True)).encode()
 

@@ -59,7 +59,7 @@ def test_a_search_begins_with_three_taps_or_the_untuned_flexconv() -> None:
     spaces = {name: SPACES[name](shape) for name in ("twin", "twin_shared", "twin_wide", "flexconv_tuned")}
     designs = {name: space.decode(space.default or {}) for name, space in spaces.items()}
     assert designs["twin"] == designs["twin_shared"] == designs["twin_wide"]
-    assert set(designs["twin"]["kernels"]) == {3}  # type: ignore[arg-type]
+    assert set(designs["twin"]["kernels"]) == {3}
     assert (
         designs["flexconv_tuned"].id
         == SPACES["flexconv"](shape).decode({f"kernel_{i}": "flex" for i in range(1, 6)}).id

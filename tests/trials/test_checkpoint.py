@@ -44,7 +44,7 @@ def test_one_over_the_limit_is_not_written_and_that_is_said(tmp_path: Path) -> N
 def test_nothing_is_run_that_a_file_holds(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:
-            return Path.touch, (tmp_path / "run",)  # type: ignore[return-value]
+            return Path.touch, (tmp_path / "run",)
 
     torch.save({"trial": Evil()}, tmp_path / "checkpoint.pt")
     with pytest.warns(UserWarning, match="is damaged"):
