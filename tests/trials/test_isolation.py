@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -72,7 +73,9 @@ open(sys.argv[2] + "/record.json", "w").write(plain.dumps(found))
 def in_a_fresh_process(wanted: record.Trial, folder: Path) -> record.TrialRecord:
     folder.mkdir()
     (folder / "design.json").write_text(plain.dumps(wanted))
-    subprocess.run([sys.executable, "-c", FRESH, str(folder / "design.json"), str(folder)], check=True)
+    alike = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    command = [sys.executable, "-c", FRESH, str(folder / "design.json"), str(folder)]
+    subprocess.run(command, check=True, env=alike)
     return plain.from_plain(record.TrialRecord, json.loads((folder / "record.json").read_text()))
 
 
