@@ -150,7 +150,7 @@ def show(run_dir: str | None, trial: str | None, ui: bool) -> None:
     Without RUN_DIR, of the newest run in runs/. Of a TRIAL: design, curve, where it ran, why it failed, the
     last lines of its log.
     """
-    from nas.showing import newest_run, serve, state_of, trials_table
+    from nas.showing import newest_run, state_of, trials_table
 
     path, console = run_dir or newest_run(), _console()
     if trial is not None:
@@ -161,6 +161,8 @@ def show(run_dir: str | None, trial: str | None, ui: bool) -> None:
     console.print(state_of(path))
     console.print(trials_table(path))
     if ui:
+        from nas.mlflow_ui import serve
+
         serve(path, click.echo)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import statistics
 import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl, urlsplit
 
 from rich.console import Console
 from rich.text import Text
@@ -27,7 +25,7 @@ from nas.progress import Progress
 from nas.run_directory import RunDirectory, RunInfo
 from nas.run_paths import latest_run_path, new_run_path
 from nas.steering import Reins, ask_to_grow, write_plan
-from nas.tracking_place import experiment_of, tracking_address, tracking_folder
+from nas.tracking_place import checked_uri, experiment_of, tracking_address, tracking_folder
 from nas.writer import Shown, Writer
 from trials.record import Study, TrialRecord
 
@@ -94,7 +92,7 @@ def run(
     with asked_to_stop(lambda line: console.print(Text(line), soft_wrap=True)) as asked:
         default = latest_run_path if resume else new_run_path
         directory = RunDirectory(run_dir if run_dir is not None else default(config.name))
-        uri = _checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
+        uri = checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
         config.the_recipe()
         while True:
             result = _tried(directory, config, resume, uri, console, asked, address, gpus_per_trial)
@@ -303,26 +301,6 @@ def _open_store(uri: str, experiment: str, artifacts: Path | None, directory: Ru
     from nas.tracking import Store
 
     return Store(uri, experiment, artifacts, directory.folder)
-
-
-_SECRET = re.compile("passw|pwd|secret|token", re.IGNORECASE)
-"""In names of parameters; `passfile` is the name of a file."""
-
-
-def _checked_uri(uri: str | None) -> str | None:
-    parts = urlsplit(uri or "")
-    if parts.password or (parts.username and parts.scheme in ("http", "https")):
-        raise ValueError(
-            "the tracking URI must hold no user or password, since it is written down; set "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD and give the address of an MLflow server"
-        )
-    for name, _ in parse_qsl(parts.query):
-        if _SECRET.search(name):
-            raise ValueError(
-                f"the tracking URI must hold no {name}, since it is written down; give the address of an "
-                "MLflow server, or let the database's client find it (PGPASSWORD or ~/.pgpass of PostgreSQL)"
-            )
-    return uri or None
 
 
 def _overhead(records: list[TrialRecord]) -> float | None:

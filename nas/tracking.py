@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from subprocess import Popen
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # we send again from the records
@@ -22,6 +20,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
+from nas.tracking_place import reach_loopback
 from trials.predictions import PREDICTIONS
 from trials.record import EpochMetrics, Study, TestMetrics, Trial, TrialRecord
 from trials.storage import Storage
@@ -49,6 +48,7 @@ class Store:
         folder: Callable[[str], Storage] | None = None,
     ) -> None:
         self._folder = folder
+        reach_loopback()
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self._client = MlflowClient(tracking_uri=uri)
@@ -236,11 +236,3 @@ def _test(found: TestMetrics) -> dict[str, float]:
         if (interval := getattr(found, f"{name}_interval")) is not None:
             values |= {f"test_{name}_low": interval.low, f"test_{name}_high": interval.high}
     return values
-
-
-def open_ui(uri: str, artifacts: Path, port: int) -> Popen[bytes]:
-    """An MLflow server on loopback over a local store, without its job runner."""
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    command += ["--default-artifact-root", artifacts.resolve().as_uri()]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    return Popen(command, env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
