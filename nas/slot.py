@@ -22,6 +22,7 @@ from nas.placement import Place
 from nas.probe import facts, probe, said
 from nas.run_directory import RunDirectory
 from nas.schedule import failed_record
+from nas.tracking_place import drop_credentials
 from trials.logs import reason_of
 from trials.names import NotKept
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, ignored
@@ -125,6 +126,7 @@ def work(
             while the board is still starting.
     """
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))  # before torch
+    drop_credentials()  # of a cluster or a job that was started with them
     if not accelerated:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     place = Place(node=node, host=platform.node(), process=os.getpid())

@@ -18,7 +18,7 @@ def tables(records: Sequence[TrialRecord], info: RunInfo | None) -> dict[str, by
     """
     ordered = sorted(records, key=lambda record: record.trial.id)
     trials = [_trial(record, info) for record in ordered]
-    epochs = [
+    epochs: list[dict[str, Cell]] = [
         {"trial": record.trial.id, "at": at / 1000, **values}
         for record in ordered
         for at, values in (point(metrics, record.started) for metrics in record.curve)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice, starmap
 from pathlib import Path
-from subprocess import Popen
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -45,6 +43,7 @@ from nas.tracked import (
     summary_tags,
     trial_tags,
 )
+from nas.tracking_place import reach_loopback
 from search_spaces.architecture import Option
 from trials.predictions import PREDICTIONS
 from trials.record import EpochMetrics, Study, Trial, TrialRecord
@@ -112,6 +111,7 @@ class Store:
         info: Callable[[], RunInfo | None] = lambda: None,
     ) -> None:
         self._folder, self._info = folder, info
+        reach_loopback()
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self._client = MlflowClient(tracking_uri=uri)
@@ -343,11 +343,3 @@ def _twice(call: Callable[[], T]) -> T:
         if time.monotonic() - began > QUICK:
             raise
         return call()
-
-
-def open_ui(uri: str, artifacts: Path, port: int) -> Popen[bytes]:
-    """An MLflow server on loopback over a local store, without its job runner."""
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    command += ["--default-artifact-root", artifacts.resolve().as_uri()]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    return Popen(command, env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})

@@ -1,4 +1,4 @@
-"""The thread that shows trials in MLflow while they run. Nobody ever waits for it, but a run's end, for a while.
+"""The thread that shows trials in MLflow while they run. Nobody waits for it; a run's end does, for a while.
 
 It has no memory of its own: what could not be sent is in the records, from which it is sent again, at the
 latest by the next driver or by `nas.rebuilding`. Of a trial that runs it sends the epochs that a checkpoint
@@ -20,11 +20,11 @@ from trials.record import EpochMetrics, Trial, TrialRecord
 
 FLUSH_SECONDS = 2.0
 LONGEST_PAUSE = 30.0
-"""Seconds until something that failed is tried again: at first `FLUSH_SECONDS`, then twice as long each time."""
+"""Seconds until what failed is tried again: at first `FLUSH_SECONDS`, then twice as long each time."""
 IN_A_ROW = 3
 """So many failures, and the rest waits for the next round: the server is away."""
-PATIENCE, LONGEST_CLOSE = 30.0, 600.0
-"""Seconds that a run waits at its end while MLflow takes nothing, and in all."""
+PATIENCE, HURRIED, LONGEST_CLOSE = 30.0, 5.0, 600.0
+"""Seconds that a run waits at its end while MLflow takes nothing; the same where a signal ends it; in all."""
 
 
 class Shown(Protocol):

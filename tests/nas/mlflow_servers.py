@@ -140,6 +140,7 @@ def guarded_server(folder: Path) -> Iterator[Server]:
     lines = ["[mlflow]", "default_permission = NO_PERMISSIONS", f"database_uri = sqlite:///{folder}/auth.db"]
     lines += [f"admin_username = {USER}", f"admin_password = {password}"]
     lines += ["authorization_function = mlflow.server.auth:authenticate_request_basic_auth"]
+    lines += ["auth_cache_ttl_seconds = 600"]  # checking a password takes a server 0.2 s
     config.write_text("\n".join(lines) + "\n")
     server = Server(
         folder,
