@@ -181,7 +181,9 @@ def test_the_report_is_an_artifact_of_a_summary_run_and_parents_end_with_their_t
     assert [runs[name].info.status for name in (search, "comparison")] == ["FINISHED", "FINISHED"]
 
 
-def test_the_writer_passes_everything_on(uri: str, tmp_path: Path) -> None:
+def test_the_writer_passes_everything_on_and_prints_nothing(
+    uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     said: list[str] = []
     writer = Writer(lambda: Store(uri, "writer", tmp_path), said.append)
     for each in a_few():
@@ -191,7 +193,7 @@ def test_the_writer_passes_everything_on(uri: str, tmp_path: Path) -> None:
         writer.ended(each)
     assert writer.close(None)
     assert {each.trial.id for each in a_few()} < set(runs_of(uri, "writer"))
-    assert said == []
+    assert said == [] and capfd.readouterr().out == ""
 
 
 def test_an_unreachable_server_is_said_once_and_blocks_nobody(tmp_path: Path) -> None:
