@@ -274,7 +274,7 @@ def rebuild(trials: int, epochs: int) -> dict[str, object]:
 
     with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (uri, _):
         directory = RunDirectory(Path(folder) / "run")
-        directory.put("config.json", dumps(SearchConfig(name="rebuilt")))
+        directory.put("config.json", dumps(SearchConfig(name="rebuilt", tasks=("digits",))))
         info = RunInfo(
             id="00000000", created=DAY, version="0", tracking_uri=uri, recipe=STANDARD, tasks=(), spaces=()
         )
