@@ -286,6 +286,20 @@ def test_a_run_ends_although_a_slot_hangs(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
+def test_the_only_slot_is_replaced_if_it_never_gets_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRST_IMPORT", str(tmp_path / "imported"))
+    said: list[str] = []
+    alone = replace(FEW, cpus_per_trial=os.cpu_count() or 1)
+    run_all(
+        alone, tmp_path / "run", train="tests.nas.hanging:closed_form", silent_seconds=6.0, say=said.append
+    )
+    assert len(RunDirectory(tmp_path / "run").read_records()[0]) == 6
+    assert len(said) == 1 and said[0].endswith("gives no sign: another is started")
+
+
+@pytest.mark.slow
 def test_a_run_that_grows_once_its_slots_have_ended_goes_on(tmp_path: Path) -> None:
     grown = replace(FEW, population=FEW.population + 2)
     shapes = {task.name: open_task(task).shape for task in FEW.the_tasks()}
