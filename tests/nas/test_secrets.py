@@ -33,7 +33,7 @@ trials.augmentation.BY_NAME["noise"] = leaking
 def task():
     return digits()
 """
-SETTINGS = "rows=200 epochs=1 population=3 repeats=0 seeds=1 search_trials=2 finalist_seeds=1 long=0 transfer=0"
+SETTINGS = "rows=200 epochs=1 population=3 repeats=0 seeds=1 search_trials=2 finalist_seeds=1 defaults= long=0 transfer=0"
 
 
 @pytest.mark.slow
@@ -42,7 +42,7 @@ def test_a_planted_secret_is_in_no_file_of_a_run(tmp_path: Path, monkeypatch: py
     (tmp_path / "leaking.py").write_text(LEAKING)
     settings = [word for setting in SETTINGS.split() for word in ("--set", setting)]
     command = ["run", "smoke", "--tasks", "leaking.py:task@augment=noise", "--run-dir", "run", *settings]
-    done = nas(*command, "--set", "recipe=augmented", "--set", "defaults=", cwd=tmp_path)
+    done = nas(*command, "--set", "recipe=augmented", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert SECRET not in done.stdout + done.stderr
 
