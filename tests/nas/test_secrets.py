@@ -33,7 +33,10 @@ trials.augmentation.BY_NAME["noise"] = leaking
 def task():
     return digits()
 """
-SETTINGS = "rows=200 epochs=1 population=3 repeats=0 seeds=1 search_trials=2 finalist_seeds=1 defaults= long=0 transfer=0"
+SETTINGS = (
+    "rows=200 epochs=1 population=3 repeats=0 seeds=1 search_trials=2 finalist_seeds=1 "
+    "defaults= long=0 transfer=0"
+)
 
 
 @pytest.mark.slow
