@@ -20,6 +20,7 @@ from nas.efficiency import Comparison
 from nas.growing import lacking, merged
 from nas.interrupt import Asked, Ended, asked_to_stop
 from nas.lease import Held, holder, take
+from nas.logged_models import log_finalists
 from nas.opening import continued, opened, with_anchors
 from nas.progress import Progress
 from nas.run_directory import RunDirectory, RunInfo
@@ -284,7 +285,9 @@ def _run(
         if ended.how == "finished":
             studies = sorted({record.trial.study for record in records}, key=lambda study: study.name)
     finally:
-        writer.close(files, studies)
+        shown = writer.close(files, studies)
+    if shown and ended.how == "finished":
+        log_finalists(directory, reins.info, progress.say)
     overhead = _overhead([record for record in records if record.started >= began])
     return _result(directory, reins.info, comparison, ended, overhead)
 

@@ -1,4 +1,4 @@
-"""Trials as MLflow shows them: the only file that knows MLflow.
+"""Trials as MLflow shows them.
 
 One experiment per run of the product; in it a parent run per study and a child per trial. All of it
 follows from trials and records: putting the same thing twice adds nothing.
@@ -6,21 +6,12 @@ follows from trials and records: putting the same thing twice adds nothing.
 
 from __future__ import annotations
 
-import logging
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # we send again from the records
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
-
-from nas.tracking_place import reach_loopback
+from nas.mlflow_client import Metric, Param, Run, RunTag, client_of
 from trials.predictions import PREDICTIONS
 from trials.record import EpochMetrics, Study, TestMetrics, Trial, TrialRecord
 from trials.storage import Storage
@@ -48,10 +39,7 @@ class Store:
         folder: Callable[[str], Storage] | None = None,
     ) -> None:
         self._folder = folder
-        reach_loopback()
-        for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        self._client = MlflowClient(tracking_uri=uri)
+        self._client = client_of(uri)
         known = self._client.get_experiment_by_name(experiment)
         if known is None:
             location = artifacts.resolve().as_uri() if artifacts else None
