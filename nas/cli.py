@@ -144,7 +144,9 @@ def compare(run_dirs: tuple[str, ...]) -> None:
 @click.argument("run_dir", required=False)
 @click.argument("trial", required=False)
 @click.option("--ui", is_flag=True, help="Start MLflow's UI on loopback over the run's store.")
-def show(run_dir: str | None, trial: str | None, ui: bool) -> None:
+@click.option("--rebuild", is_flag=True, help="Fill an MLflow store from the records; twice adds nothing.")
+@click.option("--tracking-uri", metavar="URI", help="Of the store to fill.  [default: that of the run]")
+def show(run_dir: str | None, trial: str | None, ui: bool, rebuild: bool, tracking_uri: str | None) -> None:
     """Show a run's state and its best trials, or one trial.
 
     Without RUN_DIR, of the newest run in runs/. Of a TRIAL: design, curve, where it ran, why it failed, the
@@ -153,6 +155,13 @@ def show(run_dir: str | None, trial: str | None, ui: bool) -> None:
     from nas.showing import newest_run, state_of, trials_table
 
     path, console = run_dir or newest_run(), _console()
+    if tracking_uri is not None and not rebuild:
+        raise click.UsageError("--tracking-uri names the store that --rebuild fills.")
+    if rebuild:
+        from nas.rebuilding import rebuild_into
+
+        click.echo(rebuild_into(path, tracking_uri, click.echo))
+        return
     if trial is not None:
         from nas.showing_trial import one_trial
 

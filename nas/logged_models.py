@@ -19,12 +19,13 @@ EXAMPLES = 2
 """Rows of an input example; more than one, or the program would take no other number."""
 
 
-def log_finalists(directory: RunDirectory, info: RunInfo, say: Callable[[str], None]) -> bool:
-    """Log every finalist that was tested and is not a model in the run's store yet.
+def log_finalists(directory: RunDirectory, info: RunInfo, uri: str, say: Callable[[str], None]) -> bool:
+    """Log every finalist that was tested and is not a model in a store yet, which has its run.
 
     Args:
         directory: of the run.
-        info: its run.json, with the address of the store.
+        info: its run.json.
+        uri: of the store.
         say: one line if not all of them could be logged.
 
     Returns:
@@ -36,12 +37,12 @@ def log_finalists(directory: RunDirectory, info: RunInfo, say: Callable[[str], N
     try:
         from nas.model_store import Models
 
-        models = Models(tracking_address(directory, info), experiment_of(directory, info))
+        models = Models(uri, experiment_of(directory, info))
         for record in records:
             _logged(models, directory, info, record)
     except Exception as error:  # whatever MLflow raises, the run is done and its records hold everything
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        say(f"MLflow has not taken every finalist as a model ({first}); nas run --resume sends the rest")
+        say(f"not every finalist is a model in MLflow ({first}); nas show --rebuild sends the rest")
         return False
     return True
 
@@ -82,7 +83,7 @@ def _logged(models: Models, directory: RunDirectory, info: RunInfo, record: Tria
     if (known := models.known.get(record.trial.id)) is not None:
         return known
     if record.trial.id not in models.runs:
-        raise ValueError(f"MLflow has no run of {record.trial.id}; nas run --resume sends what is missing")
+        raise ValueError(f"MLflow has no run of {record.trial.id}; nas show --rebuild sends what is missing")
     task = next(task for task in info.tasks if task.name == record.trial.study.task)
     network = deployed(trained(record, stored_weights(directory, record), task), task)
     with warnings.catch_warnings():

@@ -23,12 +23,14 @@ from nas.lease import Held, holder, take
 from nas.logged_models import log_finalists
 from nas.opening import continued, opened, with_anchors
 from nas.progress import Progress
+from nas.rebuilding import at_the_end
 from nas.run_directory import RunDirectory, RunInfo
 from nas.run_paths import latest_run_path, new_run_path
 from nas.steering import Reins, ask_to_grow, write_plan
-from nas.tracking_place import checked_uri, experiment_of, tracking_address, tracking_folder
-from nas.writer import Shown, Writer
-from trials.record import Study, TrialRecord
+from nas.tracked import Closing
+from nas.tracking_place import artifact_folder, checked_uri, experiment_of, tracking_address
+from nas.writer import HURRIED, PATIENCE, Shown, Writer
+from trials.record import TrialRecord
 
 UNANSWERED = "the process that runs it has not said yet whether it takes on what is new"
 
@@ -222,9 +224,7 @@ def _run(
     reins.before()
     uri = tracking_address(directory, reins.info)
     experiment = experiment_of(directory, reins.info)
-    folder = tracking_folder(directory, reins.info)
-    local = folder / "mlartifacts" if reins.info.tracking_uri is None else None
-    writer = Writer(lambda: _open_store(uri, experiment, local, directory), progress.say)
+    writer = Writer(lambda: _open_store(uri, experiment, reins), progress.say)
 
     compaction = Compaction(directory.absolute().storage, progress.say)
 
@@ -240,6 +240,8 @@ def _run(
                 compaction.ended()
                 writer.ended(content)
                 progress.ended(content)
+            elif isinstance(content, int):
+                writer.kept(trial, content)
             else:
                 writer.epoch(trial, content)
                 progress.epoch(trial, content)
@@ -248,8 +250,7 @@ def _run(
     tasks = tuple(each.task for each in reins.info.tasks)
     shapes = {each.name: each.shape for each in reins.info.tasks}
     began = time.time()
-    studies: list[Study] = []
-    files: dict[str, str] = {}
+    last: Closing | None = None
     try:
         if reins.stopped:
             ended = Ended(how="stopped", reason=reins.stopped)
@@ -278,16 +279,20 @@ def _run(
             _fit_anchors(reins, asked, console)  # last, so that it keeps no trial waiting
             if asked.how:
                 ended = Ended(how=asked.how, reason=ended.reason)
-        comparison, files, _ = write_report([directory])
-        records = directory.read_records()[0]
+        comparison = write_report([directory]).comparison
+        found = directory.read()
+        records = found.records
         for record in records:  # whatever was not shown yet is shown from the records
             writer.ended(record)
-        if ended.how == "finished":
-            studies = sorted({record.trial.study for record in records}, key=lambda study: study.name)
+        over = {record.trial.id for record in records}
+        for trial in found.trials:
+            if trial.id not in over:
+                writer.waiting(trial, reins.info.created)
+        last = at_the_end(directory, found)
     finally:
-        shown = writer.close(files, studies)
-    if shown and ended.how == "finished":
-        log_finalists(directory, reins.info, progress.say)
+        taken = writer.close(last, HURRIED if asked.how else PATIENCE)
+    if taken and ended.how == "finished":
+        log_finalists(directory, reins.info, uri, progress.say)
     overhead = _overhead([record for record in records if record.started >= began])
     return _result(directory, reins.info, comparison, ended, overhead)
 
@@ -300,10 +305,10 @@ def _fit_anchors(reins: Reins, asked: Asked, console: Console) -> None:
             reins.write(replace(reins.info, tasks=tuple(tasks)))
 
 
-def _open_store(uri: str, experiment: str, artifacts: Path | None, directory: RunDirectory) -> Shown:
+def _open_store(uri: str, experiment: str, reins: Reins) -> Shown:
     from nas.tracking import Store
 
-    return Store(uri, experiment, artifacts, directory.folder)
+    return Store(uri, experiment, artifact_folder(uri), reins.directory.folder, lambda: reins.info)
 
 
 def _overhead(records: list[TrialRecord]) -> float | None:

@@ -66,6 +66,11 @@ def tracking_folder(directory: RunDirectory, info: RunInfo) -> Path:
     return folder
 
 
+def artifact_folder(uri: str) -> Path | None:
+    """Beside an SQLite file, which has no server that would keep artifacts; None for other stores."""
+    return Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts" if uri.startswith("sqlite:") else None
+
+
 def experiment_of(directory: RunDirectory, info: RunInfo) -> str:
     """The name of a run's experiment in MLflow: of the configuration, and the run's id."""
     return f"{directory.config().name} {info.id}"

@@ -10,7 +10,9 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from nas.reading import Found
 from nas.run_directory import RunDirectory
+from nas.tracked import Closing, closing
 from nas.tracking import PARENT, Store
 from nas.writer import Writer
 from tests.nas.builders import record
@@ -158,14 +160,32 @@ def test_predictions_are_an_artifact_of_their_finalist(uri: str, tmp_path: Path)
     assert found == {finalist.trial.id: ["predictions.parquet"], other.trial.id: []}
 
 
-def test_the_report_is_an_artifact_of_a_summary_run(uri: str, tmp_path: Path) -> None:
+def ending(records: list[TrialRecord], files: dict[str, bytes], planned: dict[str, int]) -> Closing:
+    found = Found(trials=[each.trial for each in records], damaged=[], records=records, unreadable=[])
+    return closing(found, planned, files)
+
+
+def test_the_report_is_an_artifact_of_a_summary_run_and_parents_end_with_their_trials(
+    uri: str, tmp_path: Path
+) -> None:
     store = Store(uri, "report", tmp_path / "artifacts")
-    store.end(a_few()[0])
-    store.finish(time.time(), {"report.html": "<p>"}, [a_few()[0].trial.study])
-    run = runs_of(uri, "report")["comparison"]
-    artifacts = MlflowClient(tracking_uri=uri).list_artifacts(run.info.run_id)
-    assert [artifact.path for artifact in artifacts] == ["report.html"]
-    assert runs_of(uri, "report")[a_few()[0].trial.study.name].info.status == "FINISHED"
+    few = [a_few()[0], a_few()[1]]
+    for each in few:
+        store.end(each)
+    population, search = (each.trial.study.name for each in few)
+    last = ending(few, {"report.html": b"<p>", "figures/01.svg": b"<svg>"}, {population: 1, search: 2})
+    store.finish(last)
+    runs = runs_of(uri, "report")
+    client = MlflowClient(tracking_uri=uri)
+    listed = client.list_artifacts(runs["comparison"].info.run_id)
+    assert [artifact.path for artifact in listed] == ["figures", "report.html"]
+    states = [runs[name].info.status for name in (population, search, "comparison")]
+    assert states == ["FINISHED", "SCHEDULED", "SCHEDULED"]
+    assert [runs[name].data.tags["nas.status"] for name in (population, search)] == ["completed", "waiting"]
+    assert runs[population].data.tags["nas.best"] == few[0].trial.id
+    store.finish(ending(few, {"report.html": b"<p>"}, {population: 1, search: 1}))
+    runs = runs_of(uri, "report")
+    assert [runs[name].info.status for name in (search, "comparison")] == ["FINISHED", "FINISHED"]
 
 
 def test_the_writer_passes_everything_on(uri: str, tmp_path: Path) -> None:
@@ -176,7 +196,7 @@ def test_the_writer_passes_everything_on(uri: str, tmp_path: Path) -> None:
         for metrics in each.curve:
             writer.epoch(each.trial, metrics)
         writer.ended(each)
-    assert writer.close({}, [])
+    assert writer.close(None)
     assert {each.trial.id for each in a_few()} < set(runs_of(uri, "writer"))
     assert said == []
 
@@ -189,6 +209,6 @@ def test_an_unreachable_server_is_said_once_and_blocks_nobody(tmp_path: Path) ->
         writer.epoch(each.trial, None)
         writer.ended(each)
     assert time.perf_counter() - began < 0.5
-    assert not writer.close({}, [])
+    assert not writer.close(None, patience=1.0)
     assert len([line for line in said if "MLflow is behind" in line]) == 1
-    assert "--resume" in said[-1]
+    assert "--rebuild" in said[-1]
