@@ -22,7 +22,7 @@ from mlflow.entities import (
     RunTag,
 )
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, infer_signature
+from mlflow.models import Model, ModelSignature, infer_signature
 from mlflow.store.entities import PagedList
 
 from nas.tracking_place import reach_loopback
@@ -37,6 +37,7 @@ __all__ = [
     "MlflowClient",
     "MlflowException",
     "Model",
+    "ModelSignature",
     "PagedList",
     "Param",
     "Run",

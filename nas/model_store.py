@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,6 +14,7 @@ from nas.mlflow_client import (
     LoggedModelStatus,
     MlflowException,
     Model,
+    ModelSignature,
     PagedList,
     client_of,
     infer_signature,
@@ -57,22 +59,36 @@ class Models:
         made = self._client.create_logged_model(
             self._where[0], _model_name(trial), run.info.run_id, tags, run.data.params, "classifier"
         )
-        about = Model(run_id=run.info.run_id, model_uuid=made.model_id, model_id=made.model_id)
+        try:
+            self._complete(made.model_id, run.info.run_id, network, example, signature)
+        except BaseException:
+            with suppress(Exception):  # else it stays there, as one that is not ready
+                self._client.delete_logged_model(made.model_id)
+            raise
+        self.known[trial] = made.model_id
+        return str(made.model_id)
+
+    def _complete(
+        self,
+        model_id: str,
+        run_id: str,
+        network: nn.Module,
+        example: NDArray[np.float32],
+        signature: ModelSignature,
+    ) -> None:
         with tempfile.TemporaryDirectory() as folder:
             save_network(
                 network,
                 f"{folder}/model",
-                mlflow_model=about,
+                mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
                 signature=signature,
                 input_example=example,
                 pip_requirements=[f"{name}=={_public(name)}" for name in ("mlflow", "torch", "numpy")],
                 serialization_format="pt2",
             )
-            self._client.log_model_artifacts(made.model_id, f"{folder}/model")
-        self._client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
-        self._client.log_outputs(run.info.run_id, [LoggedModelOutput(made.model_id, step=0)])
-        self.known[trial] = made.model_id
-        return str(made.model_id)
+            self._client.log_model_artifacts(model_id, f"{folder}/model")
+        self._client.finalize_logged_model(model_id, LoggedModelStatus.READY)
+        self._client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
 
     def register(self, model_id: str, name: str, alias: str) -> int:
         """A version of a registered model that is this model; the alias is moved to it."""
@@ -81,10 +97,10 @@ class Models:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+        model = self._client.get_logged_model(model_id)
         versions = self._client.search_model_versions(f"name = '{name}'")
-        version = next((each for each in versions if each.model_id == model_id), None)
+        version = next((each for each in versions if each.source == model.artifact_location), None)
         if version is None:
-            model = self._client.get_logged_model(model_id)
             version = self._client.create_model_version(
                 name, model.artifact_location, model.source_run_id, model_id=model_id
             )
