@@ -180,7 +180,8 @@ def show(run_dir: str | None, trial: str | None, ui: bool, rebuild: bool, tracki
 @click.option("--task", metavar="T", required=True, help="A task's name in the records.")
 @click.option("--space", metavar="S", required=True, help="A space's name in the records.")
 @click.option("--to", metavar="DIR", type=FOLDER, required=True, help="The folder to make.")
-def export(run_dir: str, task: str, space: str, to: Path) -> None:
+@click.option("--register", metavar="NAME", help="Also as a version of this model in MLflow's registry.")
+def export(run_dir: str, task: str, space: str, to: Path, register: str | None) -> None:
     """Take the best network away.
 
     Of the finalists of one task and one space, the one with the smallest select error: safetensors, JSON,
@@ -188,10 +189,12 @@ def export(run_dir: str, task: str, space: str, to: Path) -> None:
     """
     from nas.exporting import export as export_network
 
-    done = export_network(run_dir, task=task, space=space, to=to)
+    done = export_network(run_dir, task=task, space=space, to=to, register=register)
     error = 100 * done.test_error
     click.echo(f"{done.path}: {done.trial}, {done.parameters:,} parameters, test error {error:.1f} %")
     click.echo(f"reloaded and compared: largest difference {done.difference:.1e} of the largest logit")
+    if done.registered:
+        click.echo(f"registered: {done.registered}")
 
 
 @app.command()

@@ -7,12 +7,16 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from nas.logged_models import register as register_model
 from nas.run_directory import RunDirectory, RunTask, open_run
 from search_spaces.architecture import Architecture
-from trials.names import WEIGHTS
 from trials.plain import to_plain
 from trials.record import TrialRecord
+
+if TYPE_CHECKING:
+    from torch import nn
 
 TOLERANCE = 1e-4
 """Largest difference of a reloaded network's logits from the live one's, relative to the largest logit."""
@@ -29,6 +33,7 @@ class Exported:
         test_error: its error on the test split, in [0, 1].
         parameters: of the network as trained.
         difference: largest relative difference of a reloaded artifact from the live network.
+        registered: where MLflow's registry has it, if that was asked for.
     """
 
     path: Path
@@ -36,9 +41,12 @@ class Exported:
     test_error: float
     parameters: int
     difference: float
+    registered: str = ""
 
 
-def export(run_dir: Path | str, *, task: str, space: str, to: Path | str) -> Exported:
+def export(
+    run_dir: Path | str, *, task: str, space: str, to: Path | str, register: str | None = None
+) -> Exported:
     """Write the finalist with the smallest `select` error into a new folder.
 
     Every artifact is loaded again and compared with the live network before the folder gets its name.
@@ -47,12 +55,15 @@ def export(run_dir: Path | str, *, task: str, space: str, to: Path | str) -> Exp
         run_dir: a run directory, a path or a URL.
         task, space: names as in the records.
         to: the folder to make; it must not exist, or be empty.
+        register: name of a model in MLflow's registry that gets it as its newest version, under the alias
+            ``champion``.
 
     Raises:
-        ValueError: there is no such finalist, the folder is taken, or an artifact differs.
+        ValueError: there is no such finalist, the folder is taken, an artifact differs, or MLflow does not
+            take it; then there is no folder.
     """
     directory, target = open_run(run_dir), Path(to)
-    record = _best_finalist(directory, task, space)
+    record = best_finalist(directory, task, space)
     info = directory.info()
     shown = next((each for each in info.tasks if each.name == task), None) if info else None
     if shown is None:
@@ -63,6 +74,7 @@ def export(run_dir: Path | str, *, task: str, space: str, to: Path | str) -> Exp
     draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         difference = _write(directory, record, shown, draft)
+        registered = register_model(directory, record, register) if register else ""
         draft.chmod(0o755)
         draft.replace(target)
     except BaseException:
@@ -75,10 +87,11 @@ def export(run_dir: Path | str, *, task: str, space: str, to: Path | str) -> Exp
         test_error=record.test.error,
         parameters=record.parameters,
         difference=difference,
+        registered=registered,
     )
 
 
-def _best_finalist(directory: RunDirectory, task: str, space: str) -> TrialRecord:
+def best_finalist(directory: RunDirectory, task: str, space: str) -> TrialRecord:
     records = directory.read_records()[0]
     finalists = [r for r in records if r.trial.study.kind == "finalist" and r.test is not None]
     there = {(r.trial.study.task, r.trial.study.space) for r in finalists}
@@ -93,21 +106,13 @@ def _best_finalist(directory: RunDirectory, task: str, space: str) -> TrialRecor
 
 def _write(directory: RunDirectory, record: TrialRecord, task: RunTask, folder: Path) -> float:
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load, load_model, save_file
+    from safetensors.torch import load_model, save_file
 
+    from nas.networks import RawInputs, raw_rows, stored_weights, trained
     from search_spaces.network import build
 
-    kept = directory.folder(record.trial.id)
-    try:
-        if (stored := kept.get(WEIGHTS)) is None:
-            raise FileNotFoundError("there is no such file")
-        weights = load(stored)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{kept.root}/{WEIGHTS} cannot be read: {error}; nothing was written") from error
-    live = build(record.trial.architecture, task.shape)
-    live.load_state_dict(weights)
-    live.eval()
+    weights = stored_weights(directory, record)
+    live = trained(record, weights, task)
     save_file(weights, folder / "model.safetensors")
     (folder / "model.safetensors").chmod(0o644)
     described = {
@@ -123,20 +128,14 @@ def _write(directory: RunDirectory, record: TrialRecord, task: RunTask, folder: 
     (folder / "architecture.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
     save_program(live, task, folder / "model.pt2")
 
-    generator = torch.Generator().manual_seed(0)
-    axes = (1,) * task.shape.dimensions
-    mean, std = (torch.tensor(each).reshape(1, -1, *axes) for each in (task.mean, task.std))
-    raw = mean + std * torch.randn(5, task.shape.channels, *task.shape.extent, generator=generator)
-    if task.shape.variable:
-        raw[0, :, task.shape.extent[0] // 2 :] = torch.nan
+    raw = raw_rows(task, 5)
     with torch.no_grad():
-        expected = live((raw - mean) / std)
+        expected = RawInputs(live, task)(raw)
         read = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
         again = build(Architecture.from_dict(read["architecture"]), task.shape)
         load_model(again, folder / "model.safetensors")
-        again.eval()
         program = torch.export.load(folder / "model.pt2").module()
-        outputs = {"model.safetensors": again((raw - mean) / std), "model.pt2": program(raw)}
+        outputs = {"model.safetensors": RawInputs(again, task).eval()(raw), "model.pt2": program(raw)}
     worst = 0.0
     for name, output in outputs.items():
         difference = float((output - expected).abs().max() / expected.abs().max())
@@ -149,29 +148,13 @@ def _write(directory: RunDirectory, record: TrialRecord, task: RunTask, folder: 
     return worst
 
 
-def save_program(live: object, task: RunTask, path: Path) -> None:
+def save_program(live: nn.Module, task: RunTask, path: Path) -> None:
     """The frozen network with its input normalisation inside, as a program for any batch size."""
     import torch
-    from torch import Tensor, nn
 
-    from search_spaces.network import freeze
+    from nas.networks import deployed
 
-    class RawInputs(nn.Module):
-        """Normalise, then classify."""
-
-        def __init__(self, network: nn.Module) -> None:
-            super().__init__()
-            axes = (1,) * task.shape.dimensions
-            self.register_buffer("mean", torch.tensor(task.mean).reshape(1, -1, *axes))
-            self.register_buffer("std", torch.tensor(task.std).reshape(1, -1, *axes))
-            self.network = network
-
-        def forward(self, inputs: Tensor) -> Tensor:
-            logits: Tensor = self.network((inputs - self.get_buffer("mean")) / self.get_buffer("std"))
-            return logits
-
-    assert isinstance(live, nn.Module)
     example = torch.zeros(2, task.shape.channels, *task.shape.extent)
     batch = torch.export.Dim("batch", min=1, max=4096)
-    program = torch.export.export(RawInputs(freeze(live)).eval(), (example,), dynamic_shapes=({0: batch},))
+    program = torch.export.export(deployed(live, task), (example,), dynamic_shapes=({0: batch},))
     torch.export.save(program, path)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nas.lease import holder
+from nas.logged_models import log_finalists
 from nas.reading import Found
 from nas.run_directory import RunDirectory, open_run
 from nas.tables import tables
@@ -53,6 +54,7 @@ def rebuild_into(where: Path | str, uri: str | None, say: Callable[[str], None])
         store = Store(address, experiment, artifact_folder(address), directory.folder, lambda: info)
         trials = rebuild(directory, store, say)
         store.tidy()
+        log_finalists(directory, info, address, say)
     except Exception as error:  # whatever MLflow raises
         why = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise ValueError(f"{address} did not take it: {why}; repeat the command, it goes on") from error

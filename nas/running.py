@@ -20,6 +20,7 @@ from nas.efficiency import Comparison
 from nas.growing import lacking, merged
 from nas.interrupt import Asked, Ended, asked_to_stop
 from nas.lease import Held, holder, take
+from nas.logged_models import log_finalists
 from nas.opening import continued, opened, with_anchors
 from nas.progress import Progress
 from nas.rebuilding import at_the_end
@@ -289,7 +290,9 @@ def _run(
                 writer.waiting(trial, reins.info.created)
         last = at_the_end(directory, found)
     finally:
-        writer.close(last, HURRIED if asked.how else PATIENCE)
+        taken = writer.close(last, HURRIED if asked.how else PATIENCE)
+    if taken and ended.how == "finished":
+        log_finalists(directory, reins.info, uri, progress.say)
     overhead = _overhead([record for record in records if record.started >= began])
     return _result(directory, reins.info, comparison, ended, overhead)
 

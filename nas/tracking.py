@@ -1,4 +1,4 @@
-"""Trials as MLflow shows them: the only file that knows MLflow.
+"""Trials as MLflow shows them.
 
 One experiment per run of the product; in it a parent run per study and a child per trial. All of it
 follows from trials and records: putting the same thing twice adds nothing.
@@ -6,8 +6,6 @@ follows from trials and records: putting the same thing twice adds nothing.
 
 from __future__ import annotations
 
-import logging
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,16 +16,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # `Store` knows what may be sent twice
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines, and a call, a trial
-
-from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
-
 from nas.datasets import described
+from nas.mlflow_client import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric,
+    MlflowException,
+    Param,
+    Run,
+    RunTag,
+    client_of,
+)
 from nas.run_directory import RunInfo
 from nas.tracked import (
     Closing,
@@ -44,7 +44,6 @@ from nas.tracked import (
     summary_tags,
     trial_tags,
 )
-from nas.tracking_place import reach_loopback
 from search_spaces.architecture import Option
 from trials.predictions import PREDICTIONS
 from trials.record import EpochMetrics, Study, Trial, TrialRecord
@@ -112,10 +111,7 @@ class Store:
         info: Callable[[], RunInfo | None] = lambda: None,
     ) -> None:
         self._folder, self._info = folder, info
-        reach_loopback()
-        for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        self._client = MlflowClient(tracking_uri=uri)
+        self._client = client_of(uri)
         self.experiment_id = self._experiment(experiment, artifacts)
         self._runs: dict[str, _Run] = {}  # by name of study or trial
         self._chosen: set[str] = set()  # trials that are marked so
