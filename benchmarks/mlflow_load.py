@@ -1,4 +1,4 @@
-"""What showing trials in MLflow costs, over an HTTP server on SQLite: rate, drain, slow-down, memory, rebuild.
+"""What showing trials in MLflow costs, over an HTTP server on SQLite: rate, slow-down, memory, rebuild.
 
     python benchmarks/mlflow_load.py load --seconds 60      # 16 trials, 8 metrics each every 0.5 s
     python benchmarks/mlflow_load.py slow-down --pairs 5    # the same trials with and without, by turns
@@ -6,8 +6,8 @@
 
 ``load``: 16 processes with closed-form trials report to this process, which passes epochs to the writer as a
 driver does. Sustained: metrics over the seconds until the store has all of them. Drain: metrics a second of a
-backlog, sent to a server that comes back. ``slow-down``: trials that keep all processors busy between reports;
-wall seconds of all of them. Each mode prints one line of JSON with commit and processor.
+backlog, sent to a server that comes back. ``slow-down``: trials that keep all processors busy between
+reports; wall seconds of all of them. Each mode prints one line of JSON with commit and processor.
 """
 
 from __future__ import annotations
