@@ -303,30 +303,6 @@ def _test(found: TestMetrics) -> dict[str, float]:
     return values
 
 
-def fitting(texts: Mapping[str, str], longest: int, kind: str) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Texts of which none is too long, and files with those that were: the short text says where.
-
-    Args:
-        texts: by name.
-        longest: characters that MLflow keeps.
-        kind: folder of the files.
-    """
-    short, files = dict(texts), {}
-    for key, text in texts.items():
-        if len(text) > longest:
-            path = f"{kind}/{re.sub(r'[^A-Za-z0-9_.-]', '_', key)}.txt"
-            short[key], files[path] = f"{len(text):,} characters, see the artifact {path}", text.encode()
-    return short, files
-
-
-def digest(files: Mapping[str, bytes]) -> str:
-    """Twelve hexadecimal digits, others for other files."""
-    found = hashlib.sha256()
-    for path in sorted(files):
-        found.update(f"{path}\0{len(files[path])}\0".encode() + files[path])
-    return found.hexdigest()[:12]
-
-
 def _key(name: str) -> str:
     """A name that MLflow takes for a parameter; another one for each."""
     clean = re.sub(r"[^\w.\- ]", "_", name)[:200]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, starmap
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from nas.datasets import described
 from nas.mlflow_client import (
@@ -31,9 +31,7 @@ from nas.mlflow_client import (
 from nas.run_directory import RunInfo
 from nas.tracked import (
     Closing,
-    digest,
     final,
-    fitting,
     parameters,
     point,
     record_parameters,
@@ -44,8 +42,8 @@ from nas.tracked import (
     summary_tags,
     trial_tags,
 )
+from nas.tracked_files import LONGEST_PARAMETER, LONGEST_TAG, digest, files_of, fitting
 from search_spaces.architecture import Option
-from trials.predictions import PREDICTIONS
 from trials.record import EpochMetrics, Study, Trial, TrialRecord
 from trials.storage import Storage
 
@@ -63,8 +61,6 @@ shown as a complete one."""
 OPEN = (STATUS["running"], STATUS["waiting"])
 MOST = (800, 100, 100)
 """Metrics, parameters and tags a call; MLflow takes 1,000 things, 100 parameters and 100 tags."""
-LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000
-"""Characters; MLflow would cut what is longer and say nothing."""
 QUICK = 3.0
 """Seconds: a call that failed so soon is made again at once, one that took longer only some time later."""
 SUMMARY = "comparison"
@@ -89,6 +85,15 @@ class _Run:
     epoch: int = 0
     parameters: int = 0
     files: str = ""
+
+
+class _Seen(NamedTuple):
+    """A run as it was listed. Of two of one name the one of more `weight` stays: ended, larger, older."""
+
+    run: _Run
+    parent: str
+    weight: tuple[bool, int, int]
+    chosen: bool
 
 
 class Store:
@@ -120,17 +125,24 @@ class Store:
 
     def tidy(self) -> None:
         """Look at what is there. Of two runs of one name, of which one seemed not to be made, one goes."""
-        found: dict[str, list[Run]] = {}
+        found: dict[str, list[_Seen]] = {}
         for run in self._listed():
-            found.setdefault(run.data.tags.get("nas.name", ""), []).append(run)
-        parents = {run.data.tags.get(PARENT) for runs in found.values() for run in runs}
-        for name in found.keys() - {""}:
-            best, *others = sorted(found[name], key=lambda run: _weight(run, parents), reverse=True)
+            found.setdefault(run.data.tags.get("nas.name", ""), []).append(_seen(run))
+        found.pop("", None)
+        parents = {each.parent for runs in found.values() for each in runs}
+        instead: dict[str, str] = {}  # runs that go, and which stay
+        for name, runs in found.items():
+            best, *others = sorted(runs, key=lambda each: (each.run.id in parents, each.weight), reverse=True)
             for other in others:
-                _twice(partial(self._client.delete_run, other.info.run_id))
-            self._runs[name] = _known(best)
-            if "nas.chosen" in best.data.tags:
+                _twice(partial(self._client.delete_run, other.run.id))
+                instead[other.run.id] = best.run.id
+            found[name] = [best]
+            self._runs[name] = best.run
+            if best.chosen:
                 self._chosen.add(name)
+        for [seen] in found.values() if instead else ():
+            if seen.parent in instead:
+                _twice(partial(self._client.set_tag, seen.run.id, PARENT, instead[seen.parent]))
 
     def add(self, trial: Trial, curve: Sequence[EpochMetrics], started: float) -> None:
         """A trial runs: the run of it, made if it is not there, and epochs of its curve that are new.
@@ -164,7 +176,7 @@ class Store:
             metrics += [Metric(key, value, at, 0) for key, value in final(record).items()]
             self._send(run, metrics, {**values, **record_parameters(record)}, record_tags(record))
             self._end(run, record.status, at)
-        if not run.files and (files := self._files(record)):
+        if not run.files and (files := files_of(record, self._folder)):
             self._keep(run, files)
 
     def finish(self, closing: Closing) -> None:
@@ -263,18 +275,6 @@ class Store:
             _twice(partial(self._client.set_terminated, run.id, STATUS[word], at))
             run.status = STATUS[word]
 
-    def _files(self, record: TrialRecord) -> dict[str, bytes]:
-        """Of a trial: texts that are too long elsewhere, a failed one's log, a finalist's predictions."""
-        texts = {key: str(value) for key, value in parameters(record.trial, None).items()}
-        _, files = fitting(texts, LONGEST_PARAMETER, "params")
-        files |= fitting({**trial_tags(record.trial), **record_tags(record)}, LONGEST_TAG, "tags")[1]
-        if record.status == "failed" and record.log:
-            files["log.txt"] = "\n".join(record.log).encode()
-        tested = self._folder(record.trial.id) if record.test is not None and self._folder else None
-        if tested is not None and (data := tested.get(PREDICTIONS)) is not None:
-            files[PREDICTIONS] = data
-        return files
-
     def _keep(self, run: _Run, files: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
@@ -317,10 +317,14 @@ def _known(run: Run) -> _Run:
     )
 
 
-def _weight(run: Run, parents: Iterable[str | None]) -> tuple[bool, bool, int, int]:
-    """Of two runs of one name the one with more is kept, of equal ones the older."""
+def _seen(run: Run) -> _Seen:
     size = len(run.data.metrics) + len(run.data.params)
-    return run.info.run_id in parents, run.info.status not in OPEN, size, -run.info.start_time
+    return _Seen(
+        run=_known(run),
+        parent=run.data.tags.get(PARENT, ""),
+        weight=(run.info.status not in OPEN, size, -run.info.start_time),
+        chosen="nas.chosen" in run.data.tags,
+    )
 
 
 def _points(curve: Sequence[EpochMetrics], started: float) -> list[Metric]:

@@ -71,7 +71,7 @@ class Writer:
         self._lock = threading.Lock()
         self._live: dict[str, _Live] = {}
         self._jobs: dict[str, _Job] = {}
-        self._behind = self._failed = False
+        self._behind = self._failed = self._stale = False
         self._why = ""
         self._closing, self._left = threading.Event(), threading.Event()
         self._last: Closing | None = None
@@ -148,6 +148,10 @@ class Writer:
         with self._lock:
             due = [(name, job) for name, job in self._jobs.items() if job.due <= now]
             live = list(self._live.values())
+        if self._stale and (due or live):  # runs may be there twice, or be others than we know
+            if self._store is not None and not self._try(methodcaller("tidy")):
+                return
+            self._stale = False
         for name, job in due:
             if failures == IN_A_ROW or self._left.is_set():
                 return
@@ -190,7 +194,7 @@ class Writer:
             self._why = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
             if not self._behind:
                 self._say(f"MLflow is behind ({self._why}); the run goes on")
-            self._behind = self._failed = True
+            self._behind = self._failed = self._stale = True
             return False
         self._took = time.monotonic()
         return True

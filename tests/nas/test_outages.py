@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
-from nas.tracking import Store
+from nas.tracking import PARENT, Store
 from nas.writer import Writer
 from tests.nas.mlflow_servers import Server
 from tests.nas.mlflow_views import View, runs_of, views_of
@@ -154,7 +155,7 @@ from pathlib import Path
 disk, folder = Path(sys.argv[1]), Path(sys.argv[2])
 
 from nas.run_directory import RunDirectory
-from nas.tracking import Store
+from nas.tracking import PARENT, Store
 from nas.writer import Writer
 from tests.nas.builders import record
 from tests.nas.mlflow_views import runs_of, views_of
@@ -203,21 +204,33 @@ def test_an_artifact_store_that_is_full_keeps_nothing_else_back(tmp_path: Path) 
     assert done.stdout.strip().endswith("ok"), done.stdout + done.stderr
 
 
-def test_two_runs_of_one_name_become_the_one_with_more(tmp_path: Path) -> None:
-    """What a call leaves that failed for the client, and was carried out late."""
-    uri, [one, *_] = f"sqlite:///{tmp_path / 'mlflow.db'}", trials()
+def test_of_two_runs_of_one_name_one_stays_with_all_children(tmp_path: Path) -> None:
+    """What a call leaves that failed for the client and was carried out late: trials, and parents."""
+    uri, (one, two, *_) = f"sqlite:///{tmp_path / 'mlflow.db'}", trials()
     store = Store(uri, "doubled", tmp_path / "artifacts")
     store.end(one)
-    store._client.create_run(store.experiment_id, start_time=1, tags={"nas.name": one.trial.id})
+    client, study = MlflowClient(tracking_uri=uri), one.trial.study.name
+    client.create_run(store.experiment_id, start_time=1, tags={"nas.name": one.trial.id})
+    parent = client.create_run(store.experiment_id, start_time=2, tags={"nas.name": study})
+    tags = {"nas.name": two.trial.id, PARENT: parent.info.run_id}
+    client.create_run(store.experiment_id, start_time=3, tags=tags)
     store.tidy()
-    assert of_trials(views_of(uri, "doubled")) == of_trials(wanted([one], tmp_path))
+    store.end(two)
+    runs = runs_of(uri, "doubled")
+    assert set(runs) == {one.trial.id, two.trial.id, study}
+    assert {runs[each.trial.id].data.tags[PARENT] for each in (one, two)} == {runs[study].info.run_id}
+    assert runs[one.trial.id].data.params and set(runs_of(uri, "doubled", deleted=True)) == {
+        one.trial.id,
+        study,
+    }
 
 
 def test_a_run_that_was_made_and_has_nothing_yet_is_gone_on_with(tmp_path: Path) -> None:
     """The driver was killed between two calls."""
     uri, [one, *_] = f"sqlite:///{tmp_path / 'mlflow.db'}", trials()
     before = Store(uri, "begun", tmp_path / "artifacts")
-    made = before._create(one.trial.id, {}, one.started)
+    tags = {"nas.name": one.trial.id}
+    made = MlflowClient(tracking_uri=uri).create_run(before.experiment_id, start_time=1, tags=tags)
     Store(uri, "begun", tmp_path / "artifacts").end(one)
     run = runs_of(uri, "begun")[one.trial.id]
-    assert run.info.run_id == made.id and run.info.status == "FINISHED" and "depth" not in run.data.params
+    assert run.info.run_id == made.info.run_id and run.info.status == "FINISHED" and run.data.params
