@@ -19,7 +19,13 @@ EXAMPLES = 2
 """Rows of an input example; more than one, or the program would take no other number."""
 
 
-def log_finalists(directory: RunDirectory, info: RunInfo, uri: str, say: Callable[[str], None]) -> bool:
+def log_finalists(
+    directory: RunDirectory,
+    info: RunInfo,
+    uri: str,
+    say: Callable[[str], None],
+    leave: Callable[[], bool] = lambda: False,
+) -> bool:
     """Log every finalist that was tested and is not a model in a store yet, which has its run.
 
     Args:
@@ -27,6 +33,7 @@ def log_finalists(directory: RunDirectory, info: RunInfo, uri: str, say: Callabl
         info: its run.json.
         uri: of the store.
         say: one line if not all of them could be logged.
+        leave: whether to stop before the next one.
 
     Returns:
         Whether all are there.
@@ -34,17 +41,28 @@ def log_finalists(directory: RunDirectory, info: RunInfo, uri: str, say: Callabl
     records = [r for r in directory.read_records()[0] if r.trial.study.kind == "finalist" and r.test]
     if not records:
         return True
+    failed: list[str] = []
+    done = 0
     try:
         from nas.model_store import Models
 
         models = Models(uri, experiment_of(directory, info))
         for record in records:
-            _logged(models, directory, info, record)
+            if leave():
+                break
+            try:
+                _logged(models, directory, info, record)
+                done += 1
+            except Exception as error:  # the others may do
+                failed.append(_first(error))
     except Exception as error:  # whatever MLflow raises, the run is done and its records hold everything
-        first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        say(f"not every finalist is a model in MLflow ({first}); nas show --rebuild sends the rest")
-        return False
-    return True
+        failed.append(_first(error))
+    if done < len(records):
+        why = f" ({failed[0]})" if failed else ""
+        say(
+            f"{done} of {len(records)} finalists are models in MLflow{why}; nas show --rebuild sends the rest"
+        )
+    return done == len(records)
 
 
 def register(directory: RunDirectory, record: TrialRecord, name: str) -> str:
@@ -70,10 +88,15 @@ def register(directory: RunDirectory, record: TrialRecord, name: str) -> str:
     uri = tracking_address(directory, info)
     try:
         models = Models(uri, experiment_of(directory, info))
-        version = models.register(_logged(models, directory, info, record), name, ALIAS)
+        version, before = models.register(_logged(models, directory, info, record), name, ALIAS)
     except MlflowException as error:
         raise ValueError(f"MLflow at {uri} does not take {name!r}: {str(error).splitlines()[0]}") from error
-    return f"models:/{name}@{ALIAS} (version {version}) at {uri}"
+    moved = f", before it version {before}" if before not in (None, version) else ""
+    return f"models:/{name}@{ALIAS} (version {version}{moved}) at {uri}"
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _logged(models: Models, directory: RunDirectory, info: RunInfo, record: TrialRecord) -> str:

@@ -90,8 +90,8 @@ class Models:
         self._client.finalize_logged_model(model_id, LoggedModelStatus.READY)
         self._client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
 
-    def register(self, model_id: str, name: str, alias: str) -> int:
-        """A version of a registered model that is this model; the alias is moved to it."""
+    def register(self, model_id: str, name: str, alias: str) -> tuple[int, int | None]:
+        """A version of a registered model that is this model, and the one that had the alias until now."""
         try:
             self._client.create_registered_model(name)
         except MlflowException as error:
@@ -104,8 +104,9 @@ class Models:
             version = self._client.create_model_version(
                 name, model.artifact_location, model.source_run_id, model_id=model_id
             )
+        before = self._client.get_registered_model(name).aliases.get(alias)
         self._client.set_registered_model_alias(name, alias, version.version)
-        return int(version.version)
+        return int(version.version), None if before is None else int(before)
 
 
 def _pages(page: Callable[[str | None], PagedList[T]]) -> Iterator[T]:

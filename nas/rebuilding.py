@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nas.lease import holder
@@ -13,7 +13,7 @@ from nas.run_directory import RunDirectory, open_run
 from nas.tables import tables
 from nas.tracked import Closing, closing
 from nas.tracking_place import artifact_folder, checked_uri, experiment_of, tracking_address
-from nas.writer import Shown
+from nas.writer import Refused, Shown
 
 REPORT = ("report.html", "report.md", "report.json")
 EVERY = 200
@@ -37,19 +37,24 @@ def rebuild_into(where: Path | str, uri: str | None, say: Callable[[str], None])
 
     Args:
         where: the run directory, a path or a URL.
-        uri: of the store; None: MLFLOW_TRACKING_URI, else that of the run.
+        uri: of the store; None: that of the run.
         say: told how far it is.
 
     Raises:
-        ValueError: it is no run, or the store does not take it.
+        ValueError: it is no run, who holds it shows it there, or the store does not take it.
     """
     from nas.tracking import Store
 
     directory = open_run(where)
     if (info := directory.info()) is None:
         raise ValueError(f"{where} has no run.json: the run never got so far that it could be shown")
-    given = checked_uri(uri or os.environ.get("MLFLOW_TRACKING_URI"))
-    address, experiment = given or tracking_address(directory, info), experiment_of(directory, info)
+    theirs, experiment = tracking_address(directory, info), experiment_of(directory, info)
+    address = checked_uri(uri) or theirs
+    if address == theirs and (held := holder(directory.storage)) is not None:
+        raise ValueError(
+            f"process {held.pid} on {held.host} runs {where} and shows it in {theirs} itself; wait for its "
+            "end, or name another store by --tracking-uri"
+        )
     try:
         store = Store(address, experiment, artifact_folder(address), directory.folder, lambda: info)
         trials = rebuild(directory, store, say)
@@ -73,15 +78,29 @@ def rebuild(directory: RunDirectory, store: Shown, say: Callable[[str], None]) -
     for line in found.damaged + found.unreadable:
         say(line)
     records = sorted(found.records, key=lambda record: (record.finished, record.trial.id))
+    refused: list[Refused] = []
     for number, record in enumerate(records, start=1):
-        store.end(record)
+        with _noting(refused):
+            store.end(record)
         if number % EVERY == 0:
             say(f"{number:,} of {len(records):,} trials")
     info, running = directory.info(), holder(directory.storage) is not None
     ended = {record.trial.id for record in records}
     for trial in found.trials:
         if trial.id not in ended:
-            store.wait(trial, info.created if info else 0.0, running)
+            with _noting(refused):
+                store.wait(trial, info.created if info else 0.0, running)
     if (last := at_the_end(directory, found)) is not None:
-        store.finish(last)
+        with _noting(refused):
+            store.finish(last)
+    if refused:
+        say(f"MLflow refuses {len(refused)} things for good, the first: {refused[0]}")
     return len(found.trials)
+
+
+@contextmanager
+def _noting(refused: list[Refused]) -> Iterator[None]:
+    try:
+        yield
+    except Refused as error:
+        refused.append(error)

@@ -292,7 +292,7 @@ def _run(
     finally:
         taken = writer.close(last, HURRIED if asked.how else PATIENCE)
     if taken and ended.how == "finished":
-        log_finalists(directory, reins.info, uri, progress.say)
+        log_finalists(directory, reins.info, uri, progress.say, leave=lambda: bool(asked.how))
     overhead = _overhead([record for record in records if record.started >= began])
     return _result(directory, reins.info, comparison, ended, overhead)
 

@@ -10,6 +10,8 @@ from nas.run_directory import RunInfo
 from nas.tracked import final, parameters, point, record_parameters
 from trials.record import TrialRecord
 
+TRIALS_AT_ONCE = 200
+
 
 def tables(records: Sequence[TrialRecord], info: RunInfo | None) -> dict[str, bytes]:
     """Files by path: a row a trial as Parquet and CSV, a row an epoch as Parquet.
@@ -18,16 +20,11 @@ def tables(records: Sequence[TrialRecord], info: RunInfo | None) -> dict[str, by
     """
     ordered = sorted(records, key=lambda record: record.trial.id)
     trials = [_trial(record, info) for record in ordered]
-    epochs: list[dict[str, Cell]] = [
-        {"trial": record.trial.id, "at": at / 1000, **values}
-        for record in ordered
-        for at, values in (point(metrics, record.started) for metrics in record.curve)
-    ]
     head, rows = _filled(trials)
     return {
         "tables/trials.parquet": _parquet(head, rows),
         "tables/trials.csv": csv_text(head, rows).encode(),
-        "tables/epochs.parquet": _parquet(*_filled(epochs)),
+        "tables/epochs.parquet": _epochs([record for record in ordered if record.curve]),
     }
 
 
@@ -51,6 +48,27 @@ def _trial(record: TrialRecord, info: RunInfo | None) -> dict[str, Cell]:
         "software": record.software,
         "commit": record.commit,
     }
+
+
+def _epochs(records: Sequence[TrialRecord]) -> bytes:
+    """A row an epoch, some trials at a time: a run may have millions."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    ends = (point(each, r.started)[1] for r in records for each in (r.curve[0], r.curve[-1]))
+    names = list(dict.fromkeys(name for values in ends for name in values))
+    numbers = [(name, pa.float64()) for name in ("at", *names)]
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, pa.schema([("trial", pa.string()), *numbers]), compression="zstd") as writer:
+        for first in range(0, len(records), TRIALS_AT_ONCE):
+            rows = [
+                {"trial": record.trial.id, "at": at / 1000, **values}
+                for record in records[first : first + TRIALS_AT_ONCE]
+                for at, values in (point(metrics, record.started) for metrics in record.curve)
+            ]
+            writer.write_table(pa.Table.from_pylist(rows, schema=writer.schema))
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def _filled(found: Iterable[Mapping[str, Cell]]) -> tuple[list[str], list[list[Cell]]]:

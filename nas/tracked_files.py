@@ -41,8 +41,8 @@ def fitting(texts: Mapping[str, str], longest: int, kind: str) -> tuple[dict[str
         longest: characters that MLflow keeps.
         kind: folder of the files.
     """
-    short, files = dict(texts), {}
-    for key, text in texts.items():
+    short, files = {key: text.replace("\0", "") for key, text in texts.items()}, {}  # no database takes it
+    for key, text in list(short.items()):
         if len(text) > longest:
             path = f"{kind}/{re.sub(r'[^A-Za-z0-9_.-]', '_', key)}.txt"
             short[key], files[path] = f"{len(text):,} characters, see the artifact {path}", text.encode()

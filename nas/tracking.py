@@ -9,15 +9,15 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice, starmap
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from nas.datasets import described
 from nas.mlflow_client import (
+    QUICK,
     Dataset,
     DatasetInput,
     InputTag,
@@ -27,10 +27,12 @@ from nas.mlflow_client import (
     Run,
     RunTag,
     client_of,
+    twice,
 )
 from nas.run_directory import RunInfo
 from nas.tracked import (
     Closing,
+    StudySummary,
     final,
     parameters,
     point,
@@ -43,57 +45,20 @@ from nas.tracked import (
     trial_tags,
 )
 from nas.tracked_files import LONGEST_PARAMETER, LONGEST_TAG, digest, files_of, fitting
+from nas.tracked_runs import NOTED, OPEN, PARENT, STATUS, Seen, Tracked, seen_in, tracked
+from nas.writer import Refused
 from search_spaces.architecture import Option
 from trials.record import EpochMetrics, Study, Trial, TrialRecord
 from trials.storage import Storage
 
 T = TypeVar("T")
-PARENT = "mlflow.parentRunId"
-STATUS = {
-    "running": "RUNNING",
-    "waiting": "SCHEDULED",
-    "completed": "FINISHED",
-    "stopped": "KILLED",
-    "failed": "FAILED",
-}
-"""What MLflow calls the states of a trial, by our word, which is its tag `nas.status`. A stopped trial is not
-shown as a complete one."""
-OPEN = (STATUS["running"], STATUS["waiting"])
 MOST = (800, 100, 100)
 """Metrics, parameters and tags a call; MLflow takes 1,000 things, 100 parameters and 100 tags."""
-QUICK = 3.0
-"""Seconds: a call that failed so soon is made again at once, one that took longer only some time later."""
+PAGE = 200
+"""Runs that are asked for at once, so that a loaded server answers in time."""
 SUMMARY = "comparison"
 NOTE = """A comparison of design spaces. `tags.nas.level = 'trial'` shows trials, `'study'` their parents,
 `'comparison'` the report; see also `nas.task`, `nas.space`, `nas.kind`, `nas.status`, `nas.finalist`."""
-
-
-@dataclass(slots=True)
-class _Run:
-    """What MLflow has of a study or a trial.
-
-    Attributes:
-        id: MLflow's.
-        status: MLflow's.
-        epoch: the last one that it has with all metrics.
-        parameters: how many it has.
-        files: digest of its artifacts once all of them are there.
-    """
-
-    id: str
-    status: str = "RUNNING"
-    epoch: int = 0
-    parameters: int = 0
-    files: str = ""
-
-
-class _Seen(NamedTuple):
-    """A run as it was listed. Of two of one name the one of more `weight` stays: ended, larger, older."""
-
-    run: _Run
-    parent: str
-    weight: tuple[bool, int, int]
-    chosen: bool
 
 
 class Store:
@@ -118,31 +83,30 @@ class Store:
         self._folder, self._info = folder, info
         self._client = client_of(uri)
         self.experiment_id = self._experiment(experiment, artifacts)
-        self._runs: dict[str, _Run] = {}  # by name of study or trial
+        self._runs: dict[str, Tracked] = {}  # by name of study or trial
         self._chosen: set[str] = set()  # trials that are marked so
         self._doubtful: set[str] = set()  # names of which a run may have been made without our hearing of it
         self.tidy()
 
     def tidy(self) -> None:
-        """Look at what is there. Of two runs of one name, of which one seemed not to be made, one goes."""
-        found: dict[str, list[_Seen]] = {}
+        """Look at what is there. Of two runs of one name (one seemed not to be made) an empty one goes."""
+        found: dict[str, list[Seen]] = {}
         for run in self._listed():
-            found.setdefault(run.data.tags.get("nas.name", ""), []).append(_seen(run))
+            found.setdefault(run.data.tags.get("nas.name", ""), []).append(seen_in(run))
         found.pop("", None)
         parents = {each.parent for runs in found.values() for each in runs}
         instead: dict[str, str] = {}  # runs that go, and which stay
         for name, runs in found.items():
             best, *others = sorted(runs, key=lambda each: (each.run.id in parents, each.weight), reverse=True)
-            for other in others:
-                _twice(partial(self._client.delete_run, other.run.id))
-                instead[other.run.id] = best.run.id
-            found[name] = [best]
+            instead |= {other.run.id: best.run.id for other in others if other.empty}
             self._runs[name] = best.run
             if best.chosen:
                 self._chosen.add(name)
-        for [seen] in found.values() if instead else ():
-            if seen.parent in instead:
-                _twice(partial(self._client.set_tag, seen.run.id, PARENT, instead[seen.parent]))
+        for seen in (each for runs in found.values() for each in runs):
+            if seen.parent in instead and seen.run.id not in instead:
+                twice(partial(self._client.set_tag, seen.run.id, PARENT, instead[seen.parent]))
+        for empty in instead:
+            twice(partial(self._client.delete_run, empty))
 
     def add(self, trial: Trial, curve: Sequence[EpochMetrics], started: float) -> None:
         """A trial runs: the run of it, made if it is not there, and epochs of its curve that are new.
@@ -154,6 +118,7 @@ class Store:
         """
         run, values = self._begun(trial, started)
         self._state(run, "running")
+        self._state(self._study(trial.study, started), "running")
         fresh = [each for each in shown(curve, ended=False) if each.epoch > run.epoch]
         self._send(run, _points(fresh, started), values)
         run.epoch = fresh[-1].epoch if fresh else run.epoch
@@ -180,18 +145,38 @@ class Store:
             self._keep(run, files)
 
     def finish(self, closing: Closing) -> None:
-        """Bring parents up to date, and keep the report as artifacts of a summary run."""
-        for summary in closing.studies:
-            run = self._study(summary.study, summary.finished)
-            tags = summary_tags(summary)
-            self._send(run, [], {}, tags | {"nas.status": "completed"} if summary.done else tags)
-            if summary.done:
-                self._end(run, "completed", round(summary.finished * 1000))
-            else:
-                self._state(run, "waiting")
-        for name in closing.chosen - self._chosen & self._runs.keys():
-            self._send(self._runs[name], [], {}, {"nas.chosen": "true"})
-            self._chosen.add(name)
+        """Bring parents up to date, and keep the report as artifacts of a summary run.
+
+        Raises:
+            Refused: something was refused; the rest is there.
+        """
+        steps = [partial(self._conclude, summary) for summary in closing.studies]
+        chosen = closing.chosen - self._chosen & self._runs.keys()
+        steps += [partial(self._choose, name) for name in chosen]
+        steps.append(partial(self._sum_up, closing))
+        refused = None
+        for step in steps:
+            try:
+                step()
+            except Refused as error:
+                refused = error
+        if refused is not None:
+            raise refused
+
+    def _conclude(self, summary: StudySummary) -> None:
+        run = self._study(summary.study, summary.finished)
+        tags = summary_tags(summary)
+        self._send(run, [], {}, tags | {"nas.status": "completed"} if summary.done else tags)
+        if summary.done:
+            self._end(run, "completed", round(summary.finished * 1000))
+        else:
+            self._state(run, "waiting")
+
+    def _choose(self, name: str) -> None:
+        self._send(self._runs[name], [], {}, {"nas.chosen": "true"})
+        self._chosen.add(name)
+
+    def _sum_up(self, closing: Closing) -> None:
         run = self._runs.get(SUMMARY) or self._create(SUMMARY, {"nas.level": "comparison"}, closing.began)
         if digest(closing.files) != run.files:
             self._keep(run, closing.files)
@@ -201,7 +186,7 @@ class Store:
         else:
             self._state(run, "waiting")
 
-    def _begun(self, trial: Trial, started: float) -> tuple[_Run, dict[str, Option]]:
+    def _begun(self, trial: Trial, started: float) -> tuple[Tracked, dict[str, Option]]:
         """The run of a trial, made if it is not there, and the parameters that it lacks."""
         run = self._runs.get(trial.id)
         if run is None:
@@ -213,26 +198,26 @@ class Store:
             return run, {}
         if (task := run_task(trial.study.task, info)) is not None:
             data = DatasetInput(Dataset(**described(task)), [InputTag("mlflow.data.context", "training")])
-            _twice(partial(self._client.log_inputs, run.id, [data]))
+            twice(partial(self._client.log_inputs, run.id, [data]))
         return run, values
 
-    def _study(self, study: Study, started: float) -> _Run:
+    def _study(self, study: Study, started: float) -> Tracked:
         run = self._runs.get(study.name)
         return run or self._create(study.name, {**study_tags(study), "nas.level": "study"}, started)
 
-    def _create(self, name: str, tags: Mapping[str, str], started: float) -> _Run:
+    def _create(self, name: str, tags: Mapping[str, str], started: float) -> Tracked:
         """Make a run. A call that failed may have made one, or do so yet: `tidy` removes what came late."""
         short, _ = fitting({**tags, "nas.name": name, "nas.status": "running"}, LONGEST_TAG, "tags")
         for last in (False, True):
             if name in self._doubtful and (known := self._found(name)) is not None:
-                run = _known(known)
+                run = tracked(known)
                 break
             began = time.monotonic()
             try:
                 made = self._client.create_run(
                     self.experiment_id, start_time=round(started * 1000), tags=short, run_name=name
                 )
-                run = _Run(id=made.info.run_id)
+                run = Tracked(id=made.info.run_id)
                 break
             except Exception:
                 self._doubtful.add(name)
@@ -243,12 +228,12 @@ class Store:
 
     def _found(self, name: str) -> Run | None:
         query = f"tags.`nas.name` = '{name}'"
-        found = _twice(partial(self._client.search_runs, [self.experiment_id], query, max_results=1))
+        found = twice(partial(self._client.search_runs, [self.experiment_id], query, max_results=1))
         return found[0] if found else None
 
     def _send(
         self,
-        run: _Run,
+        run: Tracked,
         metrics: Sequence[Metric],
         values: Mapping[str, Option],
         tags: Mapping[str, str] = MappingProxyType({}),
@@ -260,38 +245,42 @@ class Store:
         while True:
             some = list(islice(points, MOST[0])), list(islice(params, MOST[1])), list(islice(words, MOST[2]))
             if not any(some):
-                return
-            _twice(partial(self._client.log_batch, run.id, some[0], some[1], some[2]))
-            run.parameters += len(some[1])
+                break
+            twice(partial(self._client.log_batch, run.id, some[0], some[1], some[2]))
+        run.parameters = max(run.parameters, len(short))  # all of them, else they are sent again
 
-    def _state(self, run: _Run, word: str) -> None:
+    def _state(self, run: Tracked, word: str) -> None:
         if run.status != STATUS[word]:
-            _twice(partial(self._client.set_tag, run.id, "nas.status", word))
-            _twice(partial(self._client.update_run, run.id, STATUS[word]))
+            twice(partial(self._client.set_tag, run.id, "nas.status", word))
+            twice(partial(self._client.update_run, run.id, STATUS[word]))
             run.status = STATUS[word]
 
-    def _end(self, run: _Run, word: str, at: int) -> None:
+    def _end(self, run: Tracked, word: str, at: int) -> None:
         if run.status != STATUS[word]:
-            _twice(partial(self._client.set_terminated, run.id, STATUS[word], at))
+            twice(partial(self._client.set_terminated, run.id, STATUS[word], at))
             run.status = STATUS[word]
 
-    def _keep(self, run: _Run, files: Mapping[str, bytes]) -> None:
+    def _keep(self, run: Tracked, files: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
                 path = Path(folder) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
             self._client.log_artifacts(run.id, folder)
-        _twice(partial(self._client.set_tag, run.id, "nas.files", digest(files)))
+        twice(partial(self._client.set_tag, run.id, "nas.files", digest(files)))
         run.files = digest(files)
 
     def _experiment(self, name: str, artifacts: Path | None) -> str:
         location = artifacts.resolve().as_uri() if artifacts else None
         for last in (False, True):
-            if (known := _twice(partial(self._client.get_experiment_by_name, name))) is not None:
+            if (known := twice(partial(self._client.get_experiment_by_name, name))) is not None:
+                if known.lifecycle_stage != "active":
+                    raise MlflowException(
+                        f"experiment {name!r} is deleted: mlflow experiments restore -x {known.experiment_id}"
+                    )
                 return str(known.experiment_id)
             try:
-                return self._client.create_experiment(name, location, tags={"mlflow.note.content": NOTE})
+                return self._client.create_experiment(name, location, tags={NOTED: NOTE})
             except MlflowException:  # someone was quicker, or it was made and we were not told
                 if last:
                     raise
@@ -300,31 +289,11 @@ class Store:
     def _listed(self) -> Iterator[Run]:
         token = None
         while True:
-            find = partial(self._client.search_runs, [self.experiment_id], max_results=1000)
-            page = _twice(partial(find, page_token=token))
+            find = partial(self._client.search_runs, [self.experiment_id], max_results=PAGE)
+            page = twice(partial(find, page_token=token))
             yield from page
             if not (token := page.token):
                 return
-
-
-def _known(run: Run) -> _Run:
-    return _Run(
-        id=run.info.run_id,
-        status=run.info.status,
-        epoch=int(run.data.metrics.get("epoch", 0)),
-        parameters=len(run.data.params),
-        files=run.data.tags.get("nas.files", ""),
-    )
-
-
-def _seen(run: Run) -> _Seen:
-    size = len(run.data.metrics) + len(run.data.params)
-    return _Seen(
-        run=_known(run),
-        parent=run.data.tags.get(PARENT, ""),
-        weight=(run.info.status not in OPEN, size, -run.info.start_time),
-        chosen="nas.chosen" in run.data.tags,
-    )
 
 
 def _points(curve: Sequence[EpochMetrics], started: float) -> list[Metric]:
@@ -333,14 +302,3 @@ def _points(curve: Sequence[EpochMetrics], started: float) -> list[Metric]:
         at, values = point(each, started)
         metrics += [Metric(key, value, at, each.epoch) for key, value in values.items()]
     return metrics
-
-
-def _twice(call: Callable[[], T]) -> T:
-    """The result of a call that may be made again: once at once, if it failed quickly."""
-    began = time.monotonic()
-    try:
-        return call()
-    except Exception:
-        if time.monotonic() - began > QUICK:
-            raise
-        return call()

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from nas.run_directory import RunDirectory, RunInfo
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_OURS = "MLFLOW_"
+_OURS = ("MLFLOW_", "DATABRICKS_")
 """How the names of MLflow's variables begin: addresses, passwords, tokens, certificates."""
 _SECRET = re.compile("passw|pwd|secret|token", re.IGNORECASE)
 """In names of parameters; `passfile` is the name of a file."""
@@ -32,8 +32,8 @@ def checked_uri(uri: str | None) -> str | None:
             "the tracking URI must hold no user or password, since it is written down; set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD and give the address of an MLflow server"
         )
-    for name, _ in parse_qsl(parts.query):
-        if _SECRET.search(name):
+    for name, value in parse_qsl(parts.query):
+        if _SECRET.search(name) or (name == "odbc_connect" and _SECRET.search(value)):
             raise ValueError(
                 f"the tracking URI must hold no {name}, since it is written down; give the address of an "
                 "MLflow server, or let the database's client find it (PGPASSWORD or ~/.pgpass of PostgreSQL)"
@@ -78,9 +78,12 @@ def experiment_of(directory: RunDirectory, info: RunInfo) -> str:
 
 def reach_loopback() -> None:
     """Requests of this process to this machine go there, whatever proxy the environment names."""
-    for name in ("no_proxy", "NO_PROXY"):  # some clients read only one of them
-        there = [each for each in os.environ.get(name, "").split(",") if each]
-        os.environ[name] = ",".join([*there, *(each for each in LOOPBACK if each not in there)])
+    inforce = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""  # as clients read them
+    if inforce.strip() == "*":  # no proxy at all
+        return
+    there = [each for each in inforce.split(",") if each]
+    whole = ",".join([*there, *(each for each in LOOPBACK if each not in there)])
+    os.environ.update(dict.fromkeys(("no_proxy", "NO_PROXY"), whole))  # some read only one of them
 
 
 def drop_credentials() -> None:

@@ -27,6 +27,10 @@ PATIENCE, HURRIED, LONGEST_CLOSE = 30.0, 5.0, 600.0
 """Seconds that a run waits at its end while MLflow takes nothing; the same where a signal ends it; in all."""
 
 
+class Refused(Exception):
+    """MLflow will never take this, however often it is sent: a run that a user deleted, say."""
+
+
 class Shown(Protocol):
     """Where trials are shown; `nas.tracking.Store` is one. Every method may be called again."""
 
@@ -71,7 +75,7 @@ class Writer:
         self._lock = threading.Lock()
         self._live: dict[str, _Live] = {}
         self._jobs: dict[str, _Job] = {}
-        self._behind = self._failed = self._stale = False
+        self._behind = self._failed = self._stale = self._refused = False
         self._why = ""
         self._closing, self._left = threading.Event(), threading.Event()
         self._last: Closing | None = None
@@ -190,6 +194,10 @@ class Writer:
             if self._store is None:
                 self._store = self._open_store()
             send(self._store)
+        except Refused as error:
+            if not self._refused:
+                self._say(f"MLflow refuses some of it for good ({error}): that is in the records alone")
+            self._refused = True
         except Exception as error:  # whatever MLflow raises, the run goes on
             self._why = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
             if not self._behind:

@@ -134,7 +134,7 @@ def _train(
     if folder is not None and (state := checkpoint.load(folder, trial)) is not None:
         learner.restore(state["learner"])
         ledger.restore(state["ledger"])
-        attempt.on_kept(len(ledger.curve))
+    attempt.on_kept(len(ledger.curve))
     ledger.multiply_adds = _cost(trial, task, learner.result).multiply_adds
     ledger.enter("")
     try:

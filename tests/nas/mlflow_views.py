@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
-from nas.tracking import PARENT
+from nas.tracked_runs import PARENT
 
 OWN = ("mlflow.user", "mlflow.source.", "mlflow.artifactLocation")
 """Tags that MLflow's client makes by itself."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from nas.tracking import PARENT, Store
+from nas.tracked_runs import PARENT
+from nas.tracking import Store
 from nas.writer import Writer
 from tests.nas.mlflow_servers import Server
 from tests.nas.mlflow_views import View, runs_of, views_of
@@ -155,7 +156,8 @@ from pathlib import Path
 disk, folder = Path(sys.argv[1]), Path(sys.argv[2])
 
 from nas.run_directory import RunDirectory
-from nas.tracking import PARENT, Store
+from nas.tracked_runs import PARENT
+from nas.tracking import Store
 from nas.writer import Writer
 from tests.nas.builders import record
 from tests.nas.mlflow_views import runs_of, views_of

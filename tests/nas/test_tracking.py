@@ -12,7 +12,8 @@ from mlflow import MlflowClient
 from nas.reading import Found
 from nas.run_directory import RunDirectory, RunInfo, RunSpace, RunTask
 from nas.tracked import Closing, closing
-from nas.tracking import PARENT, Store
+from nas.tracked_runs import PARENT
+from nas.tracking import Store
 from nas.writer import Writer
 from search_spaces.space import TaskShape
 from tests.nas.builders import record
