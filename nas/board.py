@@ -28,6 +28,8 @@ from trials.storage import is_full
 
 SILENT_SECONDS = 60.0
 """A slot that gave no sign for so long is stalled."""
+ARRIVING = 10
+"""Times as long a process may take to import what it trains with."""
 MAX_PROBES = 3
 """Processes that may die while they look at one node."""
 MAX_STILLBORN = 20
@@ -89,6 +91,12 @@ class Board:
         self._looked = self._clock()
 
     # ------------------------------------------------------------------ what the slots call
+
+    def arrived(self, slot: int, place: Place) -> None:
+        """A slot's process has begun; until it is ready it gives no further sign."""
+        if slot not in self._gone and slot not in self._places:
+            self._places[slot] = place
+            self._heard[slot] = self._awake + (ARRIVING - 1) * self._silent_seconds
 
     def next(self, slot: int, place: Place) -> Order | Literal["probe"] | Wait | None:
         """What a free slot should do: an order, look at its node, wait, or end (None)."""

@@ -279,7 +279,7 @@ def _watch(
         if not alive or (ending is not None and time.monotonic() - ending > LEAVE_SECONDS):
             break
         for slot, place in news.stalled:
-            say(f"a trial on {place.host} (process {place.process}) gives no sign: it is started again")
+            say(f"a slot on {place.host} (process {place.process}) gives no sign: another is started")
             _kill(place)
             _ask(board, "lost", slot)
         on_tick(steering)

@@ -128,6 +128,7 @@ def work(
     if not accelerated:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     place = Place(node=node, host=platform.node(), process=os.getpid())
+    threading.Thread(target=_arrive, args=(ask, slot, place), daemon=True).start()  # the board may be starting
     try:
         try:
             carry_out = _imported(train)
@@ -154,6 +155,11 @@ def work(
         return
     except Exception:
         ask("broke", _reason())
+
+
+def _arrive(ask: Ask, slot: int, place: Place) -> None:
+    with suppress(Gone):
+        ask("arrived", slot, place)
 
 
 @contextmanager

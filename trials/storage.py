@@ -39,6 +39,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 """Who tries again is `Storage`, so that it knows how often an exclusive create was tried. All attempts and
 their pauses take under 30 s together: a lease that was not renewed counts as dead after 60 s."""
+_PUT_SECONDS, _PUT_RATE = 6.0, 2**20
+"""What writing an object may take: s3fs waits without end for a server that never says "100 Continue"."""
 _THEIRS = ("aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "s3fs")
 """Packages whose exceptions are failures of a store."""
 _PAUSES = (0.1, 0.5, 2.0)
@@ -94,7 +96,7 @@ class Storage:
         """
         if self.folder is None:
             path = self._path(name)
-            self._again(lambda system: system.pipe_file(path, data))
+            self._again(lambda system: system.pipe_file(path, data, timeout=_seconds(data)))
             return
         target = self.folder / _checked(name)
 
@@ -117,7 +119,7 @@ class Storage:
 
         def write(system: Any) -> None:
             if target is None:
-                system.pipe_file(self._path(name), data, mode="create")
+                system.pipe_file(self._path(name), data, mode="create", timeout=_seconds(data))
             else:
                 with _written(target, data) as temporary:
                     _linked(temporary, target, data)
@@ -207,7 +209,7 @@ class Storage:
             try:
                 return attempt(None if self.folder is not None else _remote(self.root.partition("://")[0]))
             except Exception as error:
-                failure = error if isinstance(error, OSError) else self._failure(error)
+                failure = self._failure(error)
                 if pause is None or not _may_pass(failure, remote=self.folder is None):
                     raise failure from error
             time.sleep(pause)
@@ -215,6 +217,10 @@ class Storage:
 
     def _failure(self, error: Exception) -> OSError:
         """What the packages behind a URL raise, as an error of the file system; others as they are."""
+        if self.folder is None and isinstance(error, TimeoutError) and error.errno is None:  # fsspec's
+            return OSError(errno.ETIMEDOUT, f"{self.root}: no answer in time")
+        if isinstance(error, OSError):
+            return error
         if self.folder is not None or type(error).__module__.partition(".")[0] not in _THEIRS:
             raise error
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -241,6 +247,10 @@ def kept() -> Iterator[None]:
         yield
     except OSError as error:
         raise Unwritten(*error.args) from error
+
+
+def _seconds(data: bytes) -> float:
+    return _PUT_SECONDS + len(data) / _PUT_RATE
 
 
 def is_full(error: BaseException) -> bool:

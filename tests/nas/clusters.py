@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 RAY = Path(sys.executable).parent / "ray"
+CLIENT = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level=50); print('in')"
 
 
 def free_port() -> int:
@@ -76,6 +77,14 @@ class LocalCluster:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         node.wait()
+
+
+def let_in(address: str, environment: dict[str, str]) -> bool:
+    """Whether a cluster lets in a client that has no more than this."""
+    command = [sys.executable, "-c", CLIENT, address]
+    client = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, timeout=100)
+    assert client.returncode == 0 or "RAY_AUTH" in client.stderr or "token" in client.stderr, client.stderr
+    return client.returncode == 0 and client.stdout.split() == ["in"]
 
 
 def descendants(pid: int) -> list[int]:

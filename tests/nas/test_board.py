@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from nas.board import MAX_PROBES, MAX_STILLBORN, Board
+from nas.board import ARRIVING, MAX_PROBES, MAX_STILLBORN, Board
 from nas.config import SearchConfig
 from nas.ending import Ended, how_it_ended
 from nas.lease import take
@@ -86,6 +86,27 @@ def test_a_silent_slot_is_named_and_its_trial_is_anothers(tmp_path: Path) -> Non
         assert RunDirectory(tmp_path).read_records()[0] == written
 
 
+def test_a_process_that_never_gets_ready_is_named_too_but_has_longer(tmp_path: Path) -> None:
+    now = 0.0
+    with board_in(tmp_path, silent_seconds=1, clock=lambda: now) as board:
+        board.arrived(0, HERE)
+        board.arrived(1, HERE)
+        order_of(board, 1)
+        while not (stalled := board.news(2).stalled):
+            board.alive(1)
+            assert now <= ARRIVING
+            now += 0.5
+        assert now > ARRIVING - 1 and stalled == ((0, HERE),)
+        assert board.lost(0) == (False, False)
+        assert board.next(0, HERE) is None  # it wakes up
+        board.arrived(2, HERE)
+        board.next(2, HERE)
+        while not (stalled := board.news(2).stalled):  # like any other from here on
+            board.alive(1)
+            now += 0.5
+        assert now < ARRIVING + 3 and stalled == ((2, HERE),)
+
+
 def test_while_the_board_slept_nobody_was_silent(tmp_path: Path) -> None:
     now = 0.0
     with board_in(tmp_path, silent_seconds=1.2, clock=lambda: now) as board:
@@ -114,10 +135,14 @@ def test_what_a_slot_cannot_write_pauses_the_run_and_costs_no_trial(
     with board_in(tmp_path) as board:
         other = order_of(board, 1)
 
+        methods = []
+
         def ask(method: str, *arguments: Any) -> Any:
+            methods.append(method)
             return getattr(board, method)(*pickle.loads(pickle.dumps(arguments)))
 
         work(0, "n", ask, RunDirectory(tmp_path), 1, False, "tests.nas.standins:unwritable")
+        assert "arrived" in methods
         with pytest.raises(ValueError, match=r"run cannot be written \(.*\); mend that and go on with"):
             raise board.news(2).error or AssertionError
         assert board.alive(1) == (other.trial.id, "pause")

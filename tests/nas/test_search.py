@@ -21,7 +21,7 @@ from nas.messages import Event
 from nas.requests import Steering
 from nas.run_directory import RunDirectory, RunInfo, RunTask
 from nas.search import execute
-from tests.nas.clusters import descendants, started
+from tests.nas.clusters import descendants, let_in, started
 from tests.nas.runs import SMALL, TRIALS, begun
 from trials.plain import dumps
 from trials.record import TrialRecord
@@ -283,6 +283,40 @@ def test_a_run_ends_although_a_slot_hangs(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("nas.search.LEAVE_SECONDS", 2.0)
     run_all(FEW, tmp_path / "run", train="tests.nas.hanging:closed_form")
     assert len(RunDirectory(tmp_path / "run").read_records()[0]) == 6
+
+
+@pytest.mark.slow
+def test_a_cluster_that_a_run_starts_refuses_who_has_no_token(tmp_path: Path) -> None:
+    import ray
+
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    without = kept | {"HOME": str(tmp_path)}
+    got_in: list[bool] = []
+
+    def knock(steering: Steering) -> None:
+        if not got_in:
+            address = ray.get_runtime_context().gcs_address
+            for mode in ("token", "disabled"):
+                got_in.append(let_in(address, without | {"RAY_AUTH_MODE": mode}))
+            token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": os.environ["RAY_AUTH_TOKEN"]}
+            got_in.append(let_in(address, without | token))
+
+    run_all(FEW, tmp_path / "run", train="tests.nas.standins:closed_form", on_tick=knock)
+    assert got_in == [False, False, True]
+
+
+@pytest.mark.slow
+def test_the_only_slot_is_replaced_if_it_never_gets_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRST_IMPORT", str(tmp_path / "imported"))
+    said: list[str] = []
+    alone = replace(FEW, cpus_per_trial=os.cpu_count() or 1)
+    run_all(
+        alone, tmp_path / "run", train="tests.nas.hanging:closed_form", silent_seconds=6.0, say=said.append
+    )
+    assert len(RunDirectory(tmp_path / "run").read_records()[0]) == 6
+    assert len(said) == 1 and said[0].endswith("gives no sign: another is started")
 
 
 @pytest.mark.slow
