@@ -47,9 +47,8 @@ def serve(path: Path | str, say: Callable[[str], None], port: int | None = None)
     try:
         address = f"http://127.0.0.1:{port}"
         found = _experiment_id(process, address, experiment)
-        say(
-            f"MLflow: {address}/#/experiments/{found}/runs; Ctrl-C ends it" if found else f"MLflow: {address}"
-        )
+        pages = f"/#/experiments/{found}/runs?workflowType=machine_learning" if found else ""
+        say(f"MLflow: {address}{pages} (Ctrl-C ends it)")
         say(
             "only this machine reaches it, but everybody who is logged in here does: no password is asked for"
         )

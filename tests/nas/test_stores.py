@@ -153,7 +153,7 @@ def look_at(folder: Path, environment: dict[str, str]) -> None:
     """`nas show run --ui`, from its first line to the end of every process of it."""
     with started([*NAS, "show", "run", "--ui"], folder, environment) as shown:
         assert shown.stdout is not None
-        address = next(line for line in shown.stdout if line.startswith("MLflow: ")).split()[1].rstrip(";")
+        address = next(line for line in shown.stdout if line.startswith("MLflow: ")).split()[1]
         assert "everybody who is logged in here" in shown.stdout.readline()
         assert "/#/experiments/" in address
         port = int(address.split(":")[2].partition("/")[0])
