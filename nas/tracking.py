@@ -63,6 +63,8 @@ MOST = (800, 100, 100)
 """Metrics, parameters and tags a call; MLflow takes 1,000 things, 100 parameters and 100 tags."""
 QUICK = 3.0
 """Seconds: a call that failed so soon is made again at once, one that took longer only some time later."""
+PAGE = 200
+"""Runs a call: a busy server takes over 10 s, our time limit, to list 1,000."""
 SUMMARY = "comparison"
 NOTE = """A comparison of design spaces. `tags.nas.level = 'trial'` shows trials, `'study'` their parents,
 `'comparison'` the report; see also `nas.task`, `nas.space`, `nas.kind`, `nas.status`, `nas.finalist`."""
@@ -300,7 +302,7 @@ class Store:
     def _listed(self) -> Iterator[Run]:
         token = None
         while True:
-            find = partial(self._client.search_runs, [self.experiment_id], max_results=1000)
+            find = partial(self._client.search_runs, [self.experiment_id], max_results=PAGE)
             page = _twice(partial(find, page_token=token))
             yield from page
             if not (token := page.token):
