@@ -138,9 +138,13 @@ class Writer:
             self._flush()
         with self._lock:
             self._live.clear()  # what is kept of them is in the records, or waits
+        began, finished = time.monotonic(), self._last is None
         while not self._left.is_set():
             self._flush()
-            if not self._jobs and (self._last is None or self._try(methodcaller("finish", self._last))):
+            untried = any(job.due <= began for job in self._jobs.values())
+            if not finished and not untried:  # what cannot be sent keeps nothing else back
+                finished = self._try(methodcaller("finish", self._last))
+            if finished and not self._jobs:
                 self._done = not self._failed or self._try(methodcaller("tidy"))
                 if self._done:
                     return

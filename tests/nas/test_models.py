@@ -135,7 +135,7 @@ def test_the_best_is_registered_on_request_and_its_alias_moves(
                 to=tmp_path / f"{space}-{again}",
                 register=name,
             )
-            assert done.registered.startswith(f"models:/{name}@champion (version {version})")
+            assert done.registered.startswith(f"models:/{name}@champion (version {version}")
         chosen = client.get_model_version_by_alias(name, "champion")
         assert int(chosen.version) == version
         assert client.get_run(chosen.run_id).data.tags["nas.name"] == each.trial.id

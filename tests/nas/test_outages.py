@@ -162,6 +162,8 @@ from nas.writer import Writer
 from tests.nas.builders import record
 from tests.nas.mlflow_views import runs_of, views_of
 
+from nas.reading import Found
+from nas.tracked import closing
 uri, said = f"sqlite:///{folder / 'mlflow.db'}", []
 finalist = record(number=0, kind="finalist", test_error=0.07)
 others = [record(number=number) for number in range(1, 6)]
@@ -173,6 +175,8 @@ with open(disk / "others", "ab", buffering=0) as file:
             file.write(b"x" * 4096)
     except OSError:
         pass
+found = Found(trials=[], damaged=[], records=[finalist, *others], unreadable=[])
+ended = closing(found, {}, {"report.md": b"x"})
 writer = Writer(lambda: Store(uri, "full", disk, RunDirectory(folder).folder), said.append)
 for each in (finalist, *others):
     writer.ended(each)
@@ -184,10 +188,18 @@ assert "No space left on device" in said[0], said
 time.sleep(3)
 runs = runs_of(uri, "full")
 assert {runs[each.trial.id].info.status for each in (finalist, *others)} == {"FINISHED"}
+assert not writer.close(ended, patience=4.0)
+assert runs_of(uri, "full")[finalist.trial.study.name].data.tags["nas.trials"] == "1"
+writer, told = Writer(lambda: Store(uri, "full", disk, RunDirectory(folder).folder), said.append), len(said)
+writer.ended(finalist)
+while len(said) == told:
+    time.sleep(0.5)
 (disk / "others").unlink()
 assert writer.close(None), said
 assert views_of(uri, "full")[finalist.trial.id].files == ("predictions.parquet",)
-assert [line.partition(" (")[0] for line in said] == ["MLflow is behind", "MLflow has caught up"], said
+told = [line.partition(" (")[0] for line in said]
+behind = "MLflow is behind"
+assert told == [behind, "MLflow has not taken everything", behind, "MLflow has caught up"], said
 print("ok")
 """
 

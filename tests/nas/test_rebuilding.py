@@ -18,6 +18,8 @@ from tests.nas.mlflow_views import View, views_of
 from tests.nas.runs import SMALL
 from tests.nas.test_cli import nas
 
+pytestmark = pytest.mark.slow  # a whole run, and every kind of store
+
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:

@@ -22,8 +22,7 @@ from nas.tracking_place import checked_uri, reach_loopback
 from nas.writer import Writer
 from tests.nas.mlflow_views import runs_of
 from tests.nas.outages import trials
-from tests.nas.runs import SMALL
-from tests.nas.standins import begun
+from tests.nas.runs import SMALL, begun
 from trials.record import TrialRecord
 
 
@@ -44,7 +43,10 @@ def test_runs_that_a_user_deletes_stay_away_and_the_others_go_on(
     monkeypatch.setattr("nas.writer.FLUSH_SECONDS", 0.1)
     records, said = trials(), list[str]()
     ours, theirs = records[4:], {each.trial.id for each in records[:4]}
-    client, writer = MlflowClient(tracking_uri=uri), Writer(lambda: Store(uri, "deleted", tmp_path), said.append)
+    client, writer = (
+        MlflowClient(tracking_uri=uri),
+        Writer(lambda: Store(uri, "deleted", tmp_path), said.append),
+    )
     for each in records:
         writer.epoch(each.trial, None)
     limit = time.monotonic() + 60
@@ -100,7 +102,9 @@ def test_a_copy_of_a_run_that_a_user_made_stays(uri: str, tmp_path: Path) -> Non
 def test_a_deleted_experiment_is_named_with_the_way_back(uri: str, tmp_path: Path) -> None:
     store = Store(uri, "gone", tmp_path)
     MlflowClient(tracking_uri=uri).delete_experiment(store.experiment_id)
-    with pytest.raises(Exception, match=f"'gone' is deleted: mlflow experiments restore -x {store.experiment_id}"):
+    with pytest.raises(
+        Exception, match=f"'gone' is deleted: mlflow experiments restore -x {store.experiment_id}"
+    ):
         Store(uri, "gone", tmp_path)
 
 
@@ -149,20 +153,32 @@ def test_no_text_holds_what_a_database_cannot_keep(uri: str, tmp_path: Path) -> 
 
 def test_who_holds_a_run_shows_it(tmp_path: Path) -> None:
     directory = begun(tmp_path / "run", SMALL)
-    with take(directory.storage, print), pytest.raises(ValueError, match=r"process \d+ .* shows it in .* itself"):
+    with (
+        take(directory.storage, print),
+        pytest.raises(ValueError, match=r"process \d+ .* shows it in .* itself"),
+    ):
         rebuild_into(tmp_path / "run", None, print)
 
 
 @pytest.mark.parametrize(
     ("given", "direct"),
-    [({"NO_PROXY": ".corp.example"}, True), ({"NO_PROXY": "*"}, True), ({"no_proxy": "*"}, True), ({}, False)],
+    [
+        ({"NO_PROXY": ".corp.example"}, True),
+        ({"NO_PROXY": "*"}, True),
+        ({"no_proxy": "*"}, True),
+        ({}, False),
+    ],
 )
 def test_loopback_is_reached_past_a_proxy_and_what_others_except_stays_so(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], direct: bool
 ) -> None:
     for name in [each for each in os.environ if each.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
-    for name, value in {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", **given}.items():
+    for name, value in {
+        "https_proxy": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+        **given,
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("no_proxy", given.get("no_proxy", ""))  # so that it is put back
     monkeypatch.setenv("NO_PROXY", given.get("NO_PROXY", ""))
