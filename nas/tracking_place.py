@@ -79,10 +79,9 @@ def experiment_of(directory: RunDirectory, info: RunInfo) -> str:
 def reach_loopback() -> None:
     """Requests of this process to this machine go there, whatever proxy the environment names."""
     inforce = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""  # as clients read them
-    if inforce.strip() == "*":  # no proxy at all
-        return
-    there = [each for each in inforce.split(",") if each]
-    whole = ",".join([*there, *(each for each in LOOPBACK if each not in there)])
+    there = [each.strip() for each in inforce.split(",") if each.strip()]
+    every = there == ["*"]  # a list with more in it would mean no longer all
+    whole = "*" if every else ",".join([*there, *(each for each in LOOPBACK if each not in there)])
     os.environ.update(dict.fromkeys(("no_proxy", "NO_PROXY"), whole))  # some read only one of them
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from nas.lease import take
 from nas.rebuilding import rebuild_into
 from nas.run_directory import RunDirectory
 from nas.running import run
@@ -58,6 +59,11 @@ def test_rebuilding_into_the_store_of_the_run_changes_nothing(shown: RunDirector
     info = shown.info()
     assert info is not None
     assert rebuilt(shown, tracking_address(shown, info)) == before
+
+
+def test_who_holds_a_run_shows_it(shown: RunDirectory) -> None:
+    with take(shown.storage, print), pytest.raises(ValueError, match=r"process \d+ .* shows it in .* itself"):
+        rebuild_into(str(shown), None, print)
 
 
 def test_every_level_is_there_with_what_the_pages_filter_by(shown: RunDirectory) -> None:

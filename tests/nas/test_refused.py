@@ -12,9 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from requests.utils import get_environ_proxies
 
-from nas.lease import take
 from nas.reading import Found
-from nas.rebuilding import rebuild_into
 from nas.tracked import Closing, closing, parameters
 from nas.tracked_runs import NOTED, PARENT
 from nas.tracking import Store
@@ -22,7 +20,6 @@ from nas.tracking_place import checked_uri, reach_loopback
 from nas.writer import Writer
 from tests.nas.mlflow_views import runs_of
 from tests.nas.outages import trials
-from tests.nas.runs import SMALL, begun
 from trials.record import TrialRecord
 
 
@@ -149,15 +146,6 @@ def test_no_text_holds_what_a_database_cannot_keep(uri: str, tmp_path: Path) -> 
     one = replace(trials()[0], status="failed", reason="ValueError: \0 in a name")
     Store(uri, "zeros", tmp_path).end(one)
     assert runs_of(uri, "zeros")[one.trial.id].data.tags["nas.reason"] == "ValueError:  in a name"
-
-
-def test_who_holds_a_run_shows_it(tmp_path: Path) -> None:
-    directory = begun(tmp_path / "run", SMALL)
-    with (
-        take(directory.storage, print),
-        pytest.raises(ValueError, match=r"process \d+ .* shows it in .* itself"),
-    ):
-        rebuild_into(tmp_path / "run", None, print)
 
 
 @pytest.mark.parametrize(
