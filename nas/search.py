@@ -30,6 +30,8 @@ os.environ.update(
         "RAY_AIR_NEW_OUTPUT": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_AUTH_MODE": "token",  # also to a cluster that was started by hand
+        "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that is left when Ray ends would start another
+        "TUNE_DISABLE_AUTO_INIT": "1",
     }
     | dict(os.environ)
 )
@@ -76,8 +78,7 @@ class _Slots(Searcher):
         super().__init__()
         self._board, self.cpus, self.share = board, cpus, share
         self._live: dict[str, int] = {}
-        self._number = 0
-        self._next = 0.0
+        self._number, self._next = 0, 0.0
         self.wanted = self.room()
         self.over = False
 
