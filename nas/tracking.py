@@ -57,6 +57,7 @@ MOST = (800, 100, 100)
 PAGE = 200
 """Runs that are asked for at once, so that a loaded server answers in time."""
 SUMMARY = "comparison"
+NONE: Mapping[str, str] = MappingProxyType({})
 NOTE = """A comparison of design spaces. `tags.nas.level = 'trial'` shows trials, `'study'` their parents,
 `'comparison'` the report; see also `nas.task`, `nas.space`, `nas.kind`, `nas.status`, `nas.finalist`."""
 
@@ -134,12 +135,14 @@ class Store:
         trial, at = record.trial, round(record.finished * 1000)
         run = self._runs.get(trial.id)
         if run is None or run.status in OPEN:
-            run, values = self._begun(trial, record.started)
+            tags = record_tags(record)
+            bring = run is None and trial.id not in self._doubtful  # else its tags may be older
+            run, values = self._begun(trial, record.started, tags if bring else NONE)
             grid = {each.epoch for each in shown(record.curve, ended=False)}
             rest = [e for e in shown(record.curve, ended=True) if e.epoch > run.epoch or e.epoch not in grid]
             metrics = _points(rest, record.started)
             metrics += [Metric(key, value, at, 0) for key, value in final(record).items()]
-            self._send(run, metrics, {**values, **record_parameters(record)}, record_tags(record))
+            self._send(run, metrics, {**values, **record_parameters(record)}, NONE if bring else tags)
             self._end(run, record.status, at)
         if not run.files and (files := files_of(record, self._folder)):
             self._keep(run, files)
@@ -186,11 +189,13 @@ class Store:
         else:
             self._state(run, "waiting")
 
-    def _begun(self, trial: Trial, started: float) -> tuple[Tracked, dict[str, Option]]:
-        """The run of a trial, made if it is not there, and the parameters that it lacks."""
+    def _begun(
+        self, trial: Trial, started: float, more: Mapping[str, str] = NONE
+    ) -> tuple[Tracked, dict[str, Option]]:
+        """The run of a trial, made with `more` tags if it is not there, and the parameters that it lacks."""
         run = self._runs.get(trial.id)
         if run is None:
-            tags = {PARENT: self._study(trial.study, started).id, **trial_tags(trial)}
+            tags = {PARENT: self._study(trial.study, started).id, **trial_tags(trial), **more}
             run = self._create(trial.id, tags, started)
         info = self._info()
         values = parameters(trial, info)
@@ -207,7 +212,7 @@ class Store:
 
     def _create(self, name: str, tags: Mapping[str, str], started: float) -> Tracked:
         """Make a run. A call that failed may have made one, or do so yet: `tidy` removes what came late."""
-        short, _ = fitting({**tags, "nas.name": name, "nas.status": "running"}, LONGEST_TAG, "tags")
+        short, _ = fitting({"nas.name": name, "nas.status": "running", **tags}, LONGEST_TAG, "tags")
         for last in (False, True):
             if name in self._doubtful and (known := self._found(name)) is not None:
                 run = tracked(known)
@@ -236,7 +241,7 @@ class Store:
         run: Tracked,
         metrics: Sequence[Metric],
         values: Mapping[str, Option],
-        tags: Mapping[str, str] = MappingProxyType({}),
+        tags: Mapping[str, str] = NONE,
     ) -> None:
         """As many calls as it takes; a call may be made again, since MLflow keeps one of equal things."""
         short, _ = fitting({key: str(value) for key, value in values.items()}, LONGEST_PARAMETER, "params")
