@@ -127,7 +127,9 @@ def work(
     if not accelerated:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     place = Place(node=node, host=platform.node(), process=os.getpid())
-    threading.Thread(target=_arrive, args=(ask, slot, place), daemon=True).start()  # the board may be starting
+    threading.Thread(
+        target=_arrive, args=(ask, slot, place), daemon=True
+    ).start()  # the board may be starting
     try:
         try:
             carry_out = _imported(train)
