@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search_spaces.architecture import Architecture
+from trials.exported import on_task, read_design
 from trials.plain import dumps, from_plain
-from trials.recipe import STANDARD
+from trials.recipe import STANDARD, Recipe
 from trials.record import EpochMetrics, Study, Trial, Verdict
 from trials.reference import Task
 from trials.storage import Storage
@@ -25,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 for a completed trial, 1 for a failed one, 2 for a mistake of the user's, said in one line.
     """
     parser = argparse.ArgumentParser(prog="python -m trials", description="Train and score one design.")
-    parser.add_argument("design", type=Path, help="design.json of a run, or the JSON of an architecture")
+    parser.add_argument(
+        "design", type=Path, help="design.json of a run, the JSON of an architecture, or an export folder"
+    )
     parser.add_argument(
         "--task",
         help="a task, such as digits@rows=500 or a directory (default: the design's, with its sizes)",
@@ -45,24 +48,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _trial(path: Path, source: str | None, rows: int | None, seed: int | None) -> Trial:
     """The trial that a file and the command line ask for; the command line wins."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} must be JSON: {error}") from error
-    if isinstance(data, dict) and "family" in data:
-        if source is None:
-            raise ValueError(f"{path} is an architecture and names no task; give one with --task")
-        trial = Trial(
-            study=Study(task=source, space="external", kind="population"),
-            number=0,
-            task=Task.parse(source),
-            architecture=Architecture.from_dict(data),
-            values={},
-            recipe=STANDARD.for_space("external"),
-            seed=0,
-        )
+    if path.is_dir():
+        trial = _taken_back(path, source)
     else:
-        trial = from_plain(Trial, data, str(path))
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} must be JSON: {error}") from error
+        if isinstance(data, dict) and "family" in data:
+            if source is None:
+                raise ValueError(f"{path} is an architecture and names no task; give one with --task")
+            trial = _external(Architecture.from_dict(data), source, STANDARD.for_space("external"))
+        else:
+            trial = from_plain(Trial, data, str(path))
     task = trial.task
     if source is not None:
         asked = Task.parse(source)
@@ -76,6 +74,30 @@ def _trial(path: Path, source: str | None, rows: int | None, seed: int | None) -
         number=trial.number if seed is None else seed,  # a repeat is a trial of its own
         seed=trial.seed if seed is None else seed,
     )
+
+
+def _external(architecture: Architecture, source: str, recipe: Recipe) -> Trial:
+    return Trial(
+        study=Study(task=source, space="external", kind="population"),
+        number=0,
+        task=Task.parse(source),
+        architecture=architecture,
+        values={},
+        recipe=recipe,
+        seed=0,
+    )
+
+
+def _taken_back(folder: Path, source: str | None) -> Trial:
+    """The design of an export folder on a task, at the learning rate and weight decay that it had."""
+    design = read_design(folder)
+    if source is None:
+        raise ValueError(f"{folder} is an export and its task may not be here; give one with --task")
+    architecture = on_task(design, open_task(source).shape, str(folder))
+    recipe = dataclasses.replace(
+        STANDARD.for_space("external"), learning_rate=design.learning_rate, weight_decay=design.weight_decay
+    )
+    return _external(architecture, source, recipe)
 
 
 def _run(trial: Trial, to: str) -> int:

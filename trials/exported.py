@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from search_spaces.architecture import Architecture, Setting
+from search_spaces.carrying import carried
 from search_spaces.complexity import complexity
 from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
@@ -74,9 +75,33 @@ def read_design(folder: Path) -> Design:
     """
     check(folder)
     path = folder / ARCHITECTURE
-    design = from_plain(Design, _json(path), str(path))
+    try:
+        design = from_plain(Design, _json(path), str(path))
+    except RecursionError:
+        raise ValueError(f"{path} cannot be read: it is nested too deeply") from None
     affordable(design.architecture, design.shape, str(path))
     return design
+
+
+def on_task(design: Design, shape: TaskShape, where: str) -> Architecture:
+    """The design for another task: kernels keep their taps, or their share of an input of other axes.
+
+    Args:
+        design: of an export folder.
+        shape: of the task.
+        where: the folder, for messages.
+
+    Raises:
+        ValueError: its kernels mean nothing there, or the network would be absurdly large.
+    """
+    found = design.architecture
+    if isinstance(dict(found.settings).get("kernels"), tuple):
+        by: Literal["taps", "fraction"] = (
+            "taps" if shape.dimensions == design.shape.dimensions else "fraction"
+        )
+        found = carried(found, shape, by, design.shape)
+    affordable(found, shape, where)
+    return found
 
 
 def affordable(architecture: Architecture, shape: TaskShape, where: str) -> None:
