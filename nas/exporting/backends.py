@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from search_spaces.layers.convolution import Backend, PlainConv
 from search_spaces.network import freeze
 
-DIRECT = "direct"
+DIRECT, PADDED, FFT = "direct", "padded first", "FFT where it is cheaper"
 WORTH = 1.1
 """How much faster than torch's own direct convolution another way must be, to be taken."""
 ROUNDS = 4
@@ -32,6 +32,11 @@ class Backends:
     seconds: dict[str, float]
     rows: int
 
+    @property
+    def any_extent(self) -> bool:
+        """Whether what is taken can be traced for any extent."""
+        return self.taken != FFT
+
 
 def fastest(network: nn.Module, example: Tensor) -> tuple[nn.Module, Backends]:
     """The network with its convolutions done in the fastest way; they are timed in turns.
@@ -42,8 +47,8 @@ def fastest(network: nn.Module, example: Tensor) -> tuple[nn.Module, Backends]:
     """
     candidates = {
         DIRECT: freeze(network, portable=True),
-        "padded first": _with_backend(network, "spatial"),
-        "FFT where it is cheaper": _with_backend(network, "auto"),
+        PADDED: _with_backend(network, "spatial"),
+        FFT: _with_backend(network, "auto"),
     }
     seconds = dict.fromkeys(candidates, float("inf"))
     with torch.no_grad():

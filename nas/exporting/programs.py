@@ -6,7 +6,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,23 @@ AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 """Names of the axes that may vary, by their number."""
 
 
-def traced(network: nn.Module, example: Tensor) -> tuple[Any, bool]:
+def traced(network: nn.Module, example: Tensor, any_extent: bool = True) -> tuple[Any, bool]:
     """A `torch.export.ExportedProgram`, and whether it takes inputs of any extent.
 
     Args:
         network: in evaluation mode.
         example: an input (2 or more, channels, *extent).
+        any_extent: whether to try; with FFT it would take minutes, since lengths are searched for.
 
     Raises:
         ValueError: torch cannot trace it.
     """
     whole = {0: torch.export.Dim.DYNAMIC}
+    every = whole | dict.fromkeys(range(2, example.ndim), torch.export.Dim.DYNAMIC)
     with quiet():
-        try:
-            every = whole | dict.fromkeys(range(2, example.ndim), torch.export.Dim.DYNAMIC)
-            return torch.export.export(network, (example,), dynamic_shapes=(every,)), True
-        except Exception:  # torch's own kinds of error differ by what made it take the extent for a constant
-            pass
+        if any_extent:
+            with suppress(Exception):  # torch has several kinds for "this makes the extent a constant"
+                return torch.export.export(network, (example,), dynamic_shapes=(every,)), True
         try:
             return torch.export.export(network, (example,), dynamic_shapes=(whole,)), False
         except Exception as error:

@@ -72,7 +72,7 @@ def write(folder: Path, directory: RunDirectory, record: TrialRecord, task: RunT
     example = torch.zeros(2, task.shape.channels, *task.shape.extent)
     timed = torch.from_numpy(rows.inputs[: max(1, min(16, 10**9 // max(1, record.multiply_adds)))])
     quickest, backends = fastest(network, timed)
-    program, any_extent = traced(quickest, example)
+    program, any_extent = traced(quickest, example, backends.any_extent)
     save_pt2(program, folder / "model.pt2")
     program, onnx_any_extent = traced(freeze(network, portable=True), example)
     save_onnx(program, folder / "model.onnx", _properties(record, data))

@@ -81,5 +81,3 @@ def with_statistics(network: nn.Module) -> nn.Module:
             ):
                 values.copy_(low + torch.rand(values.shape, generator=generator))
     return network.eval()
-
-
