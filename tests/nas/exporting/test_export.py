@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nas import export, export_front
-from nas.exporting import backends, writing
+from nas.exporting import writing
 from nas.exporting.choosing import best, front
 from nas.run_directory import RunDirectory
 from tests.nas.builders import record
@@ -143,23 +143,17 @@ def test_a_changed_or_missing_file_is_noticed_when_the_folder_is_used(
         read_design(moved)
 
 
-def perturbed(network: nn.Module, example: Tensor) -> tuple[nn.Module, backends.Backends]:
-    """What `fastest` returns, of a network whose last bias is not that of the live one."""
-    with torch.no_grad():
-        for bias in list(network.parameters())[-1:]:
-            bias[0] += 0.01
-    return network, backends.Backends(taken=backends.DIRECT, seconds={backends.DIRECT: 1.0}, rows=1)
-
-
 def test_an_artifact_that_differs_is_named_with_the_amount_and_leaves_nothing(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = writing.traced
+    right = writing.traced
 
-    def traced(network: nn.Module, *rest: object) -> object:
-        return original(perturbed(network, torch.empty(0))[0], *rest)
+    def wrong(network: nn.Module, example: Tensor, any_extent: bool = True) -> tuple[Any, bool]:
+        with torch.no_grad():
+            list(network.parameters())[-1][0] += 0.01
+        return right(network, example, any_extent)
 
-    monkeypatch.setattr(writing, "traced", traced)
+    monkeypatch.setattr(writing, "traced", wrong)
     with pytest.raises(
         ValueError, match=r"model\.(pt2|onnx) differs .* by \d\.\de-\d\d of the largest logit"
     ):
@@ -249,14 +243,6 @@ def test_the_command_names_the_folder_after_the_trial_where_none_is_given(
 def test_without_onnx_the_way_out_is_named(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Hidden:
-        """Finds nothing."""
-
-        @staticmethod
-        def find_spec(name: str, *rest: object) -> None:
-            if name.split(".")[0] == "onnxscript":
-                raise ModuleNotFoundError(name)
-
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnxscript" else 1)
     with pytest.raises(ValueError, match=r"needs onnxscript, .* pip install 'nas-flexconv\[export\]'"):
         export(str(run), space="twin_3x3", to=tmp_path / "network")
@@ -275,10 +261,10 @@ def test_the_best_is_that_with_the_least_of_what_was_asked() -> None:
 
 
 @pytest.fixture(scope="module")
-def written_front(run: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def written_front(run: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("front") / "front"
     export_front(str(run), to=path)
-    yield path
+    return path
 
 
 def test_the_front_is_folders_and_a_table(run: RunDirectory, written_front: Path) -> None:
