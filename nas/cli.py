@@ -188,6 +188,13 @@ def show(run_dir: str | None, trial: str | None, ui: bool) -> None:
     default=0.0,
     help="Share of a learned kernel's norm that may be left out, such as 0.01.",
 )
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(["fp16", "bf16", "int8"]),
+    multiple=True,
+    help="A further ONNX file of fewer bits; repeatable.",
+)
 @click.option("--pareto", is_flag=True, help="Every finalist that none beats in error and multiply-adds.")
 def export(
     run_dir: str,
@@ -197,6 +204,7 @@ def export(
     to: Path | None,
     resolution: int | None,
     crop: float,
+    precisions: tuple[str, ...],
     pareto: bool,
 ) -> None:
     """Take the best network away.
@@ -210,12 +218,11 @@ def export(
 
     if pareto and by != "error":
         raise click.UsageError("--pareto takes the whole front; leave --by out.")
+    how: dict[str, Any] = {"resolution": resolution, "crop": crop, "precisions": precisions}
     done = (
-        export_front(run_dir, task=task, space=space, to=to, resolution=resolution, crop=crop)
+        export_front(run_dir, task=task, space=space, to=to, **how)
         if pareto
-        else (
-            export_network(run_dir, task=task, space=space, to=to, by=by, resolution=resolution, crop=crop),
-        )
+        else (export_network(run_dir, task=task, space=space, to=to, by=by, **how),)
     )
     for each in done:
         error = 100 * each.test_error

@@ -37,10 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=int, help="of the training; also numbers the trial (default: the design's)"
     )
+    parser.add_argument(
+        "--weights",
+        action="store_true",
+        help="begin with the weights of the export folder, not with new ones",
+    )
     parser.add_argument("--to", required=True, help="run directory to write to, or its URL")
     options = parser.parse_args(arguments)
     try:
-        return _run(_trial(options.design, options.task, options.rows, options.seed), options.to)
+        trial = _trial(options.design, options.task, options.rows, options.seed)
+        return _run(trial, options.to, options.design if options.weights else None)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -100,13 +106,27 @@ def _taken_back(folder: Path, source: str | None) -> Trial:
     return _external(architecture, source, recipe)
 
 
-def _run(trial: Trial, to: str) -> int:
+def _continuing(trial: Trial, folder: Path) -> Trial:
+    """The trial under a name that says that it did not begin with new weights."""
+    design = read_design(folder)
+    study = dataclasses.replace(trial.study, space="continued")
+    return dataclasses.replace(
+        trial, study=study, architecture=design.architecture, selected_from=design.trial
+    )
+
+
+def _run(trial: Trial, to: str, weights: Path | None) -> int:
+    from trials.continuing import begin_with
     from trials.names import CHECKPOINT
     from trials.training import run_trial
 
     task = open_task(trial.task)
+    if weights is not None:
+        trial = _continuing(trial, weights)
     folder = Storage(to.rstrip("/")).below(f"trials/{trial.id}")
     folder.put("design.json", dumps(trial).encode())
+    if weights is not None and folder.get(CHECKPOINT) is None:
+        begin_with(weights, trial, task, folder)
 
     def show(metrics: EpochMetrics) -> Verdict:
         spent = metrics.seconds_data + metrics.seconds_training + metrics.seconds_evaluation

@@ -126,8 +126,9 @@ def affordable(architecture: Architecture, shape: TaskShape, where: str) -> None
 
 
 def write_manifest(folder: Path) -> None:
-    """Write ``manifest.json`` over all files that are in the folder itself."""
-    files = {path.name: _fingerprint(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    """Write ``manifest.json`` over all other files in the folder itself."""
+    paths = (path for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST)
+    files = {path.name: _fingerprint(path) for path in paths}
     (folder / MANIFEST).write_text(json.dumps({"files": files}, indent=1) + "\n", encoding="utf-8")
 
 

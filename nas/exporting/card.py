@@ -35,6 +35,7 @@ class Facts:
         any_extent: names of programs that take inputs of any extent, and those that do not.
         milliseconds: of onnxruntime on one row.
         rate: new sampling rate over that of training, if it is another.
+        lower: names of the files of lower precision.
     """
 
     design: Design
@@ -53,7 +54,12 @@ class Facts:
     software: str
     rate: float | None = None
     cropped: Cropped | None = None
-    notes: Sequence[str] = ()
+    lower: Sequence[str] = ()
+
+    @property
+    def difference(self) -> float:
+        """Largest difference of a float32 file from the live network, over the largest logit."""
+        return max(each.relative for each in self.checked if each.name not in self.lower)
 
 
 def card(facts: Facts) -> str:
@@ -190,7 +196,6 @@ def _use(facts: Facts) -> str:
             "--spaces flexconv,FOLDER` train its design anew",
             "",
             "Meant for inputs that come from where the data above come from, decoded as they were.",
-            *facts.notes,
         ]
     )
 

@@ -44,6 +44,8 @@ def traced(network: nn.Module, example: Tensor, any_extent: bool = True) -> tupl
 
 def save_pt2(program: Any, path: Path) -> None:
     """Write what `traced` returned; read by ``torch.export.load(path).module()``."""
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine
     with quiet():
         torch.export.save(program, path)
 
@@ -75,6 +77,8 @@ def save_onnx(program: Any, path: Path, properties: dict[str, str]) -> None:
             assert exported is not None
             model = exported.model_proto
             _name_axes(model)
+            for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer, model.graph):
+                del part.metadata_props[:]  # where torch came from, with paths of this machine
             onnx.helper.set_model_props(model, properties)
             onnx.checker.check_model(model, full_check=True)
         except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ def export(
     by: By = "error",
     resolution: int | None = None,
     crop: float = 0.0,
+    precisions: Sequence[str] = (),
 ) -> Exported:
     """Write a finalist's network into a new folder.
 
@@ -70,17 +72,18 @@ def export(
         by: what the finalist has least of: `select` error, multiply-adds, or seconds on one row.
         resolution: samples along every axis that it shall take, of networks whose kernels are functions.
         crop: share of the norm of such a kernel that may be left out, in [0, 1).
+        precisions: further ONNX files, of ``fp16``, ``bf16`` or ``int8``; the card has what each loses.
 
     Raises:
         ValueError: there is no such finalist, its data or weights cannot be read, the folder is taken, the
             resolution does not fit, a file differs from the network, or what writes ONNX is not installed.
     """
-    _need_onnx()
+    asked = _asked(resolution, crop, precisions)
     directory = open_run(run_dir)
     record = best(finalists(directory, task, space), by)
     target = Path(to) if to is not None else Path(record.trial.id)
     with drafted(target) as draft:
-        done = _written(draft, directory, record, _asked(resolution, crop), target)
+        done = _written(draft, directory, record, asked, target)
         write_manifest(draft)
     return done
 
@@ -93,11 +96,12 @@ def export_front(
     to: Path | str | None = None,
     resolution: int | None = None,
     crop: float = 0.0,
+    precisions: Sequence[str] = (),
 ) -> tuple[Exported, ...]:
     """Write every finalist that no other beats in both `select` error and multiply-adds, and a table.
 
     Args:
-        run_dir, task, resolution, crop: see `export`.
+        run_dir, task, resolution, crop, precisions: see `export`.
         space: None for the finalists of all spaces together.
         to: the folder that holds a folder of each, ``front.md`` and ``front.json``; None: the task's name and
             ``.front``, where we are.
@@ -105,7 +109,7 @@ def export_front(
     Raises:
         ValueError: as `export`; then nothing is written, also of the others.
     """
-    _need_onnx()
+    asked = _asked(resolution, crop, precisions)
     directory = open_run(run_dir)
     chosen = front(finalists_of_task(directory, task, space))
     target = Path(to) if to is not None else Path(f"{chosen[0].trial.study.name.split('.')[0]}.front")
@@ -114,7 +118,7 @@ def export_front(
         for record in chosen:
             folder = draft / record.trial.id
             folder.mkdir()
-            done.append(_written(folder, directory, record, _asked(resolution, crop), target / folder.name))
+            done.append(_written(folder, directory, record, asked, target / folder.name))
             write_manifest(folder)
         plain = [{**asdict(each), "path": each.path.name} for each in done]
         (draft / "front.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
@@ -122,10 +126,16 @@ def export_front(
     return tuple(done)
 
 
-def _asked(resolution: int | None, crop: float) -> Asked:
+def _asked(resolution: int | None, crop: float, precisions: Sequence[str]) -> Asked:
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise ValueError(
+            f"an export needs {' and '.join(missing)}, not installed here: pip install 'nas-flexconv[export]'"
+        )
+    from nas.exporting.precision import check_precisions
     from nas.exporting.writing import Asked
 
-    return Asked(resolution=resolution, crop=crop)
+    return Asked(resolution=resolution, crop=crop, precisions=check_precisions(precisions))
 
 
 def _written(
@@ -143,7 +153,7 @@ def _written(
         multiply_adds=facts.frozen_multiply_adds,
         error=facts.live_error,
         rows=facts.rows,
-        difference=max(each.relative for each in facts.checked),
+        difference=facts.difference,
         written=tuple(sorted(path.name for path in folder.iterdir())),
     )
 
@@ -169,13 +179,3 @@ def _table(records: Sequence[TrialRecord], done: Sequence[Exported]) -> str:
             f"| {each.multiply_adds:,} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def _need_onnx() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
-    if missing:
-        raise ValueError(
-            f"an export needs {' and '.join(missing)}, not installed here: pip install 'nas-flexconv[export]'"
-        )

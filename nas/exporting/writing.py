@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from torch import Tensor, nn
 
 from nas.exporting.backends import fastest
 from nas.exporting.card import Cropped, Facts, card
+from nas.exporting.precision import CALIBRATION, Precision, lowered
 from nas.exporting.programs import save_onnx, save_pt2, traced
 from nas.exporting.reloaded import batches, onnx_runner
-from nas.exporting.rows import RawRows, opened, report_rows
+from nas.exporting.rows import RawRows, opened, report_rows, training_rows
 from nas.exporting.verifying import Checked, Job, compared, refuse_different, reloaded
 from nas.networks import RawInputs, deployed, stored_weights, trained
 from nas.run_directory import RunDirectory, RunTask
@@ -44,10 +46,12 @@ class Asked:
     Attributes:
         resolution: samples along every axis instead of those of training; of networks with FlexConvs.
         crop: share of a kernel's norm that may be left out, in [0, 1).
+        precisions: of further ONNX files.
     """
 
     resolution: int | None = None
     crop: float = 0.0
+    precisions: tuple[Precision, ...] = ()
 
 
 def write(folder: Path, directory: RunDirectory, record: TrialRecord, task: RunTask, asked: Asked) -> Facts:
@@ -76,6 +80,8 @@ def write(folder: Path, directory: RunDirectory, record: TrialRecord, task: RunT
     save_pt2(program, folder / "model.pt2")
     program, onnx_any_extent = traced(freeze(network, portable=True), example)
     save_onnx(program, folder / "model.onnx", _properties(record, data))
+    training = training_rows(data, CALIBRATION, rate) if asked.precisions else rows.inputs[:0]
+    lower = [lowered(folder / "model.onnx", each, training).name for each in asked.precisions]
 
     full, lean = RawInputs(live, task).eval(), network
     expected, reference = (_logits(each, rows.inputs) for each in (full, lean))
@@ -88,7 +94,7 @@ def write(folder: Path, directory: RunDirectory, record: TrialRecord, task: RunT
         "model.pt2": lean if asked.crop else full,
         "model.onnx": lean if asked.crop else full,
     }
-    checked = _verified(folder, rows, targets, extents, task.shape.variable)
+    checked = _verified(folder, rows, targets, extents, lower, task.shape.variable)
     before, after = kernel_sizes(live), kernel_sizes(network)
     cropped = None
     if asked.crop:
@@ -118,6 +124,7 @@ def write(folder: Path, directory: RunDirectory, record: TrialRecord, task: RunT
         software=f"onnxruntime {onnxruntime.__version__}, {software()}",
         rate=rate,
         cropped=cropped,
+        lower=lower,
     )
     (folder / "card.md").write_text(card(facts), encoding="utf-8")
     return facts
@@ -166,21 +173,30 @@ def _logits(network: nn.Module, inputs: NDArray[np.float32]) -> NDArray[np.float
 
 
 def _verified(
-    folder: Path, rows: RawRows, targets: dict[str, nn.Module], extents: dict[str, bool], variable: bool
+    folder: Path,
+    rows: RawRows,
+    targets: dict[str, nn.Module],
+    extents: dict[str, bool],
+    lower: Sequence[str],
+    variable: bool,
 ) -> list[Checked]:
-    """Every artifact on the rows, and those that take any extent on longer ones; refuse what differs."""
+    """Every artifact on the rows, and those that take any extent on longer ones; refuse what differs.
+
+    Files of `lower` precision are measured and may differ.
+    """
     pads = [(0, 0), (0, 0), *[(0, FURTHER)] * (rows.inputs.ndim - 2)]
     some = rows.inputs[:3]
     longer = np.pad(some, pads, constant_values=np.nan) if variable else np.pad(some, pads, mode="wrap")
-    jobs = [Job(name, "rows", rows.inputs) for name in targets]
+    jobs = [Job(name, "rows", rows.inputs) for name in (*targets, *lower)]
     jobs += [Job(name, "longer", longer) for name, any_extent in extents.items() if any_extent]
+    references = targets | dict.fromkeys(lower, targets["model.onnx"])
     checked = []
     for job, logits in zip(jobs, reloaded(folder, jobs), strict=True):
-        expected = _logits(targets[job.artifact], job.inputs)
-        labels = rows.labels if job.inputs is rows.inputs else None
+        expected = _logits(references[job.artifact], job.inputs)
+        labels = rows.labels if job.rows == "rows" else None
         name = job.artifact if labels is not None else f"{job.artifact}, at another extent,"
         checked.append(compared(name, logits, expected, labels))
-    refuse_different(checked)
+    refuse_different([each for each in checked if each.name not in lower])
     return checked
 
 
