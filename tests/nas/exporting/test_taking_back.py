@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from nas import export
 from nas.open_space import open_space
-from search_spaces import SPACES, TaskShape, build
+from search_spaces import SPACES, Architecture, TaskShape, build
 from tests.nas.exporting.runs import trained_run
 from trials.exported import Design, on_task, read_design, write_design, write_manifest
 
@@ -95,7 +95,7 @@ def test_the_design_is_trained_on_another_task_and_the_weights_go_on_on_their_ow
     }
     design = read_design(folder)
     fresh, continued = records["external"], records["continued"]
-    assert fresh["trial"]["architecture"] == design.architecture.to_dict()
+    assert Architecture.from_dict(fresh["trial"]["architecture"]) == design.architecture
     assert continued["trial"]["selected_from"] == design.trial
     assert continued["trial"]["recipe"]["learning_rate"] == design.learning_rate
     first = continued["curve"][0]["train_loss"]
