@@ -44,7 +44,7 @@ SHAPES = (
     TaskShape(extent=(28, 28), channels=1, classes=10),
     TaskShape(extent=(784,), channels=1, classes=10),
 )
-WIDTH = 80
+WIDTH = 88
 """Of five FlexConvs with about a million parameters."""
 
 

@@ -41,7 +41,7 @@ def app() -> None:
 @click.option(
     "--tasks", metavar="a,b", help="Names, Parquet files, module:attribute, file.py:name; name@rows=500."
 )
-@click.option("--spaces", metavar="x,y", help="Names, module:attribute or file.py:name.")
+@click.option("--spaces", metavar="x,y", help="Names, module:attribute, file.py:name, export folders.")
 @click.option("--address", metavar="ADDR", help="Of a running Ray cluster.  [default: this machine]")
 @click.option(
     "--gpus-per-trial",
