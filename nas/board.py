@@ -147,6 +147,11 @@ class Board:
         self._events.append(("epoch", trial, metrics))
         return self._schedule.report(trial, metrics)
 
+    def kept(self, slot: int, trial: Trial, epochs: int) -> None:
+        """The trial's first epochs are in its checkpoint: they stay as they were reported."""
+        if slot not in self._gone and not self._lost:
+            self._events.append(("kept", trial, epochs))
+
     def finish(self, slot: int, record: TrialRecord | None) -> None:
         """Take a record, or None of a trial that was paused. It is on disk when this returns."""
         if slot in self._gone or self._lost:

@@ -144,15 +144,24 @@ def compare(run_dirs: tuple[str, ...]) -> None:
 @click.argument("run_dir", required=False)
 @click.argument("trial", required=False)
 @click.option("--ui", is_flag=True, help="Start MLflow's UI on loopback over the run's store.")
-def show(run_dir: str | None, trial: str | None, ui: bool) -> None:
+@click.option("--rebuild", is_flag=True, help="Fill an MLflow store from the records; twice adds nothing.")
+@click.option("--tracking-uri", metavar="URI", help="Of the store to fill.  [default: that of the run]")
+def show(run_dir: str | None, trial: str | None, ui: bool, rebuild: bool, tracking_uri: str | None) -> None:
     """Show a run's state and its best trials, or one trial.
 
     Without RUN_DIR, of the newest run in runs/. Of a TRIAL: design, curve, where it ran, why it failed, the
     last lines of its log.
     """
-    from nas.showing import newest_run, serve, state_of, trials_table
+    from nas.showing import newest_run, state_of, trials_table
 
     path, console = run_dir or newest_run(), _console()
+    if tracking_uri is not None and not rebuild:
+        raise click.UsageError("--tracking-uri names the store that --rebuild fills.")
+    if rebuild:
+        from nas.rebuilding import rebuild_into
+
+        click.echo(rebuild_into(path, tracking_uri, click.echo))
+        return
     if trial is not None:
         from nas.showing_trial import one_trial
 
@@ -161,6 +170,8 @@ def show(run_dir: str | None, trial: str | None, ui: bool) -> None:
     console.print(state_of(path))
     console.print(trials_table(path))
     if ui:
+        from nas.mlflow_ui import serve
+
         serve(path, click.echo)
 
 
@@ -195,6 +206,7 @@ def show(run_dir: str | None, trial: str | None, ui: bool) -> None:
     multiple=True,
     help="A further ONNX file of fewer bits; repeatable.",
 )
+@click.option("--register", metavar="NAME", help="Also as a version of this model in MLflow's registry.")
 @click.option("--pareto", is_flag=True, help="Every finalist that none beats in error and multiply-adds.")
 def export(
     run_dir: str,
@@ -205,6 +217,7 @@ def export(
     resolution: int | None,
     crop: float,
     precisions: tuple[str, ...],
+    register: str | None,
     pareto: bool,
 ) -> None:
     """Take the best network away.
@@ -216,13 +229,13 @@ def export(
     from nas.exporting import export as export_network
     from nas.exporting import export_front
 
-    if pareto and by != "error":
-        raise click.UsageError("--pareto takes the whole front; leave --by out.")
+    if pareto and (by != "error" or register):
+        raise click.UsageError("--pareto takes the whole front; leave --by and --register out.")
     how: dict[str, Any] = {"resolution": resolution, "crop": crop, "precisions": precisions}
     done = (
         export_front(run_dir, task=task, space=space, to=to, **how)
         if pareto
-        else (export_network(run_dir, task=task, space=space, to=to, by=by, **how),)
+        else (export_network(run_dir, task=task, space=space, to=to, by=by, register=register, **how),)
     )
     for each in done:
         error = 100 * each.test_error
@@ -231,6 +244,9 @@ def export(
             click.echo(f"at {resolution} samples: error {100 * each.error:.1f} % on {each.rows} report rows")
     worst = max(each.difference for each in done)
     click.echo(f"reloaded and compared: largest difference {worst:.1e} of the largest logit")
+    for each in done:
+        if each.registered:
+            click.echo(f"registered: {each.registered}")
     if pareto:
         click.echo(f"table: {done[0].path.parent / 'front.md'}")
 

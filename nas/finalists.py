@@ -10,7 +10,7 @@ from trials.isolation import give_memory_back, isolated
 from trials.logs import captured, reason_of
 from trials.names import WEIGHTS
 from trials.predictions import Predicted, Predictions, write
-from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, unasked
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, ignored, unasked
 from trials.storage import Storage, Unwritten, kept
 from trials.task import Rows, TaskData, open_test
 from trials.training import run_trial
@@ -27,6 +27,7 @@ def train_and_test(
     asked: Callable[[], Verdict] = unasked,
     timed: bool = False,
     checkpoint_bytes: int | None = None,
+    on_kept: Callable[[int], None] = ignored,
 ) -> TrialRecord | None:
     """Run a trial; a finalist that completes also predicts the report and the test rows, and is timed.
 
@@ -37,7 +38,7 @@ def train_and_test(
         folder: where the trial keeps its checkpoint, and a finalist its weights and predictions.
         device_share: of an accelerator, see `run_trial`.
         rates: other sampling rates at which a finalist is looked at, see `trials.other_rates`.
-        asked, timed, checkpoint_bytes: see `run_trial`; a test is not interrupted.
+        asked, timed, checkpoint_bytes, on_kept: see `run_trial`; a test is not interrupted.
 
     Returns:
         The record, or None if the trial was paused.
@@ -55,6 +56,7 @@ def train_and_test(
             asked=asked,
             timed=timed,
             checkpoint_bytes=checkpoint_bytes,
+            on_kept=on_kept,
         )
         if record is None or record.status != "completed" or trial.study.kind != "finalist":
             return record

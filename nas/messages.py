@@ -8,7 +8,8 @@ from typing import Literal
 from nas.placement import Place
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
 
-Event = tuple[Literal["started", "epoch", "ended"], Trial, EpochMetrics | TrialRecord | None]
+Event = tuple[Literal["started", "epoch", "kept", "ended"], Trial, EpochMetrics | TrialRecord | int | None]
+"""What happened to a trial; of "kept", how many epochs its checkpoint holds."""
 Told = Verdict | Literal["gone"]
 """What a slot is told of its trial; "gone": the slot should not exist, and must write nothing."""
 

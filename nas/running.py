@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import statistics
 import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl, urlsplit
 
 from rich.console import Console
 from rich.text import Text
@@ -22,14 +20,17 @@ from nas.efficiency import Comparison
 from nas.growing import lacking, merged
 from nas.interrupt import Asked, Ended, asked_to_stop
 from nas.lease import Held, holder, take
+from nas.logged_models import log_finalists
 from nas.opening import continued, opened, with_anchors
 from nas.progress import Progress
+from nas.rebuilding import at_the_end
 from nas.run_directory import RunDirectory, RunInfo
 from nas.run_paths import latest_run_path, new_run_path
 from nas.steering import Reins, ask_to_grow, write_plan
-from nas.tracking_place import experiment_of, tracking_address, tracking_folder
-from nas.writer import Shown, Writer
-from trials.record import Study, TrialRecord
+from nas.tracked import Closing
+from nas.tracking_place import artifact_folder, checked_uri, experiment_of, tracking_address
+from nas.writer import HURRIED, PATIENCE, Shown, Writer
+from trials.record import TrialRecord
 
 UNANSWERED = "the process that runs it has not said yet whether it takes on what is new"
 
@@ -94,7 +95,7 @@ def run(
     with asked_to_stop(lambda line: console.print(Text(line), soft_wrap=True)) as asked:
         default = latest_run_path if resume else new_run_path
         directory = RunDirectory(run_dir if run_dir is not None else default(config.name))
-        uri = _checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
+        uri = checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
         config.the_recipe()
         while True:
             result = _tried(directory, config, resume, uri, console, asked, address, gpus_per_trial)
@@ -223,9 +224,7 @@ def _run(
     reins.before()
     uri = tracking_address(directory, reins.info)
     experiment = experiment_of(directory, reins.info)
-    folder = tracking_folder(directory, reins.info)
-    local = folder / "mlartifacts" if reins.info.tracking_uri is None else None
-    writer = Writer(lambda: _open_store(uri, experiment, local, directory), progress.say)
+    writer = Writer(lambda: _open_store(uri, experiment, reins), progress.say)
 
     compaction = Compaction(directory.absolute().storage, progress.say)
 
@@ -241,6 +240,8 @@ def _run(
                 compaction.ended()
                 writer.ended(content)
                 progress.ended(content)
+            elif isinstance(content, int):
+                writer.kept(trial, content)
             else:
                 writer.epoch(trial, content)
                 progress.epoch(trial, content)
@@ -249,8 +250,7 @@ def _run(
     tasks = tuple(each.task for each in reins.info.tasks)
     shapes = {each.name: each.shape for each in reins.info.tasks}
     began = time.time()
-    studies: list[Study] = []
-    files: dict[str, str] = {}
+    last: Closing | None = None
     try:
         if reins.stopped:
             ended = Ended(how="stopped", reason=reins.stopped)
@@ -279,14 +279,20 @@ def _run(
             _fit_anchors(reins, asked, console)  # last, so that it keeps no trial waiting
             if asked.how:
                 ended = Ended(how=asked.how, reason=ended.reason)
-        comparison, files, _ = write_report([directory])
-        records = directory.read_records()[0]
+        comparison = write_report([directory]).comparison
+        found = directory.read()
+        records = found.records
         for record in records:  # whatever was not shown yet is shown from the records
             writer.ended(record)
-        if ended.how == "finished":
-            studies = sorted({record.trial.study for record in records}, key=lambda study: study.name)
+        over = {record.trial.id for record in records}
+        for trial in found.trials:
+            if trial.id not in over:
+                writer.waiting(trial, reins.info.created)
+        last = at_the_end(directory, found)
     finally:
-        writer.close(files, studies)
+        taken = writer.close(last, HURRIED if asked.how else PATIENCE)
+    if taken and ended.how == "finished":
+        log_finalists(directory, reins.info, uri, progress.say)
     overhead = _overhead([record for record in records if record.started >= began])
     return _result(directory, reins.info, comparison, ended, overhead)
 
@@ -299,30 +305,10 @@ def _fit_anchors(reins: Reins, asked: Asked, console: Console) -> None:
             reins.write(replace(reins.info, tasks=tuple(tasks)))
 
 
-def _open_store(uri: str, experiment: str, artifacts: Path | None, directory: RunDirectory) -> Shown:
+def _open_store(uri: str, experiment: str, reins: Reins) -> Shown:
     from nas.tracking import Store
 
-    return Store(uri, experiment, artifacts, directory.folder)
-
-
-_SECRET = re.compile("passw|pwd|secret|token", re.IGNORECASE)
-"""In names of parameters; `passfile` is the name of a file."""
-
-
-def _checked_uri(uri: str | None) -> str | None:
-    parts = urlsplit(uri or "")
-    if parts.password or (parts.username and parts.scheme in ("http", "https")):
-        raise ValueError(
-            "the tracking URI must hold no user or password, since it is written down; set "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD and give the address of an MLflow server"
-        )
-    for name, _ in parse_qsl(parts.query):
-        if _SECRET.search(name):
-            raise ValueError(
-                f"the tracking URI must hold no {name}, since it is written down; give the address of an "
-                "MLflow server, or let the database's client find it (PGPASSWORD or ~/.pgpass of PostgreSQL)"
-            )
-    return uri or None
+    return Store(uri, experiment, artifact_folder(uri), reins.directory.folder, lambda: reins.info)
 
 
 def _overhead(records: list[TrialRecord]) -> float | None:

@@ -54,6 +54,7 @@ from nas.requests import Steering
 from nas.run_directory import RunDirectory
 from nas.shipping import ship
 from nas.slot import POLL_SECONDS, Gone, end_process, work
+from nas.tracking_place import without_credentials
 from search_spaces.space import TaskShape
 from trials.record import TrialRecord
 from trials.reference import Task
@@ -313,7 +314,7 @@ def _connect(address: str | None, say: Callable[[str], None]) -> bool:
         say(f"RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']}: whoever reaches this cluster's ports can use it")
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     here = address == "local"
-    with tempfile.TemporaryDirectory(prefix="nas-code-") as code, _as_a_guest(here):
+    with tempfile.TemporaryDirectory(prefix="nas-code-") as code, _as_a_guest(here), without_credentials():
         if ships := not here and "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # a submitted job has code
             ship(Path(code))
         try:

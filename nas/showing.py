@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import signal
-import socket
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,34 +98,6 @@ def trials_table(path: Path | str) -> RenderableType:
             )
         tables.append(table)
     return Group(*tables)
-
-
-def serve(path: Path | str, say: Callable[[str], None], port: int = 5000) -> None:
-    """Run MLflow's UI over the run's store until it is interrupted."""
-    from nas.tracking import open_ui
-    from nas.tracking_place import experiment_of, tracking_address, tracking_folder
-
-    directory = open_run(path)
-    info = directory.info()
-    if info is None:
-        raise ValueError(f"{path} has no run.json, so nothing was shown in MLflow")
-    if info.tracking_uri is not None and not info.tracking_uri.startswith("sqlite:"):
-        say(f"the trials are at {info.tracking_uri}, experiment {experiment_of(directory, info)}")
-        return
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise ValueError(
-                f"port {port} of this machine is taken, perhaps by another MLflow; stop that first"
-            )
-    artifacts = tracking_folder(directory, info) / "mlartifacts"
-    process = open_ui(tracking_address(directory, info), artifacts, port)
-    say(f"MLflow on http://127.0.0.1:{port} (only this machine; not private on a shared one); Ctrl-C ends it")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
 
 
 def task_list() -> RenderableType:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 from nas.lease import now
@@ -22,9 +22,10 @@ from nas.placement import Place
 from nas.probe import facts, probe, said
 from nas.run_directory import RunDirectory
 from nas.schedule import failed_record
+from nas.tracking_place import drop_credentials
 from trials.logs import reason_of
 from trials.names import NotKept
-from trials.record import EpochMetrics, Trial, TrialRecord, Verdict
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, ignored
 from trials.reference import Task
 from trials.storage import Storage, Unwritten, kept
 from trials.task import TaskData
@@ -58,6 +59,7 @@ class Train(Protocol):
         asked: Callable[[], Verdict],
         timed: bool = False,
         checkpoint_bytes: int | None = None,
+        on_kept: Callable[[int], None] = ignored,
     ) -> TrialRecord | None: ...
 
 
@@ -124,6 +126,7 @@ def work(
             while the board is still starting.
     """
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))  # before torch
+    drop_credentials()  # of a cluster or a job that was started with them
     if not accelerated:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     place = Place(node=node, host=platform.node(), process=os.getpid())
@@ -230,6 +233,7 @@ def _carried_out(
             asked=lambda: pulse.asked(trial),
             timed=order.timed,
             checkpoint_bytes=order.checkpoint_bytes,
+            on_kept=partial(ask, "kept", slot, trial),
         )
     except Unwritten:
         raise

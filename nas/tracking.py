@@ -1,4 +1,4 @@
-"""Trials as MLflow shows them: the only file that knows MLflow.
+"""Trials as MLflow shows them.
 
 One experiment per run of the product; in it a parent run per study and a child per trial. All of it
 follows from trials and records: putting the same thing twice adds nothing.
@@ -6,39 +6,105 @@ follows from trials and records: putting the same thing twice adds nothing.
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice, starmap
 from pathlib import Path
-from subprocess import Popen
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # we send again from the records
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
-
-from trials.predictions import PREDICTIONS
-from trials.record import EpochMetrics, Study, TestMetrics, Trial, TrialRecord
+from nas.datasets import described
+from nas.mlflow_client import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric,
+    MlflowException,
+    Param,
+    Run,
+    RunTag,
+    client_of,
+)
+from nas.run_directory import RunInfo
+from nas.tracked import (
+    Closing,
+    final,
+    parameters,
+    point,
+    record_parameters,
+    record_tags,
+    run_task,
+    shown,
+    study_tags,
+    summary_tags,
+    trial_tags,
+)
+from nas.tracked_files import LONGEST_PARAMETER, LONGEST_TAG, digest, files_of, fitting
+from search_spaces.architecture import Option
+from trials.record import EpochMetrics, Study, Trial, TrialRecord
 from trials.storage import Storage
 
+T = TypeVar("T")
 PARENT = "mlflow.parentRunId"
-STATUS = {"completed": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
-BATCH = 900  # MLflow takes 1,000 metrics a call
+STATUS = {
+    "running": "RUNNING",
+    "waiting": "SCHEDULED",
+    "completed": "FINISHED",
+    "stopped": "KILLED",
+    "failed": "FAILED",
+}
+"""What MLflow calls the states of a trial, by our word, which is its tag `nas.status`. A stopped trial is not
+shown as a complete one."""
+OPEN = (STATUS["running"], STATUS["waiting"])
+MOST = (800, 100, 100)
+"""Metrics, parameters and tags a call; MLflow takes 1,000 things, 100 parameters and 100 tags."""
+QUICK = 3.0
+"""Seconds: a call that failed so soon is made again at once, one that took longer only some time later."""
+SUMMARY = "comparison"
+NOTE = """A comparison of design spaces. `tags.nas.level = 'trial'` shows trials, `'study'` their parents,
+`'comparison'` the report; see also `nas.task`, `nas.space`, `nas.kind`, `nas.status`, `nas.finalist`."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """What MLflow has of a study or a trial.
+
+    Attributes:
+        id: MLflow's.
+        status: MLflow's.
+        epoch: the last one that it has with all metrics.
+        parameters: how many it has.
+        files: digest of its artifacts once all of them are there.
+    """
+
+    id: str
+    status: str = "RUNNING"
+    epoch: int = 0
+    parameters: int = 0
+    files: str = ""
+
+
+class _Seen(NamedTuple):
+    """A run as it was listed. Of two of one name the one of more `weight` stays: ended, larger, older."""
+
+    run: _Run
+    parent: str
+    weight: tuple[bool, int, int]
+    chosen: bool
 
 
 class Store:
-    """An experiment in an MLflow tracking store.
+    """An experiment in an MLflow tracking store. For one thread at a time.
 
     Args:
         uri: of the store: ``sqlite:///...`` or a server's.
         experiment: its name; made if it is not there.
         artifacts: local folder for artifacts, None to leave that to the server.
         folder: of a trial by its id, whose predictions become artifacts; None: they do not.
+        info: of the run as it is now: what gives designs their numbers and tasks their digest.
     """
 
     def __init__(
@@ -47,200 +113,234 @@ class Store:
         experiment: str,
         artifacts: Path | None,
         folder: Callable[[str], Storage] | None = None,
+        info: Callable[[], RunInfo | None] = lambda: None,
     ) -> None:
-        self._folder = folder
-        for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        self._client = MlflowClient(tracking_uri=uri)
-        known = self._client.get_experiment_by_name(experiment)
-        if known is None:
-            location = artifacts.resolve().as_uri() if artifacts else None
-            self.experiment_id = self._client.create_experiment(experiment, artifact_location=location)
-        else:
-            self.experiment_id = known.experiment_id
-        self._runs: dict[str, str] = {}  # name of study or trial -> MLflow run
-        self._ended: set[str] = set()
-        self._steps: dict[str, int] = {}  # last epoch sent
-        for run in self._all_runs():
-            name = run.data.tags.get("nas.name", "")
-            self._runs[name] = run.info.run_id
-            self._steps[name] = int(run.data.metrics.get("epoch", 0))
-            if run.info.status != "RUNNING":
-                self._ended.add(name)
+        self._folder, self._info = folder, info
+        self._client = client_of(uri)
+        self.experiment_id = self._experiment(experiment, artifacts)
+        self._runs: dict[str, _Run] = {}  # by name of study or trial
+        self._chosen: set[str] = set()  # trials that are marked so
+        self._doubtful: set[str] = set()  # names of which a run may have been made without our hearing of it
+        self.tidy()
 
-    def begin(self, trial: Trial, started: float) -> str:
-        """The MLflow run of a trial, made if it is not there; `started` in Unix seconds."""
-        if trial.id in self._runs:
-            return self._runs[trial.id]
-        parent = self._study(trial.study, started)
-        tags = {
-            PARENT: parent,
-            **_tags(trial.study),
-            "nas.level": "trial",
-            "nas.design": trial.architecture.id,
-        }
-        run_id = self._create(trial.id, tags, started)
-        params = {**trial.values, **_recipe(trial), "seed": trial.seed, "number": trial.number}
-        if trial.selected_from:
-            params["selected_from"] = trial.selected_from
-        self._client.log_batch(run_id, params=[Param(name, str(value)) for name, value in params.items()])
-        return run_id
+    def tidy(self) -> None:
+        """Look at what is there. Of two runs of one name, of which one seemed not to be made, one goes."""
+        found: dict[str, list[_Seen]] = {}
+        for run in self._listed():
+            found.setdefault(run.data.tags.get("nas.name", ""), []).append(_seen(run))
+        found.pop("", None)
+        parents = {each.parent for runs in found.values() for each in runs}
+        instead: dict[str, str] = {}  # runs that go, and which stay
+        for name, runs in found.items():
+            best, *others = sorted(runs, key=lambda each: (each.run.id in parents, each.weight), reverse=True)
+            for other in others:
+                _twice(partial(self._client.delete_run, other.run.id))
+                instead[other.run.id] = best.run.id
+            found[name] = [best]
+            self._runs[name] = best.run
+            if best.chosen:
+                self._chosen.add(name)
+        for [seen] in found.values() if instead else ():
+            if seen.parent in instead:
+                _twice(partial(self._client.set_tag, seen.run.id, PARENT, instead[seen.parent]))
 
     def add(self, trial: Trial, curve: Sequence[EpochMetrics], started: float) -> None:
-        """Epochs of a trial's curve; those sent before are passed over."""
-        run_id = self.begin(trial, started)
-        fresh = [each for each in curve if each.epoch > self._steps.get(trial.id, 0)]
-        metrics = [metric for each in fresh for metric in _epoch(each, started)]
-        for first in range(0, len(metrics), BATCH):
-            self._client.log_batch(run_id, metrics=metrics[first : first + BATCH])
-        if fresh:
-            self._steps[trial.id] = fresh[-1].epoch
-
-    def end(self, record: TrialRecord) -> None:
-        """A record: the rest of its curve, final figures and status."""
-        name = record.trial.id
-        if name in self._ended:
-            return
-        self.add(record.trial, record.curve, record.started)
-        run_id, at = self._runs[name], int(record.finished * 1000)
-        tags = {"nas.status": record.status, "nas.commit": record.commit, "nas.device": record.device}
-        if record.reason:
-            tags["nas.reason"] = record.reason[:5000]
-        self._client.log_batch(
-            run_id,
-            metrics=[Metric(key, value, at, 0) for key, value in _final(record).items()],
-            params=[Param("augmentation_applied", _joined(record.augmentation))],
-            tags=[RunTag(key, value) for key, value in tags.items()],
-        )
-        if record.test is not None and self._folder is not None:
-            self._keep_predictions(run_id, self._folder(name))
-        self._client.set_terminated(run_id, STATUS[record.status], at)
-        self._ended.add(name)
-
-    def finish(self, finished: float, files: Mapping[str, str], studies: Iterable[Study]) -> None:
-        """Close the parents of studies that have ended and keep the report as artifacts of a summary run.
+        """A trial runs: the run of it, made if it is not there, and epochs of its curve that are new.
 
         Args:
-            finished: Unix time.
-            files: texts of the report, by name.
-            studies: that have ended.
+            trial: the trial.
+            curve: epochs in their order; those sent before are passed over.
+            started: Unix time.
         """
-        for study in studies:
-            if study.name in self._runs and study.name not in self._ended:
-                self._client.set_terminated(self._runs[study.name], "FINISHED", int(finished * 1000))
-                self._ended.add(study.name)
-        name = "comparison"
-        run_id = self._runs.get(name) or self._create(name, {"nas.level": "comparison"}, finished)
-        for file, text in files.items():
-            self._client.log_text(run_id, text, file)
-        self._client.set_terminated(run_id, "FINISHED", int(finished * 1000))
+        run, values = self._begun(trial, started)
+        self._state(run, "running")
+        fresh = [each for each in shown(curve, ended=False) if each.epoch > run.epoch]
+        self._send(run, _points(fresh, started), values)
+        run.epoch = fresh[-1].epoch if fresh else run.epoch
 
-    def _keep_predictions(self, run_id: str, folder: Storage) -> None:
-        if (data := folder.get(PREDICTIONS)) is not None:
-            with tempfile.TemporaryDirectory() as copy:
-                (Path(copy) / PREDICTIONS).write_bytes(data)
-                self._client.log_artifact(run_id, str(Path(copy) / PREDICTIONS))
+    def wait(self, trial: Trial, started: float, running: bool = False) -> None:
+        """A trial has no record yet, and runs nowhere unless `running` says so."""
+        run, values = self._begun(trial, started)
+        self._send(run, [], values)
+        self._state(run, "running" if running else "waiting")
 
-    def _study(self, study: Study, started: float) -> str:
-        if study.name not in self._runs:
-            self._create(study.name, {**_tags(study), "nas.level": "study"}, started)
-        return self._runs[study.name]
+    def end(self, record: TrialRecord) -> None:
+        """A record: the rest of its curve, final figures and status, files."""
+        trial, at = record.trial, round(record.finished * 1000)
+        run = self._runs.get(trial.id)
+        if run is None or run.status in OPEN:
+            run, values = self._begun(trial, record.started)
+            grid = {each.epoch for each in shown(record.curve, ended=False)}
+            rest = [e for e in shown(record.curve, ended=True) if e.epoch > run.epoch or e.epoch not in grid]
+            metrics = _points(rest, record.started)
+            metrics += [Metric(key, value, at, 0) for key, value in final(record).items()]
+            self._send(run, metrics, {**values, **record_parameters(record)}, record_tags(record))
+            self._end(run, record.status, at)
+        if not run.files and (files := files_of(record, self._folder)):
+            self._keep(run, files)
 
-    def _create(self, name: str, tags: dict[str, str], started: float) -> str:
-        run = self._client.create_run(
-            self.experiment_id,
-            start_time=int(started * 1000),
-            tags={**tags, "nas.name": name},
-            run_name=name,
-        )
-        self._runs[name] = str(run.info.run_id)
-        return self._runs[name]
+    def finish(self, closing: Closing) -> None:
+        """Bring parents up to date, and keep the report as artifacts of a summary run."""
+        for summary in closing.studies:
+            run = self._study(summary.study, summary.finished)
+            tags = summary_tags(summary)
+            self._send(run, [], {}, tags | {"nas.status": "completed"} if summary.done else tags)
+            if summary.done:
+                self._end(run, "completed", round(summary.finished * 1000))
+            else:
+                self._state(run, "waiting")
+        for name in closing.chosen - self._chosen & self._runs.keys():
+            self._send(self._runs[name], [], {}, {"nas.chosen": "true"})
+            self._chosen.add(name)
+        run = self._runs.get(SUMMARY) or self._create(SUMMARY, {"nas.level": "comparison"}, closing.began)
+        if digest(closing.files) != run.files:
+            self._keep(run, closing.files)
+        if closing.done:
+            self._send(run, [], {}, {"nas.status": "completed"})
+            self._end(run, "completed", round(closing.finished * 1000))
+        else:
+            self._state(run, "waiting")
 
-    def _all_runs(self) -> Iterable[Run]:
+    def _begun(self, trial: Trial, started: float) -> tuple[_Run, dict[str, Option]]:
+        """The run of a trial, made if it is not there, and the parameters that it lacks."""
+        run = self._runs.get(trial.id)
+        if run is None:
+            tags = {PARENT: self._study(trial.study, started).id, **trial_tags(trial)}
+            run = self._create(trial.id, tags, started)
+        info = self._info()
+        values = parameters(trial, info)
+        if run.parameters >= len(values):
+            return run, {}
+        if (task := run_task(trial.study.task, info)) is not None:
+            data = DatasetInput(Dataset(**described(task)), [InputTag("mlflow.data.context", "training")])
+            _twice(partial(self._client.log_inputs, run.id, [data]))
+        return run, values
+
+    def _study(self, study: Study, started: float) -> _Run:
+        run = self._runs.get(study.name)
+        return run or self._create(study.name, {**study_tags(study), "nas.level": "study"}, started)
+
+    def _create(self, name: str, tags: Mapping[str, str], started: float) -> _Run:
+        """Make a run. A call that failed may have made one, or do so yet: `tidy` removes what came late."""
+        short, _ = fitting({**tags, "nas.name": name, "nas.status": "running"}, LONGEST_TAG, "tags")
+        for last in (False, True):
+            if name in self._doubtful and (known := self._found(name)) is not None:
+                run = _known(known)
+                break
+            began = time.monotonic()
+            try:
+                made = self._client.create_run(
+                    self.experiment_id, start_time=round(started * 1000), tags=short, run_name=name
+                )
+                run = _Run(id=made.info.run_id)
+                break
+            except Exception:
+                self._doubtful.add(name)
+                if last or time.monotonic() - began > QUICK:
+                    raise
+        self._runs[name] = run
+        return run
+
+    def _found(self, name: str) -> Run | None:
+        query = f"tags.`nas.name` = '{name}'"
+        found = _twice(partial(self._client.search_runs, [self.experiment_id], query, max_results=1))
+        return found[0] if found else None
+
+    def _send(
+        self,
+        run: _Run,
+        metrics: Sequence[Metric],
+        values: Mapping[str, Option],
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """As many calls as it takes; a call may be made again, since MLflow keeps one of equal things."""
+        short, _ = fitting({key: str(value) for key, value in values.items()}, LONGEST_PARAMETER, "params")
+        said, _ = fitting(tags, LONGEST_TAG, "tags")
+        points, params, words = iter(metrics), starmap(Param, short.items()), starmap(RunTag, said.items())
+        while True:
+            some = list(islice(points, MOST[0])), list(islice(params, MOST[1])), list(islice(words, MOST[2]))
+            if not any(some):
+                return
+            _twice(partial(self._client.log_batch, run.id, some[0], some[1], some[2]))
+            run.parameters += len(some[1])
+
+    def _state(self, run: _Run, word: str) -> None:
+        if run.status != STATUS[word]:
+            _twice(partial(self._client.set_tag, run.id, "nas.status", word))
+            _twice(partial(self._client.update_run, run.id, STATUS[word]))
+            run.status = STATUS[word]
+
+    def _end(self, run: _Run, word: str, at: int) -> None:
+        if run.status != STATUS[word]:
+            _twice(partial(self._client.set_terminated, run.id, STATUS[word], at))
+            run.status = STATUS[word]
+
+    def _keep(self, run: _Run, files: Mapping[str, bytes]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                path = Path(folder) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            self._client.log_artifacts(run.id, folder)
+        _twice(partial(self._client.set_tag, run.id, "nas.files", digest(files)))
+        run.files = digest(files)
+
+    def _experiment(self, name: str, artifacts: Path | None) -> str:
+        location = artifacts.resolve().as_uri() if artifacts else None
+        for last in (False, True):
+            if (known := _twice(partial(self._client.get_experiment_by_name, name))) is not None:
+                return str(known.experiment_id)
+            try:
+                return self._client.create_experiment(name, location, tags={"mlflow.note.content": NOTE})
+            except MlflowException:  # someone was quicker, or it was made and we were not told
+                if last:
+                    raise
+        raise AssertionError("the last attempt returned or raised")
+
+    def _listed(self) -> Iterator[Run]:
         token = None
         while True:
-            page = self._client.search_runs([self.experiment_id], max_results=1000, page_token=token)
+            find = partial(self._client.search_runs, [self.experiment_id], max_results=1000)
+            page = _twice(partial(find, page_token=token))
             yield from page
             if not (token := page.token):
                 return
 
 
-def _tags(study: Study) -> dict[str, str]:
-    tags = {
-        "nas.task": study.task,
-        "nas.space": study.space,
-        "nas.kind": study.kind,
-        "nas.study": study.name,
-    }
-    return {**tags, "nas.source": study.source, "nas.by": study.by} if study.source else tags
+def _known(run: Run) -> _Run:
+    return _Run(
+        id=run.info.run_id,
+        status=run.info.status,
+        epoch=int(run.data.metrics.get("epoch", 0)),
+        parameters=len(run.data.params),
+        files=run.data.tags.get("nas.files", ""),
+    )
 
 
-def _recipe(trial: Trial) -> dict[str, object]:
-    values = {each.name: getattr(trial.recipe, each.name) for each in fields(trial.recipe)}
-    del values["per_space"]  # its numbers are put in
-    return {"recipe": values.pop("name"), **values, "augmentation": _joined(trial.recipe.augmentation)}
+def _seen(run: Run) -> _Seen:
+    size = len(run.data.metrics) + len(run.data.params)
+    return _Seen(
+        run=_known(run),
+        parent=run.data.tags.get(PARENT, ""),
+        weight=(run.info.status not in OPEN, size, -run.info.start_time),
+        chosen="nas.chosen" in run.data.tags,
+    )
 
 
-def _joined(words: tuple[str, ...]) -> str:
-    return "+".join(words) or "none"
+def _points(curve: Sequence[EpochMetrics], started: float) -> list[Metric]:
+    metrics = []
+    for each in curve:
+        at, values = point(each, started)
+        metrics += [Metric(key, value, at, each.epoch) for key, value in values.items()]
+    return metrics
 
 
-def _epoch(metrics: EpochMetrics, started: float) -> list[Metric]:
-    spent = metrics.seconds_data + metrics.seconds_training + metrics.seconds_evaluation
-    at = int((started + spent) * 1000)
-    values = {
-        "epoch": float(metrics.epoch),
-        "train_loss": metrics.train_loss,
-        "select_error": metrics.select_error,
-        "select_loss": metrics.select_loss,
-        "report_error": metrics.report_error,
-        "report_loss": metrics.report_loss,
-    }
-    for number, size in enumerate(metrics.kernel_sizes, start=1):
-        values[f"taps_{number}"] = float(max(size))
-    return [Metric(key, value, at, metrics.epoch) for key, value in values.items()]
-
-
-def _final(record: TrialRecord) -> dict[str, float]:
-    values = {
-        "parameters": float(record.parameters),
-        "multiply_adds": float(record.multiply_adds),
-        "training_multiply_adds": float(record.training_multiply_adds),
-        "training_executed": record.training_executed,
-        "seconds": record.seconds,
-        "seconds_setup": record.seconds_setup,
-        "seconds_data": record.seconds_data,
-        "seconds_training": record.seconds_training,
-        "seconds_evaluation": record.seconds_evaluation,
-        "seconds_waiting": record.seconds_waiting,
-        "peak_memory_mb": record.peak_memory_bytes / 2**20,
-        "device_share": record.device_share,
-    }
-    if record.peak_device_bytes is not None:
-        values["peak_device_bytes"] = float(record.peak_device_bytes)
-    if record.status != "failed" and record.curve:
-        values["error"] = record.error
-    if record.joules is not None:
-        values["joules"] = record.joules
-    if record.test is not None:
-        values |= _test(record.test)
-    return values
-
-
-def _test(found: TestMetrics) -> dict[str, float]:
-    """Every metric that is there, and the ends of its interval."""
-    values: dict[str, float] = {}
-    for name in ("error", "loss", "balanced_accuracy", "auroc"):
-        if (value := getattr(found, name)) is not None:
-            values[f"test_{name}"] = value
-        if (interval := getattr(found, f"{name}_interval")) is not None:
-            values |= {f"test_{name}_low": interval.low, f"test_{name}_high": interval.high}
-    return values
-
-
-def open_ui(uri: str, artifacts: Path, port: int) -> Popen[bytes]:
-    """An MLflow server on loopback over a local store, without its job runner."""
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    command += ["--default-artifact-root", artifacts.resolve().as_uri()]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    return Popen(command, env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
+def _twice(call: Callable[[], T]) -> T:
+    """The result of a call that may be made again: once at once, if it failed quickly."""
+    began = time.monotonic()
+    try:
+        return call()
+    except Exception:
+        if time.monotonic() - began > QUICK:
+            raise
+        return call()

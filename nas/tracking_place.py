@@ -1,11 +1,54 @@
-"""Where MLflow keeps what a run shows it."""
+"""Where MLflow keeps what a run shows it, and what reaching it needs of the environment."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from nas.run_directory import RunDirectory, RunInfo
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_OURS = "MLFLOW_"
+"""How the names of MLflow's variables begin: addresses, passwords, tokens, certificates."""
+_SECRET = re.compile("passw|pwd|secret|token", re.IGNORECASE)
+"""In names of parameters; `passfile` is the name of a file."""
+
+
+def checked_uri(uri: str | None) -> str | None:
+    """A tracking URI as it may be written down; None for none.
+
+    Raises:
+        ValueError: it holds a user or a secret, or MLflow keeps no runs at such an address.
+    """
+    if not uri:
+        return None
+    parts = urlsplit(uri)
+    if parts.password or (parts.username and parts.scheme in ("http", "https")):
+        raise ValueError(
+            "the tracking URI must hold no user or password, since it is written down; set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD and give the address of an MLflow server"
+        )
+    for name, _ in parse_qsl(parts.query):
+        if _SECRET.search(name):
+            raise ValueError(
+                f"the tracking URI must hold no {name}, since it is written down; give the address of an "
+                "MLflow server, or let the database's client find it (PGPASSWORD or ~/.pgpass of PostgreSQL)"
+            )
+    nowhere = (
+        parts.scheme in ("", "file") or "://" not in uri or (parts.scheme == "sqlite" and not parts.path)
+    )
+    if nowhere and uri != "databricks":
+        raise ValueError(
+            f"a tracking URI is http://host:port, https://host, sqlite:///file.db or another database's, "
+            f"got {uri!r}"
+        )
+    if parts.scheme == "sqlite" and not uri.startswith("sqlite:////"):  # it must mean the same from anywhere
+        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
+    return uri
 
 
 def tracking_address(directory: RunDirectory, info: RunInfo) -> str:
@@ -23,6 +66,35 @@ def tracking_folder(directory: RunDirectory, info: RunInfo) -> Path:
     return folder
 
 
+def artifact_folder(uri: str) -> Path | None:
+    """Beside an SQLite file, which has no server that would keep artifacts; None for other stores."""
+    return Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts" if uri.startswith("sqlite:") else None
+
+
 def experiment_of(directory: RunDirectory, info: RunInfo) -> str:
     """The name of a run's experiment in MLflow: of the configuration, and the run's id."""
     return f"{directory.config().name} {info.id}"
+
+
+def reach_loopback() -> None:
+    """Requests of this process to this machine go there, whatever proxy the environment names."""
+    for name in ("no_proxy", "NO_PROXY"):  # some clients read only one of them
+        there = [each for each in os.environ.get(name, "").split(",") if each]
+        os.environ[name] = ",".join([*there, *(each for each in LOOPBACK if each not in there)])
+
+
+def drop_credentials() -> None:
+    """Forget what MLflow's client would read: a worker never talks to MLflow."""
+    for name in [each for each in os.environ if each.startswith(_OURS)]:
+        del os.environ[name]
+
+
+@contextmanager
+def without_credentials() -> Iterator[None]:
+    """Processes started within are not given MLflow's variables."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
+    drop_credentials()
+    try:
+        yield
+    finally:
+        os.environ.update(kept)

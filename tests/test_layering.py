@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("search_spaces", "trials", "nas")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-HOME = {"ray": "nas/search.py", "optuna": "nas/sampler.py", "mlflow": "nas/tracking.py"}
+HOME = {"ray": "nas/search.py", "optuna": "nas/sampler.py", "mlflow": "nas/mlflow_client.py"}
 
 
 def imported(path: Path) -> set[str]:

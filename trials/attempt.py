@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from trials import checkpoint
 from trials.learner import Learner
 from trials.ledger import Ledger
+from trials.load import Watch
 from trials.loading import Batch
-from trials.record import Trial, Verdict, unasked
+from trials.record import Trial, Verdict, ignored, unasked
 from trials.storage import Storage
 
 
@@ -33,6 +34,8 @@ class Attempt:
     checkpoint_seconds: float = 10.0
     checkpoint_bytes: int | None = None
     inside_seconds: float = 300.0
+    on_kept: Callable[[int], None] = ignored
+    watch: Watch = field(default_factory=Watch)
     saved: float = field(default_factory=time.perf_counter)
 
     def ask(self, question: Callable[[], Verdict]) -> bool:
@@ -62,5 +65,6 @@ class Attempt:
         state = learner.state()  # waits for the device, so that the clock is right
         self.ledger.enter("")
         whole = {"learner": state, "ledger": self.ledger.state()}
-        checkpoint.save(self.folder, self.trial, whole, self.checkpoint_bytes)
+        if checkpoint.save(self.folder, self.trial, whole, self.checkpoint_bytes):
+            self.on_kept(len(self.ledger.curve))
         self.saved = time.perf_counter()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
@@ -15,10 +15,11 @@ from search_spaces.architecture import Architecture
 from trials.recipe import Recipe
 from trials.reference import Task
 
-SCHEMA = 4
-READABLE = (2, 3, 4)
+SCHEMA = 5
+READABLE = (2, 3, 4, 5)
 """Schemas that `current` brings up to date. 3 added the kind ``transfer``, `Study.source`, `Study.by` and
-`Trial.weight`; 4 `TrialRecord.log`, `co_residents` and `attempts`; all with defaults."""
+`Trial.weight`; 4 `TrialRecord.log`, `co_residents` and `attempts`; 5 `EpochMetrics.at` and `load`; all with
+defaults."""
 Kind = Literal["population", "search", "finalist", "long", "transfer"]
 Status = Literal["completed", "stopped", "failed"]
 Verdict = Literal["continue", "stop", "pause", "cancel"]
@@ -105,6 +106,25 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    """What a trial's process and its machine were busy with over one epoch.
+
+    Attributes:
+        processors: that the process kept busy, its processor seconds per wall second.
+        memory_bytes: resident memory of the process at the epoch's end.
+        host: processes of the machine that ran or were ready to, mean of a minute; None where it is not told.
+        device_bytes: allocated on the accelerator at the epoch's end; None without one.
+        device_busy: share of the time that anything ran on it, in [0, 1], by NVML; None if unknown.
+    """
+
+    processors: float
+    memory_bytes: int
+    host: float | None = None
+    device_bytes: int | None = None
+    device_busy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EpochMetrics:
     """What a trial reports after each epoch. Errors are shares in [0, 1], losses in nats.
 
@@ -116,6 +136,8 @@ class EpochMetrics:
         train_loss: mean over the epoch's batches.
         seconds_training, seconds_evaluation, seconds_data: since the trial began, sums over its attempts.
         kernel_sizes: taps along each axis for every convolution wider than 1, as they stand.
+        at: Unix time at the epoch's end, 0 in records from before it was kept.
+        load: of process and machine; None if it was not measured. Neither makes two epochs different.
     """
 
     epoch: int
@@ -128,6 +150,8 @@ class EpochMetrics:
     seconds_evaluation: float
     seconds_data: float = 0.0
     kernel_sizes: tuple[tuple[int, ...], ...] = ()
+    at: float = field(default=0.0, compare=False)
+    load: Load | None = field(default=None, compare=False)
 
 
 def current(data: dict[str, Any]) -> dict[str, Any]:
@@ -143,6 +167,10 @@ def keep_going(metrics: EpochMetrics) -> Verdict:
 def unasked() -> Verdict:
     """The answer of someone who never interrupts a trial."""
     return "continue"
+
+
+def ignored(epoch: int) -> None:
+    """What is done about a kept epoch where nobody wants to know."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,6 +33,15 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def memory_bytes() -> int:
+    """Resident memory of this process; where the system does not tell it, the largest so far."""
+    if _STATUS.is_file():
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+    return peak_memory_bytes()
+
+
 @cache
 def processor() -> str:
     """Model of the processor, e.g. ``"AMD EPYC 7B13"``."""

@@ -28,7 +28,17 @@ from search_spaces.complexity import KernelSizes, initial_taps, parts
 from search_spaces.parts import Convolution
 from trials import surroundings
 from trials.plain import dumps, from_plain, to_plain
-from trials.record import CANCELLED, EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going, unasked
+from trials.record import (
+    CANCELLED,
+    EpochMetrics,
+    Status,
+    Trial,
+    TrialRecord,
+    Verdict,
+    ignored,
+    keep_going,
+    unasked,
+)
 from trials.storage import Storage, kept
 from trials.task import TaskData
 
@@ -52,6 +62,7 @@ def run_trial(
     asked: Callable[[], Verdict] = unasked,
     timed: bool = False,
     checkpoint_bytes: int | None = None,
+    on_kept: Callable[[int], None] = ignored,
 ) -> TrialRecord | None:
     """Arguments and result of `trials.training.run_trial`; no network is built and no weights are kept.
 
@@ -59,6 +70,7 @@ def run_trial(
     """
     started = saved = time.time()
     curve = _resume(folder, trial)
+    on_kept(len(curve))
     status: Status = "completed"
     verdict: Verdict = "continue"
     for metrics in curve:
@@ -72,6 +84,7 @@ def run_trial(
         verdict = report(curve[-1])
         if verdict == "continue" and folder is not None and time.time() - saved >= checkpoint_seconds:
             _save(folder, trial, curve)
+            on_kept(len(curve))
             saved = time.time()
     if verdict == "stop" and len(curve) < trial.recipe.epochs:
         status = "stopped"
@@ -79,6 +92,7 @@ def run_trial(
         if folder is None:
             raise ValueError("a trial without a folder cannot be paused; give run_trial a folder")
         _save(folder, trial, curve)
+        on_kept(len(curve))
         return None
     if verdict == "cancel":
         status = "failed"
@@ -138,6 +152,7 @@ def _metrics(trial: Trial, task: TaskData, epoch: int, sizes: KernelSizes) -> Ep
         seconds_training=seconds,
         seconds_evaluation=seconds / 10,
         kernel_sizes=sizes,
+        at=time.time(),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
@@ -21,7 +22,17 @@ from trials.learner import Learner, settle_norms
 from trials.ledger import Ledger
 from trials.loading import Loader
 from trials.logs import captured, reason_of
-from trials.record import CANCELLED, EpochMetrics, Status, Trial, TrialRecord, Verdict, keep_going, unasked
+from trials.record import (
+    CANCELLED,
+    EpochMetrics,
+    Status,
+    Trial,
+    TrialRecord,
+    Verdict,
+    ignored,
+    keep_going,
+    unasked,
+)
 from trials.storage import Storage, Unwritten
 from trials.task import TaskData
 
@@ -40,6 +51,7 @@ def run_trial(
     timed: bool = False,
     checkpoint_bytes: int | None = None,
     inside_seconds: float = 300.0,
+    on_kept: Callable[[int], None] = ignored,
 ) -> TrialRecord | None:
     """Trains and scores one design.
 
@@ -59,6 +71,7 @@ def run_trial(
         timed: measure the latency of a trial that completes.
         checkpoint_bytes: largest checkpoint; None for any.
         inside_seconds: inside an epoch, a checkpoint is due when the last one is so old.
+        on_kept: told how many epochs a checkpoint holds: they will not be trained again.
 
     Returns:
         The record; its status is ``failed`` for a loss that is not finite, for any exception, and for a trial
@@ -82,6 +95,7 @@ def run_trial(
                 checkpoint_seconds=checkpoint_seconds,
                 checkpoint_bytes=checkpoint_bytes,
                 inside_seconds=inside_seconds,
+                on_kept=on_kept,
             )
             status = _train(attempt, task, names, report, device_share, timed)
         except Cancelled:
@@ -120,6 +134,7 @@ def _train(
     if folder is not None and (state := checkpoint.load(folder, trial)) is not None:
         learner.restore(state["learner"])
         ledger.restore(state["ledger"])
+        attempt.on_kept(len(ledger.curve))
     ledger.multiply_adds = _cost(trial, task, learner.result).multiply_adds
     ledger.enter("")
     try:
@@ -178,6 +193,8 @@ def _epoch(
         seconds_evaluation=ledger.seconds_evaluation,
         seconds_data=ledger.seconds_data,
         kernel_sizes=kernel_sizes(learner.result),
+        at=time.time(),
+        load=attempt.watch.look(),
     )
     ledger.curve.append(metrics)
     return metrics

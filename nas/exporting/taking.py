@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.exporting.choosing import By, best, finalists, finalists_of_task, front, task_of
 from nas.exporting.folder import drafted
+from nas.logged_models import register as register_model
 from nas.run_directory import RunDirectory, open_run
 from trials.exported import write_manifest
 from trials.record import TrialRecord
@@ -36,6 +37,7 @@ class Exported:
         rows: so many rows of the report half.
         difference: largest difference of a reloaded file's logits from the live network's, over the largest.
         written: its files, by name.
+        registered: where MLflow's registry has it, if that was asked for.
     """
 
     path: Path
@@ -46,7 +48,8 @@ class Exported:
     error: float
     rows: int
     difference: float
-    written: tuple[str, ...] = field(default=())
+    written: tuple[str, ...] = ()
+    registered: str = ""
 
 
 def export(
@@ -59,6 +62,7 @@ def export(
     resolution: int | None = None,
     crop: float = 0.0,
     precisions: Sequence[str] = (),
+    register: str | None = None,
 ) -> Exported:
     """Write a finalist's network into a new folder.
 
@@ -73,11 +77,19 @@ def export(
         resolution: samples along every axis that it shall take, of networks whose kernels are functions.
         crop: share of the norm of such a kernel that may be left out, in [0, 1).
         precisions: further ONNX files, of ``fp16``, ``bf16`` or ``int8``; the card has what each loses.
+        register: name of a model in MLflow's registry that gets it as its newest version, under the alias
+            ``champion``; as it was trained, so neither cropped nor at another resolution.
 
     Raises:
         ValueError: there is no such finalist, its data or weights cannot be read, the folder is taken, the
-            resolution does not fit, a file differs from the network, or what writes ONNX is not installed.
+            resolution does not fit, a file differs from the network, what writes ONNX is not installed, or
+            MLflow does not take it.
     """
+    if register is not None and (resolution is not None or crop):
+        raise ValueError(
+            f"the registry takes a network as it was trained, got the resolution {resolution} and the crop "
+            f"{crop:g}; leave them out, or register out"
+        )
     asked = _asked(resolution, crop, precisions)
     directory = open_run(run_dir)
     record = best(finalists(directory, task, space), by)
@@ -85,6 +97,8 @@ def export(
     with drafted(target) as draft:
         done = _written(draft, directory, record, asked, target)
         write_manifest(draft)
+        if register is not None:
+            done = replace(done, registered=register_model(directory, record, register))
     return done
 
 

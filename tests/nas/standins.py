@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, unasked
+from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, ignored, unasked
 from trials.storage import Storage
 from trials.synthetic import CHECKPOINT, run_trial
 from trials.task import TaskData
@@ -24,10 +24,11 @@ def closed_form(
     folder: Storage,
     *settings: Any,
     asked: Callable[[], Verdict] = unasked,
+    on_kept: Callable[[int], None] = ignored,
     **more: Any,
 ) -> TrialRecord | None:
     """Learning curves by a formula, at once."""
-    return run_trial(trial, task, report=report, folder=folder, asked=asked)
+    return run_trial(trial, task, report=report, folder=folder, asked=asked, on_kept=on_kept)
 
 
 def slow(
@@ -37,6 +38,7 @@ def slow(
     folder: Storage,
     *settings: Any,
     asked: Callable[[], Verdict] = unasked,
+    on_kept: Callable[[int], None] = ignored,
     **more: Any,
 ) -> TrialRecord | None:
     """The same, an epoch in a second; a checkpoint after each."""
@@ -49,7 +51,9 @@ def slow(
             time.sleep(STEP)
         return report(metrics)
 
-    return run_trial(trial, task, report=told, folder=folder, asked=asked, checkpoint_seconds=0)
+    return run_trial(
+        trial, task, report=told, folder=folder, asked=asked, checkpoint_seconds=0, on_kept=on_kept
+    )
 
 
 def out_of_memory(

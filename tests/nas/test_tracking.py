@@ -8,30 +8,25 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
-from nas.run_directory import RunDirectory
+from nas.reading import Found
+from nas.run_directory import RunDirectory, RunInfo, RunSpace, RunTask
+from nas.tracked import Closing, closing
 from nas.tracking import PARENT, Store
 from nas.writer import Writer
+from search_spaces.space import TaskShape
 from tests.nas.builders import record
+from tests.nas.mlflow_servers import Store as AnyStore
+from tests.nas.mlflow_views import runs_of, views_of
 from trials.recipe import AUGMENTED, STANDARD
 from trials.record import TrialRecord
+from trials.reference import Task
 
 
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One SQLite store for all tests here; each uses an experiment of its own."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
-
-
-def runs_of(uri: str, experiment: str) -> dict[str, Run]:
-    client = MlflowClient(tracking_uri=uri)
-    found = client.get_experiment_by_name(experiment)
-    assert found is not None
-    runs = client.search_runs([found.experiment_id], max_results=1000)
-    names = [run.data.tags["nas.name"] for run in runs]
-    assert len(names) == len(set(names))
-    return dict(zip(names, runs))
+@pytest.fixture
+def uri(tracking_store: AnyStore) -> str:
+    """Of each kind of store by turns; each test uses an experiment of its own."""
+    return tracking_store.uri
 
 
 def a_few() -> list[TrialRecord]:
@@ -158,17 +153,37 @@ def test_predictions_are_an_artifact_of_their_finalist(uri: str, tmp_path: Path)
     assert found == {finalist.trial.id: ["predictions.parquet"], other.trial.id: []}
 
 
-def test_the_report_is_an_artifact_of_a_summary_run(uri: str, tmp_path: Path) -> None:
+def ending(records: list[TrialRecord], files: dict[str, bytes], planned: dict[str, int]) -> Closing:
+    found = Found(trials=[each.trial for each in records], damaged=[], records=records, unreadable=[])
+    return closing(found, planned, files)
+
+
+def test_the_report_is_an_artifact_of_a_summary_run_and_parents_end_with_their_trials(
+    uri: str, tmp_path: Path
+) -> None:
     store = Store(uri, "report", tmp_path / "artifacts")
-    store.end(a_few()[0])
-    store.finish(time.time(), {"report.html": "<p>"}, [a_few()[0].trial.study])
-    run = runs_of(uri, "report")["comparison"]
-    artifacts = MlflowClient(tracking_uri=uri).list_artifacts(run.info.run_id)
-    assert [artifact.path for artifact in artifacts] == ["report.html"]
-    assert runs_of(uri, "report")[a_few()[0].trial.study.name].info.status == "FINISHED"
+    few = [a_few()[0], a_few()[1]]
+    for each in few:
+        store.end(each)
+    population, search = (each.trial.study.name for each in few)
+    last = ending(few, {"report.html": b"<p>", "figures/01.svg": b"<svg>"}, {population: 1, search: 2})
+    store.finish(last)
+    runs = runs_of(uri, "report")
+    client = MlflowClient(tracking_uri=uri)
+    listed = client.list_artifacts(runs["comparison"].info.run_id)
+    assert [artifact.path for artifact in listed] == ["figures", "report.html"]
+    states = [runs[name].info.status for name in (population, search, "comparison")]
+    assert states == ["FINISHED", "SCHEDULED", "SCHEDULED"]
+    assert [runs[name].data.tags["nas.status"] for name in (population, search)] == ["completed", "waiting"]
+    assert runs[population].data.tags["nas.best"] == few[0].trial.id
+    store.finish(ending(few, {"report.html": b"<p>"}, {population: 1, search: 1}))
+    runs = runs_of(uri, "report")
+    assert [runs[name].info.status for name in (search, "comparison")] == ["FINISHED", "FINISHED"]
 
 
-def test_the_writer_passes_everything_on(uri: str, tmp_path: Path) -> None:
+def test_the_writer_passes_everything_on_and_prints_nothing(
+    uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     said: list[str] = []
     writer = Writer(lambda: Store(uri, "writer", tmp_path), said.append)
     for each in a_few():
@@ -176,9 +191,9 @@ def test_the_writer_passes_everything_on(uri: str, tmp_path: Path) -> None:
         for metrics in each.curve:
             writer.epoch(each.trial, metrics)
         writer.ended(each)
-    assert writer.close({}, [])
+    assert writer.close(None)
     assert {each.trial.id for each in a_few()} < set(runs_of(uri, "writer"))
-    assert said == []
+    assert said == [] and capfd.readouterr().out == ""
 
 
 def test_an_unreachable_server_is_said_once_and_blocks_nobody(tmp_path: Path) -> None:
@@ -189,6 +204,68 @@ def test_an_unreachable_server_is_said_once_and_blocks_nobody(tmp_path: Path) ->
         writer.epoch(each.trial, None)
         writer.ended(each)
     assert time.perf_counter() - began < 0.5
-    assert not writer.close({}, [])
+    assert not writer.close(None, patience=1.0)
     assert len([line for line in said if "MLflow is behind" in line]) == 1
-    assert "--resume" in said[-1]
+    assert "--rebuild" in said[-1]
+
+
+def test_texts_that_are_too_long_for_mlflow_are_artifacts_and_nothing_is_cut(
+    uri: str, tmp_path: Path
+) -> None:
+    one = record(number=0)
+    wide = replace(one.trial, values={"text": "v" * 6001, "just": "j" * 6000})
+    long = replace(one, trial=wide, status="failed", reason="ValueError: no\n" + "r" * 8000, log=("a", "b"))
+    store = Store(uri, "long", tmp_path / "artifacts")
+    store.end(long)
+    Store(uri, "long", tmp_path / "artifacts").end(long)
+    run, view = runs_of(uri, "long")[one.trial.id], views_of(uri, "long")[one.trial.id]
+    assert view.params["choice_just"] == "j" * 6000
+    assert view.params["choice_text"] == "6,001 characters, see the artifact params/choice_text.txt"
+    assert view.tags["nas.reason"].endswith("see the artifact tags/nas.reason.txt")
+    assert view.files == ("log.txt", "params/choice_text.txt", "tags/nas.reason.txt")
+    client = MlflowClient(tracking_uri=uri)
+    for path, text in (("params/choice_text.txt", "v" * 6001), ("tags/nas.reason.txt", long.reason)):
+        found = client.download_artifacts(run.info.run_id, path, str(tmp_path))
+        assert Path(found).read_text() == text
+
+
+def test_the_task_is_a_data_set_of_every_trial(uri: str, tmp_path: Path) -> None:
+    info = RunInfo(
+        id="00000000",
+        created=0.0,
+        version="0",
+        tracking_uri=None,
+        recipe=STANDARD,
+        tasks=(
+            RunTask(
+                task=Task(source="s3://me:secret@host/bucket/digits?token=secret"),
+                shape=TaskShape(extent=(8, 8), channels=1, classes=10),
+                mean=(0.0,),
+                std=(1.0,),
+                digest="d" * 64,
+            ),
+        ),
+        spaces=(RunSpace(task="digits", reference="twin", name="twin", designs=1024),),
+    )
+    one = record(task=info.tasks[0].name)
+    for _ in range(2):
+        Store(uri, "data", tmp_path / "artifacts", info=lambda: info).end(one)
+    [(name, digest, source)] = views_of(uri, "data")[one.trial.id].data
+    assert (name, digest, source) == (one.trial.study.task, "d" * 36, '{"uri": "s3://host/bucket/digits"}')
+
+
+def test_an_ended_trial_of_a_long_curve_keeps_its_first_last_and_best_epoch(uri: str, tmp_path: Path) -> None:
+    recipe = replace(STANDARD, epochs=5003)
+    one = record(number=0, recipe=recipe)
+    curve = list(one.curve)
+    curve[4320] = replace(curve[4320], select_error=0.01)
+    one = replace(one, curve=tuple(curve))
+    store = Store(uri, "thinned", tmp_path / "artifacts")
+    store.add(one.trial, curve[:3001], one.started)
+    Store(uri, "thinned", tmp_path / "artifacts").end(one)
+    run = runs_of(uri, "thinned")[one.trial.id]
+    history = MlflowClient(tracking_uri=uri).get_metric_history(run.info.run_id, "select_error")
+    steps = sorted(metric.step for metric in history)
+    assert len(steps) == len(set(steps)) < 2400
+    assert steps[:1000] == [*range(1, 1000), 1000] and {4321, 5003} < set(steps)
+    assert run.data.metrics["select_error"] == one.select_error
