@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nas import export, export_front
-from nas.exporting import writing
+from nas.exporting import taking, writing
 from nas.exporting.choosing import best, front
 from nas.run_directory import RunDirectory
 from tests.nas.builders import record
@@ -170,7 +170,10 @@ def test_an_artifact_that_cannot_be_loaded_again_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+SLOW = [pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGINT, signal.SIGKILL)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, *SLOW])
 def test_an_interrupted_export_leaves_no_folder_under_its_name(
     run: RunDirectory, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -243,7 +246,7 @@ def test_the_command_names_the_folder_after_the_trial_where_none_is_given(
 def test_without_onnx_the_way_out_is_named(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnxscript" else 1)
+    monkeypatch.setattr(taking, "find_spec", lambda name: None if name == "onnxscript" else 1)
     with pytest.raises(ValueError, match=r"needs onnxscript, .* pip install 'nas-flexconv\[export\]'"):
         export(str(run), space="twin_3x3", to=tmp_path / "network")
 
