@@ -63,6 +63,7 @@ def assert_exports(live: nn.Module, shape: TaskShape, folder: Path) -> None:
     axes = {1: ["length"], 2: ["height", "width"], 3: ["depth", "height", "width"]}[shape.dimensions]
     assert dims == ["batch", shape.channels, *axes]
     assert not {node.op_type for node in model.graph.node} & {"BatchNormalization", "DFT", "Sin"}
+    assert str(Path.cwd()).encode() not in (folder / "model.onnx").read_bytes(), "a path of this machine"
     run, module = onnx_runner(folder / "model.onnx"), torch.export.load(folder / "model.pt2").module()
     generator = torch.Generator().manual_seed(5)
     for batch, more in ((1, 0), (5, 0), (3, 6)):
@@ -78,6 +79,14 @@ def assert_exports(live: nn.Module, shape: TaskShape, folder: Path) -> None:
 @pytest.mark.parametrize(("name", "shape"), CASES, ids=[f"{name}-{shape}" for name, shape in CASES])
 def test_a_sample_of_spaces_is_exported(name: str, shape: TaskShape, tmp_path: Path) -> None:
     assert_exports(random_design(name, shape, 0), shape, tmp_path)
+
+
+def test_an_untrained_network_is_exported(tmp_path: Path) -> None:
+    shape = SHAPES[2]
+    space = SPACES["flexconv"](shape)
+    torch.manual_seed(0)
+    design = space.decode({choice.name: choice.options[0] for choice in space.choices})
+    assert_exports(build(design, shape).eval(), shape, tmp_path)
 
 
 @pytest.mark.slow
