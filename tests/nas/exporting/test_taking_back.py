@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from nas.open_space import open_space
 from nas.run_directory import RunDirectory
 from search_spaces import SPACES, Architecture, TaskShape, build
 from tests.nas.exporting.runs import trained_run
+from tests.nas.runs import SMALL, drive, schedule_of
 from trials.exported import Design, on_task, read_design, write_design, write_manifest
+from trials.recipe import STANDARD
 
 DIGITS = "digits@rows=200"
 
@@ -51,6 +54,18 @@ def test_the_folder_is_a_space_of_one_design_on_any_task(folder: Path) -> None:
         assert space.single and space.size == 1 and space.like == "flexconv"
         assert space.name == f"my-net-{design.architecture.id[:6]}"
         build(space.decode({}), shape)
+
+
+def test_a_run_trains_the_design_as_a_default_at_the_rates_of_its_space(folder: Path, tmp_path: Path) -> None:
+    config = replace(SMALL, tasks=("digits_sequence",), spaces=("flexconv",), defaults=(str(folder),))
+    handed_out = drive(schedule_of(config, tmp_path / "run"))
+    design = read_design(folder)
+    ours = [trial for trial in handed_out if trial.study.space == f"my-net-{design.architecture.id[:6]}"]
+    assert [trial.study.kind for trial in ours] == ["population"] * config.seeds + ["finalist"]
+    single = next(trial for trial in handed_out if trial.study.space == "flexconv")
+    for trial in ours:
+        assert trial.architecture == design.architecture
+        assert trial.recipe == single.recipe != STANDARD.for_space("unknown")
 
 
 @pytest.mark.parametrize("name", SPACES)
