@@ -1,11 +1,13 @@
 """Measures both backends of a convolution, fits the constants of the cost rule, says how well it chooses.
 
-    OMP_NUM_THREADS=1 python benchmarks/measure_costs.py [--repeats 5] [--device cpu]
+    OMP_NUM_THREADS=1 python benchmarks/measure_costs.py [--repeats 5]
+    python benchmarks/measure_costs.py --device cuda
 
 Both backends run in turn in one process and medians are taken, since the machine may be shared. Prints the
 entries of `search_spaces.layers.costs.COSTS` to paste, and for every shape how much slower the rule's choice
 is than the better backend (its regret), of the rule as it stands and as it is fitted. On one shared core with
-5 repeats it takes about 6 minutes.
+5 repeats it takes about 6 minutes. On a GPU, where calls are issued ahead, several are timed as one, in
+float32 and not TF32, as trials compute, on larger shapes too.
 """
 
 from __future__ import annotations
@@ -24,10 +26,13 @@ from torch import Tensor
 
 from search_spaces.layers.convolution import Backend, convolve
 from search_spaces.layers.costs import COSTS, Costs, fft_terms, spatial_terms
+from trials.isolation import whole_float32
 from trials.surroundings import commit, processor, software
 
 Counts = npt.NDArray[np.float64]
-MOST = 4e9  # multiply-adds of a spatial pass; beyond it nothing is in doubt and everything is slow
+# multiply-adds of a spatial pass; beyond it nothing is in doubt and everything is slow
+MOST = {"cpu": 4e9, "cuda": 3e11}
+AHEAD = {"cpu": 1, "cuda": 5}  # calls that are timed as one
 BACKENDS: tuple[Backend, Backend] = ("spatial", "fft")
 
 
@@ -73,21 +78,23 @@ class Shape:
         return self.batch * math.prod(self.extent) * math.prod(self.kernel)
 
 
-def shapes() -> list[Shape]:
-    """What is measured."""
+def shapes(device: str) -> list[Shape]:
+    """What is measured on a type of device."""
+    batches, channels = ((4, 16, 64), (16, 32, 64)) if device == "cpu" else ((4, 64, 256), (16, 64, 128))
     extents_and_taps = [
         *itertools.product([(256,), (1024,)], (5, 9, 17, 31, 83, 257)),
         *itertools.product([(8, 8), (16, 16), (32, 32)], (3, 5, 7, 9, 11, 17)),
+        *([((32, 32), 33)] if device == "cuda" else []),
         *itertools.product([(8, 8, 8), (16, 16, 16)], (3, 5, 7)),
     ]
     every = [
-        Shape(batch, channels, extent, taps, depthwise)
-        for (extent, taps), batch, channels, depthwise in itertools.product(
-            extents_and_taps, (4, 16, 64), (16, 32, 64), (False, True)
+        Shape(batch, width, extent, taps, depthwise)
+        for (extent, taps), batch, width, depthwise in itertools.product(
+            extents_and_taps, batches, channels, (False, True)
         )
         if taps < 2 * extent[0]
     ]
-    return [shape for shape in every if shape.work <= MOST]
+    return [shape for shape in every if shape.work <= MOST[device]]
 
 
 def measure(shape: Shape, training: bool, device: str, repeats: int) -> tuple[float, float]:
@@ -102,14 +109,16 @@ def measure(shape: Shape, training: bool, device: str, repeats: int) -> tuple[fl
 
 
 def _nanoseconds(x: Tensor, kernel: Tensor, backend: Backend, groups: int) -> float:
-    x.grad = kernel.grad = None
+    calls = AHEAD[x.device.type]
     began = time.perf_counter_ns()
-    y = convolve(x, kernel, None, backend, groups=groups)
-    if y.requires_grad:
-        torch.autograd.backward(y, y.detach())
+    for _ in range(calls):
+        x.grad = kernel.grad = None
+        y = convolve(x, kernel, None, backend, groups=groups)
+        if y.requires_grad:
+            torch.autograd.backward(y, y.detach())
     if x.is_cuda:
         torch.cuda.synchronize()
-    return time.perf_counter_ns() - began
+    return (time.perf_counter_ns() - began) / calls
 
 
 def fit(counts: Counts, times: Counts, weights: Counts) -> Counts:
@@ -204,10 +213,13 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    print(f"commit {commit()}, {processor()}, {software()}, {arguments.repeats} pairs")
+    whole_float32()
+    device = torch.cuda.get_device_name() if arguments.device == "cuda" else processor()
+    print(f"commit {commit()}, {device}, {software()}, {arguments.repeats} pairs")
     for training in (True, False):
         measured = {
-            shape: measure(shape, training, arguments.device, arguments.repeats) for shape in shapes()
+            shape: measure(shape, training, arguments.device, arguments.repeats)
+            for shape in shapes(arguments.device)
         }
         report(fitted_costs(measured), arguments.device, training, measured)
 

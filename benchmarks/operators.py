@@ -34,6 +34,7 @@ from search_spaces.layers.grid import ROOT, odd_cover
 from search_spaces.layers.grid import step as grid_step
 from search_spaces.network import freeze
 from trials import surroundings
+from trials.isolation import whole_float32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,6 +224,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cases whose name contains this")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    whole_float32()  # as trials compute
     device = torch.cuda.get_device_name() if given.device == "cuda" else surroundings.processor()
     print(f"commit {surroundings.commit()}, {device}, {surroundings.software()}, {given.dtype}, ", end="")
     print(f"{given.repeats} pairs, one thread\n")

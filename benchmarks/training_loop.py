@@ -1,12 +1,13 @@
 """What the training loop of a trial costs over a bare one on tensors in memory.
 
     OMP_NUM_THREADS=1 python benchmarks/training_loop.py [--repeats 25]
+    python benchmarks/training_loop.py --device cuda
 
 The bare loop: forward, loss, backward, clip, step of the optimiser, on a normalised copy of all rows, batches
 cut in advance. Ours is an epoch as `run_trial` does it: shuffling, gathering, normalising, learning rate,
 accounting. Both train alike networks in one process by turns, and seconds of the processor are counted, since
-the machine may be shared; at a learning rate at which kernels keep their sizes. The ratio is that of medians,
-its spread the quartiles of the ratios of neighbours.
+the machine may be shared (with a GPU: of the clock, until its work is done); at a learning rate at which
+kernels keep their sizes. The ratio is that of medians, its spread the quartiles of the ratios of neighbours.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from search_spaces import SPACES
 from trials.attempt import Attempt
 from trials.dataset import ArrayPart, Dataset
 from trials.energy import Meter
+from trials.isolation import whole_float32
 from trials.learner import Learner
 from trials.ledger import Ledger
 from trials.loading import Loader
@@ -76,13 +78,12 @@ def trial_of(space: str, task: TaskData) -> Trial:
 class Bare:
     """The loop that cannot do less."""
 
-    def __init__(self, trial: Trial, task: TaskData) -> None:
+    def __init__(self, trial: Trial, task: TaskData, device: torch.device) -> None:
         torch.manual_seed(0)
-        cpu = torch.device("cpu")
-        self.model = Learner(trial, task.shape, cpu, ROWS).model.train()
+        self.model = Learner(trial, task.shape, device, ROWS).model.train()
         self.parameters = list(self.model.parameters())
         self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-9, fused=True)
-        loader = Loader(task.train, task, cpu)
+        loader = Loader(task.train, task, device)
         self.batches = [each for each in loader.in_order(64) if len(each[0]) == 64]
 
     def epoch(self) -> None:
@@ -97,11 +98,10 @@ class Bare:
 class Ours:
     """The loop of a trial."""
 
-    def __init__(self, trial: Trial, task: TaskData) -> None:
-        cpu = torch.device("cpu")
+    def __init__(self, trial: Trial, task: TaskData, device: torch.device) -> None:
         self.task, self.attempt = task, Attempt(trial=trial, ledger=Ledger(Meter()))
-        self.learner = Learner(trial, task.shape, cpu, len(task.train))
-        self.train = Loader(task.train, task, cpu)
+        self.learner = Learner(trial, task.shape, device, len(task.train))
+        self.train = Loader(task.train, task, device)
 
     def epoch(self) -> None:
         order = self.learner.begin_epoch()
@@ -109,28 +109,35 @@ class Ours:
         self.learner.end_epoch()
 
 
-def seconds(loop: Bare | Ours) -> float:
-    began = time.process_time()
+def seconds(loop: Bare | Ours, device: torch.device) -> float:
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    began = clock()
     loop.epoch()
-    return time.process_time() - began
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return clock() - began
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The training loop against a bare one.")
     parser.add_argument("--repeats", type=int, default=25)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"commit {commit()}, {processor()}, {software()}; {options.repeats} epochs of each\n")
+    whole_float32()
+    device = torch.device(options.device)
+    where = torch.cuda.get_device_name() if options.device == "cuda" else processor()
+    print(f"commit {commit()}, {where}, {software()}; {options.repeats} epochs of each\n")
     print("| task | space | bare ms a step | ours | ratio | quartiles | data, share of ours |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in ("digits", f"{__file__}:images", f"{__file__}:series"):
         task = open_task(Task.parse(name))
         for space in ("twin_3x3", "flexconv"):
             trial = trial_of(space, task)
-            bare, ours = Bare(trial, task), Ours(trial, task)
+            bare, ours = Bare(trial, task, device), Ours(trial, task, device)
             bare.epoch(), ours.epoch()
             ours.attempt.ledger = Ledger(Meter())
-            pairs = [(seconds(bare), seconds(ours)) for _ in range(options.repeats)]
+            pairs = [(seconds(bare, device), seconds(ours, device)) for _ in range(options.repeats)]
             ours.attempt.ledger.enter("")
             low, high = statistics.median(b for b, _ in pairs), statistics.median(o for _, o in pairs)
             quarter, _, three = statistics.quantiles([o / b for b, o in pairs], n=4)

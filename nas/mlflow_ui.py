@@ -43,7 +43,8 @@ def serve(path: Path | str, say: Callable[[str], None], port: int | None = None)
         return
     port = port or _free_port()
     process = _start(uri, tracking_folder(directory, info) / "mlartifacts", port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # also where the terminal is closed
+        signal.signal(number, signal.default_int_handler)
     try:
         address = f"http://127.0.0.1:{port}"
         found = _experiment_id(process, address, experiment)
@@ -75,7 +76,7 @@ def _start(uri: str, artifacts: Path, port: int) -> subprocess.Popen[bytes]:
         "--log-level=warning",
     ]
     settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    return subprocess.Popen(command, env={**os.environ, **settings}, start_new_session=True)
+    return subprocess.Popen(command, env={**os.environ, **settings}, process_group=0)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -28,6 +28,7 @@ from trials.names import NotKept
 from trials.record import EpochMetrics, Trial, TrialRecord, Verdict, ignored
 from trials.reference import Task
 from trials.storage import Storage, Unwritten, kept
+from trials.surroundings import unseen_accelerators
 from trials.task import TaskData
 
 POLL_SECONDS = 0.25
@@ -130,9 +131,7 @@ def work(
     if not accelerated:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     place = Place(node=node, host=platform.node(), process=os.getpid())
-    threading.Thread(
-        target=_arrive, args=(ask, slot, place), daemon=True
-    ).start()  # the board may be starting
+    threading.Thread(target=_arrive, args=(ask, slot, place), daemon=True).start()  # the board may start
     try:
         try:
             carry_out = _imported(train)
@@ -192,8 +191,12 @@ def _imported(train: str) -> Train:
 def _with_device(place: Place) -> Place:
     import torch
 
-    if not torch.cuda.is_available():
-        return place  # the probe says so
+    if not torch.cuda.is_available():  # also a cluster that was told of accelerators that are not there
+        raise ValueError(
+            unseen_accelerators()
+            or f"the cluster counts accelerators there and torch {torch.__version__} sees none; start Ray "
+            "there with the accelerators that it has, or give --gpus-per-trial 0 to use processors"
+        )
     device = torch.cuda.get_device_properties()
     return replace(place, device=str(device.uuid), device_bytes=device.total_memory)
 

@@ -59,7 +59,10 @@ def test_every_trial_is_in_the_records_and_in_mlflow(folder: Path) -> None:
         files = [each.path for each in client.list_artifacts(shown.info.run_id)]
         assert files == ["predictions.parquet"] * (record.trial.study.kind == "finalist")
     artifacts = {each.path for each in client.list_artifacts(by_name["comparison"].info.run_id)}
-    assert artifacts == {"report.html", "report.md", "report.json", "figures"}
+    assert artifacts == {"report.html", "report.md", "report.json", "figures", "tables"}
+    models = client.search_logged_models([experiments[0].experiment_id])
+    finalists = {record.trial.id for record in records if record.trial.study.kind == "finalist"}
+    assert {model.tags["nas.name"] for model in models} == finalists and len(models) == len(finalists)
 
 
 def test_the_report_is_complete_and_self_contained(folder: Path) -> None:

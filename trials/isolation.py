@@ -54,7 +54,7 @@ def isolated(seed: int) -> Iterator[None]:
         for read, write, needed in _STATE:
             after.callback(write, read())
             write(needed)
-        _whole_float32()
+        whole_float32()
         warnings.simplefilter("default")
         for category in _UNSEEN:
             warnings.simplefilter("ignore", category)
@@ -63,7 +63,8 @@ def isolated(seed: int) -> Iterator[None]:
         yield
 
 
-def _whole_float32() -> None:
+def whole_float32() -> None:
+    """Products of float32 are computed in float32 from here on, not in TF32 or less."""
     # by the old switches, which set some of the new, then by the new: a user's code may have used either
     torch.set_float32_matmul_precision("highest")
     backends: Any = torch.backends

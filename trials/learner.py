@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch._dynamo  # AdamW imports it, a second that would be charged to the 
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from search_spaces.network import build, parameter_groups
 from search_spaces.space import TaskShape
@@ -68,17 +69,14 @@ class Learner:
             lr=recipe.learning_rate,
             fused=True,
         )
-        self._average: AveragedModel | None = None
-        if recipe.moving_average > 0:
-            averaging: Any = get_ema_multi_avg_fn  # has no types
-            self._average = AveragedModel(model, multi_avg_fn=averaging(recipe.moving_average))
+        self._average: nn.Module | None = copy.deepcopy(model) if recipe.moving_average > 0 else None
         self.shuffling, self.augmenting = (_generator(trial.seed, what) for what in ("order", "augmentation"))
         self._before = self.shuffling.get_state()
 
     @property
     def result(self) -> nn.Module:
         """What is validated and kept: the moving average if there is one, else the model."""
-        return self.model if self._average is None else self._average.module
+        return self.model if self._average is None else self._average
 
     @property
     def loss(self) -> float:
@@ -108,7 +106,7 @@ class Learner:
         self._done += 1
         self.taken += 1
         if self._average is not None:
-            self._average.update_parameters(self.model)
+            self._follow(self._average)
         self._losses += loss.detach()
         return loss.detach()
 
@@ -145,6 +143,15 @@ class Learner:
         if torch.cuda.is_available() and len(others) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(others)
 
+    @torch.no_grad()
+    def _follow(self, average: nn.Module) -> None:
+        # torch's AveragedModel sends its count of steps to the device at every one, and waits for that
+        decay = self._recipe.moving_average if self._done > 1 else 0.0
+        blend: Callable[[Any, Any, None], None] = _averaging(decay)
+        blend([*average.parameters()], [*self.model.parameters()], None)
+        for theirs, ours in zip(average.buffers(), self.model.buffers(), strict=True):
+            theirs.copy_(ours)
+
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast(self._device.type, torch.bfloat16) if self._half else nullcontext()
 
@@ -176,6 +183,9 @@ def settle_norms(model: nn.Module, batches: Iterable[Batch]) -> int:
         norm.momentum = momentum
         norm.eval()
     return rows
+
+
+_averaging: Any = get_ema_multi_avg_fn  # has no types
 
 
 def _generator(seed: int, purpose: str) -> torch.Generator:

@@ -1,4 +1,4 @@
-"""Where a run logs: every kind of MLflow store, who may know its password, and what no proxy may see."""
+"""Where a run logs, who may know the password there, what no proxy may see, and where its pages are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import pytest
 from nas.run_directory import RunDirectory
 from nas.tracking import Store
 from nas.tracking_place import checked_uri
-from tests.nas import mlflow_servers
 from tests.nas.clusters import descendants, free_port, of_sessions, started
 from tests.nas.mlflow_servers import Server, guarded_server, postgres, without_mlflow
 from tests.nas.test_tracking import a_few, runs_of
@@ -38,15 +37,6 @@ def watched() -> Dataset:
     return Dataset(train=ArrayPart(images, labels), class_names=("low", "high"))
 """
 NAS = [sys.executable, "-c", "from nas.cli import main; main()"]
-
-
-def test_every_kind_of_store_takes_trials(tracking_store: mlflow_servers.Store, tmp_path: Path) -> None:
-    for _ in range(2):
-        store = Store(tracking_store.uri, "kinds", None if tracking_store.server else tmp_path)
-        for each in a_few():
-            store.end(each)
-    runs = runs_of(tracking_store.uri, "kinds")
-    assert {each.trial.id for each in a_few()} < set(runs)
 
 
 @pytest.mark.slow
@@ -131,21 +121,14 @@ def experiments(uri: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sqlite in the run directory", "a database"])
-def test_the_pages_are_served_to_this_machine_alone(kind: str, tmp_path: Path) -> None:
+def test_the_pages_of_a_database_are_served_to_this_machine_alone(tmp_path: Path) -> None:
+    """`tests.nas.test_browser` opens those of the SQLite file in a run directory."""
     settings = [word for setting in FEW.split() for word in ("--set", setting)]
     command = [*NAS, "run", "smoke", "--tasks", "digits@rows=200", "--run-dir", "run", *settings]
     environment = without_mlflow()
-    if kind == "a database":
-        with postgres() as uri:
-            done = subprocess.run(
-                command, cwd=tmp_path, env={**environment, "MLFLOW_TRACKING_URI": uri}, check=False
-            )
-            assert done.returncode == 0
-            assert not (tmp_path / "run" / "mlflow.db").exists()
-            look_at(tmp_path, environment)
-    else:
-        assert subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode == 0
+    with postgres() as uri:
+        subprocess.run(command, cwd=tmp_path, env={**environment, "MLFLOW_TRACKING_URI": uri}, check=True)
+        assert not (tmp_path / "run" / "mlflow.db").exists()
         look_at(tmp_path, environment)
 
 
@@ -163,10 +146,10 @@ def look_at(folder: Path, environment: dict[str, str]) -> None:
         servers = [pid for pid in descendants(shown.pid) if b"uvicorn" in commands(pid)]
         assert servers
         assert not [pid for pid in descendants(shown.pid) if b"huey" in commands(pid)]
-        os.kill(shown.pid, signal.SIGINT)
+        os.kill(shown.pid, signal.SIGHUP)  # its terminal is closed
         shown.wait(30)
         assert shown.returncode == 0
-        assert not of_sessions([shown.pid, *servers])
+        assert not of_sessions([shown.pid])
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
 

@@ -6,6 +6,7 @@ import torch
 
 from search_spaces.layers.flexconv import SeparableFlexConv
 from tests.reference import GOLDEN, load_reference, reference_values
+from trials.isolation import isolated
 
 FILES = (
     "flexconv2d_magnet_sigma0075",
@@ -16,18 +17,30 @@ FILES = (
 )
 
 
+ACCELERATOR = pytest.param(
+    "cuda",
+    marks=[
+        pytest.mark.gpu,
+        pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator"),
+    ],
+)
+
+
+@pytest.mark.parametrize("device", ["cpu", ACCELERATOR])
 @pytest.mark.parametrize("backend", ["spatial", "fft", "auto"])
 @pytest.mark.parametrize("name", FILES)
-def test_kernel_output_and_every_gradient_agree_with_the_released_code(name, backend):
+def test_kernel_output_and_every_gradient_agree_with_the_released_code(name, backend, device):
     path = GOLDEN / f"{name}.npz"
     if not path.exists():
         pytest.skip(f"the golden numbers are not beside the repository: {path}")
     layer, arrays = load_reference(path)
     flexible = layer.depthwise if isinstance(layer, SeparableFlexConv) else layer
     flexible.backend = backend
-    x = torch.from_numpy(arrays["x"]).requires_grad_()
-    y = layer(x)
-    y.backward(torch.from_numpy(arrays["dy"]))
+    layer.to(device)
+    x = torch.from_numpy(arrays["x"]).to(device).requires_grad_()
+    with isolated(seed=0):  # float32 is float32, not TF32, as in a trial
+        y = layer(x)
+        y.backward(torch.from_numpy(arrays["dy"]).to(device))
 
     assert layer.kernel().shape == arrays["kernel"].shape
     assert distance(layer.kernel(), arrays["kernel"]) < 1e-5
@@ -90,5 +103,5 @@ def test_a_file_of_the_same_families_that_is_not_among_the_golden_ones(tmp_path)
 
 def distance(ours, theirs):
     """Largest difference, relative to the largest value."""
-    ours = ours.detach().numpy()
+    ours = ours.detach().cpu().numpy()
     return np.abs(ours - theirs.reshape(ours.shape)).max() / np.abs(theirs).max()
