@@ -18,7 +18,7 @@ help:
 	@echo "make compare   install into .venv, run 'nas run smoke' (minutes), say where the report is"
 	@echo "make test      install into .venv, run the tests (minutes)"
 	@echo "make soak      install into .venv, measure what intervals cover and what a run costs, hurt 30 runs in nine ways,"
-	@echo "               write docs/coverage.md and docs/faults.md (an hour and a half)"
+	@echo "               write docs/coverage.md and docs/faults.md (two hours)"
 
 compare: $(VENV)/nas
 	@$(BIN)/nas run smoke --run-dir $(RUN_DIR) --resume
@@ -32,6 +32,8 @@ soak: $(VENV)/dev
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.nas.coverage_across
 	@$(BIN)/python benchmarks/report_at_scale.py
 	@$(BIN)/python -m tests.nas.faults --count 30 --seed 0 --write
+	@$(BIN)/python -m tests.nas.exporting.soak --designs 5
+	@$(BIN)/python benchmarks/export.py
 	@$(BIN)/python benchmarks/overhead.py
 	@$(BIN)/python benchmarks/scale.py --threads
 	@$(BIN)/python -m benchmarks.resume --repeats 1

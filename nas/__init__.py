@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from nas.comparison import compare
     from nas.config import SearchConfig
     from nas.efficiency import Comparison
-    from nas.exporting import Exported, export
+    from nas.exporting import Exported, export, export_front
     from nas.running import RunResult, run
 
-__all__ = ["Comparison", "Exported", "RunResult", "SearchConfig", "compare", "export", "run"]
+__all__ = ["Comparison", "Exported", "RunResult", "SearchConfig", "compare", "export", "export_front", "run"]
 
 _HOMES = {
     "Comparison": "nas.efficiency",
@@ -23,6 +23,7 @@ _HOMES = {
     "SearchConfig": "nas.config",
     "compare": "nas.comparison",
     "export": "nas.exporting",
+    "export_front": "nas.exporting",
     "run": "nas.running",
 }
 

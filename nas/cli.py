@@ -41,7 +41,7 @@ def app() -> None:
 @click.option(
     "--tasks", metavar="a,b", help="Names, Parquet files, module:attribute, file.py:name; name@rows=500."
 )
-@click.option("--spaces", metavar="x,y", help="Names, module:attribute or file.py:name.")
+@click.option("--spaces", metavar="x,y", help="Names, module:attribute, file.py:name, export folders.")
 @click.option("--address", metavar="ADDR", help="Of a running Ray cluster.  [default: this machine]")
 @click.option(
     "--gpus-per-trial",
@@ -177,24 +177,78 @@ def show(run_dir: str | None, trial: str | None, ui: bool, rebuild: bool, tracki
 
 @app.command()
 @click.argument("run_dir")
-@click.option("--task", metavar="T", required=True, help="A task's name in the records.")
-@click.option("--space", metavar="S", required=True, help="A space's name in the records.")
-@click.option("--to", metavar="DIR", type=FOLDER, required=True, help="The folder to make.")
+@click.option("--task", metavar="T", help="A task's name in the records.  [default: the run's only one]")
+@click.option("--space", metavar="S", help="A space's name in the records.  [default: the run's only one]")
+@click.option(
+    "--by",
+    type=click.Choice(["error", "multiply-adds", "latency"]),
+    default="error",
+    help="What the finalist has least of.  [default: select error]",
+)
+@click.option("--to", metavar="DIR", type=FOLDER, help="The folder to make.  [default: the trial's name]")
+@click.option(
+    "--resolution",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Samples along every axis instead of those of training; of networks with learned kernel sizes.",
+)
+@click.option(
+    "--crop",
+    metavar="X",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    help="Share of a learned kernel's norm that may be left out, such as 0.01.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(["fp16", "bf16", "int8"]),
+    multiple=True,
+    help="A further ONNX file of fewer bits; repeatable.",
+)
 @click.option("--register", metavar="NAME", help="Also as a version of this model in MLflow's registry.")
-def export(run_dir: str, task: str, space: str, to: Path, register: str | None) -> None:
+@click.option("--pareto", is_flag=True, help="Every finalist that none beats in error and multiply-adds.")
+def export(
+    run_dir: str,
+    task: str | None,
+    space: str | None,
+    by: Literal["error", "multiply-adds", "latency"],
+    to: Path | None,
+    resolution: int | None,
+    crop: float,
+    precisions: tuple[str, ...],
+    register: str | None,
+    pareto: bool,
+) -> None:
     """Take the best network away.
 
-    Of the finalists of one task and one space, the one with the smallest select error: safetensors, JSON,
-    .pt2.
+    Of the finalists of one task and one space the best: safetensors and JSON, .pt2, ONNX, examples, a card,
+    and a script that needs numpy and onnxruntime alone. Every file is loaded again in a fresh process and
+    compared with the live network.
     """
     from nas.exporting import export as export_network
+    from nas.exporting import export_front
 
-    done = export_network(run_dir, task=task, space=space, to=to, register=register)
-    error = 100 * done.test_error
-    click.echo(f"{done.path}: {done.trial}, {done.parameters:,} parameters, test error {error:.1f} %")
-    click.echo(f"reloaded and compared: largest difference {done.difference:.1e} of the largest logit")
-    if done.registered:
-        click.echo(f"registered: {done.registered}")
+    if pareto and (by != "error" or register):
+        raise click.UsageError("--pareto takes the whole front; leave --by and --register out.")
+    how: dict[str, Any] = {"resolution": resolution, "crop": crop, "precisions": precisions}
+    done = (
+        export_front(run_dir, task=task, space=space, to=to, **how)
+        if pareto
+        else (export_network(run_dir, task=task, space=space, to=to, by=by, register=register, **how),)
+    )
+    for each in done:
+        error = 100 * each.test_error
+        click.echo(f"{each.path}: {each.trial}, {each.parameters:,} parameters, test error {error:.1f} %")
+        if resolution is not None:
+            click.echo(f"at {resolution} samples: error {100 * each.error:.1f} % on {each.rows} report rows")
+    worst = max(each.difference for each in done)
+    click.echo(f"reloaded and compared: largest difference {worst:.1e} of the largest logit")
+    for each in done:
+        if each.registered:
+            click.echo(f"registered: {each.registered}")
+    if pareto:
+        click.echo(f"table: {done[0].path.parent / 'front.md'}")
 
 
 @app.command()

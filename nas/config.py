@@ -27,7 +27,7 @@ class SearchConfig:
             ``module:attribute`` or ``file.py:name``, each with sizes, such as ``digits@rows=500``.
         rows: of the tasks that name none: at most so many for training and validation, None for all.
         splits: seeds of the split that tasks of fewer than 1,000 rows are run with, each a task of its own.
-        spaces: what is compared: registered names, ``module:attribute`` or ``file.py:name``.
+        spaces: what is compared: registered names, ``module:attribute``, ``file.py:name`` or export folders.
         single: the single-design space that is judged against the others.
         defaults: single-design spaces that stand for what a practitioner does without search.
         controls: spaces that isolate the claim: a population of each, like those of the searched spaces, or

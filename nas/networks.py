@@ -8,6 +8,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from nas.run_directory import RunDirectory, RunTask
+from search_spaces.folding import without_norms
 from search_spaces.network import build, freeze
 from trials.names import WEIGHTS
 from trials.record import TrialRecord
@@ -32,15 +33,22 @@ def stored_weights(directory: RunDirectory, record: TrialRecord) -> dict[str, Te
     """What a finalist learned, by the names in its network.
 
     Raises:
-        ValueError: the file is not there or is broken.
+        ValueError: the file is not there, is broken, or holds a number that is not finite.
     """
     kept = directory.folder(record.trial.id)
     try:
         if (stored := kept.get(WEIGHTS)) is None:
             raise FileNotFoundError("there is no such file")
-        return load(stored)
+        weights = load(stored)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{kept.root}/{WEIGHTS} cannot be read: {error}; nothing was written") from error
+    for name, values in weights.items():
+        if not values.isfinite().all():
+            raise ValueError(
+                f"{kept.root}/{WEIGHTS}: weights must be finite, got NaN or infinity in {name}; nothing was "
+                "written; take another finalist, or train it again"
+            )
+    return weights
 
 
 def trained(record: TrialRecord, weights: dict[str, Tensor], task: RunTask) -> nn.Module:
@@ -50,9 +58,13 @@ def trained(record: TrialRecord, weights: dict[str, Tensor], task: RunTask) -> n
     return network.eval()
 
 
-def deployed(network: nn.Module, task: RunTask) -> nn.Module:
-    """The frozen network for raw inputs; `network` stays as it is."""
-    return RawInputs(freeze(network), task).eval()
+def deployed(network: nn.Module, task: RunTask, crop: float = 0.0) -> nn.Module:
+    """The frozen network for raw inputs, without batch norms; `network` stays as it is.
+
+    Args:
+        crop: share of the norm of a FlexConv's kernel that may be left out, see `freeze`.
+    """
+    return RawInputs(without_norms(freeze(network, crop=crop)), task).eval()
 
 
 def raw_rows(task: RunTask, rows: int) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from search_spaces import SPACES
 from search_spaces.controls import AFTER_ALL, AFTER_EACH, unlearned
 from search_spaces.lookup import absolute, lookup
 from search_spaces.space import Space, TaskShape
+from trials.exported import is_export, on_task, read_design
 from trials.reference import Task
 
 
@@ -27,12 +30,13 @@ def serving(shape: TaskShape) -> list[str]:
 
 
 def open_space(reference: str, shape: TaskShape) -> Space:
-    """The space that a name stands for, on inputs of this shape.
+    """The space that a name stands for, on inputs of this shape; an export folder's is its design alone.
 
     Raises:
-        ValueError: there is no such space, or the function behind the name fails or returns something else.
+        ValueError: there is no such space, the function behind the name fails or returns something else, or
+            the folder is damaged.
     """
-    make = lookup("space", absolute(reference), SPACES)
+    make = _taken_back(reference) if is_export(reference) else lookup("space", absolute(reference), SPACES)
     try:
         space = make(shape)
     except Exception as error:
@@ -47,6 +51,25 @@ def open_space(reference: str, shape: TaskShape) -> Space:
             f"got a {type(space).__name__}"
         )
     return space
+
+
+def _taken_back(reference: str) -> Callable[[TaskShape], Space]:
+    """The single-design space of an export folder; a name of its own for every design."""
+    folder = Path(reference).expanduser().resolve()
+    design = read_design(folder)
+    called = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name)
+
+    def make(shape: TaskShape) -> Space:
+        architecture = on_task(design, shape, str(folder))
+        return Space(
+            name=f"{called}-{design.architecture.id[:6]}",
+            choices=(),
+            assemble=lambda values: architecture,
+            summary=f"one design: that of {design.trial}, trained on {design.task}",
+            like=design.space,
+        )
+
+    return make
 
 
 def open_spaces(config: SearchConfig, shape: TaskShape) -> dict[str, Space]:

@@ -135,7 +135,7 @@ class Maker:
     @property
     def recipe(self) -> Recipe:
         """With the rates of the space."""
-        return self.config.the_recipe().for_space(self.space.name)
+        return self.config.the_recipe().for_space(self.space.like or self.space.name)
 
     def study(self, kind: Kind, seed: int = 0) -> Study:
         return Study(task=self.task.name, space=self.space.name, kind=kind, seed=seed)

@@ -48,7 +48,9 @@ def build(architecture: Architecture, shape: TaskShape) -> nn.Module:
     return FAMILIES[architecture.family](architecture, shape)
 
 
-def freeze(model: nn.Module, *, portable: bool = False, example: Tensor | None = None) -> nn.Module:
+def freeze(
+    model: nn.Module, *, portable: bool = False, example: Tensor | None = None, crop: float = 0.0
+) -> nn.Module:
     """A copy in evaluation mode with the taps of every FlexConv written out: same function, plain network.
 
     The kernel of a `PointFlexConv` is sampled where the points are, so it stays a function.
@@ -58,8 +60,10 @@ def freeze(model: nn.Module, *, portable: bool = False, example: Tensor | None =
         portable: make every convolution torch's own, direct one, for exports to where ours does not exist.
         example: an input (batch, channels, *extent) on which a portable copy is timed against one whose
             backends are chosen; a warning says how much slower it is, if it is by more than a tenth.
+        crop: leave out the outermost taps of every FlexConv's kernel as long as their norm is at most this
+            share, in [0, 1), of the kernel's; 0 for the very same function.
     """
-    frozen = _replaced(copy.deepcopy(model), FlexConv, FlexConv.freeze).eval()
+    frozen = _replaced(copy.deepcopy(model), FlexConv, lambda layer: _frozen(layer, crop)).eval()
     if not portable:
         return frozen
     direct = _replaced(copy.deepcopy(frozen), PlainConv, PlainConv.portable).eval()
@@ -70,6 +74,10 @@ def freeze(model: nn.Module, *, portable: bool = False, example: Tensor | None =
             stacklevel=2,
         )
     return direct
+
+
+def _frozen(layer: FlexConv, crop: float) -> PlainConv:
+    return layer.freeze().cropped(crop) if crop else layer.freeze()
 
 
 Kind = TypeVar("Kind", bound=nn.Module)

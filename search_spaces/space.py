@@ -103,6 +103,7 @@ class Space:
         summary: one line for `nas spaces`.
         merging: given if different values can stand for one design.
         default: values of the design that a practitioner would try first; searches begin with it.
+        like: name of the space at whose learning rate and weight decay its designs train; empty: its own.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Space:
     summary: str = ""
     merging: Merging | None = None
     default: Values | None = None
+    like: str = ""
 
     def __post_init__(self) -> None:
         seen: dict[str, Choice] = {}

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search_spaces.architecture import Architecture
+from trials.exported import on_task, read_design
 from trials.plain import dumps, from_plain
-from trials.recipe import STANDARD
+from trials.recipe import STANDARD, Recipe
 from trials.record import EpochMetrics, Study, Trial, Verdict
 from trials.reference import Task
 from trials.storage import Storage
@@ -25,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 for a completed trial, 1 for a failed one, 2 for a mistake of the user's, said in one line.
     """
     parser = argparse.ArgumentParser(prog="python -m trials", description="Train and score one design.")
-    parser.add_argument("design", type=Path, help="design.json of a run, or the JSON of an architecture")
+    parser.add_argument(
+        "design", type=Path, help="design.json of a run, the JSON of an architecture, or an export folder"
+    )
     parser.add_argument(
         "--task",
         help="a task, such as digits@rows=500 or a directory (default: the design's, with its sizes)",
@@ -34,10 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=int, help="of the training; also numbers the trial (default: the design's)"
     )
+    parser.add_argument(
+        "--weights",
+        action="store_true",
+        help="begin with the weights of the export folder, not with new ones",
+    )
     parser.add_argument("--to", required=True, help="run directory to write to, or its URL")
     options = parser.parse_args(arguments)
     try:
-        return _run(_trial(options.design, options.task, options.rows, options.seed), options.to)
+        trial = _trial(options.design, options.task, options.rows, options.seed)
+        return _run(trial, options.to, options.design if options.weights else None)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -45,24 +54,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _trial(path: Path, source: str | None, rows: int | None, seed: int | None) -> Trial:
     """The trial that a file and the command line ask for; the command line wins."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} must be JSON: {error}") from error
-    if isinstance(data, dict) and "family" in data:
-        if source is None:
-            raise ValueError(f"{path} is an architecture and names no task; give one with --task")
-        trial = Trial(
-            study=Study(task=source, space="external", kind="population"),
-            number=0,
-            task=Task.parse(source),
-            architecture=Architecture.from_dict(data),
-            values={},
-            recipe=STANDARD.for_space("external"),
-            seed=0,
-        )
+    if path.is_dir():
+        trial = _taken_back(path, source)
     else:
-        trial = from_plain(Trial, data, str(path))
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} must be JSON: {error}") from error
+        if isinstance(data, dict) and "family" in data:
+            if source is None:
+                raise ValueError(f"{path} is an architecture and names no task; give one with --task")
+            trial = _external(Architecture.from_dict(data), source, STANDARD.for_space("external"))
+        else:
+            trial = from_plain(Trial, data, str(path))
     task = trial.task
     if source is not None:
         asked = Task.parse(source)
@@ -78,13 +82,51 @@ def _trial(path: Path, source: str | None, rows: int | None, seed: int | None) -
     )
 
 
-def _run(trial: Trial, to: str) -> int:
+def _external(architecture: Architecture, source: str, recipe: Recipe) -> Trial:
+    return Trial(
+        study=Study(task=source, space="external", kind="population"),
+        number=0,
+        task=Task.parse(source),
+        architecture=architecture,
+        values={},
+        recipe=recipe,
+        seed=0,
+    )
+
+
+def _taken_back(folder: Path, source: str | None) -> Trial:
+    """The design of an export folder on a task, at the learning rate and weight decay that it had."""
+    design = read_design(folder)
+    if source is None:
+        raise ValueError(f"{folder} is an export and its task may not be here; give one with --task")
+    architecture = on_task(design, open_task(source).shape, str(folder))
+    recipe = dataclasses.replace(
+        STANDARD.for_space("external"), learning_rate=design.learning_rate, weight_decay=design.weight_decay
+    )
+    return _external(architecture, source, recipe)
+
+
+def _continuing(trial: Trial, folder: Path) -> Trial:
+    """The trial under a name that says that it did not begin with new weights."""
+    design = read_design(folder)
+    study = dataclasses.replace(trial.study, space="continued")
+    return dataclasses.replace(
+        trial, study=study, architecture=design.architecture, selected_from=design.trial
+    )
+
+
+def _run(trial: Trial, to: str, weights: Path | None) -> int:
+    from trials.continuing import begin_with
     from trials.names import CHECKPOINT
     from trials.training import run_trial
 
     task = open_task(trial.task)
+    if weights is not None:
+        trial = _continuing(trial, weights)
     folder = Storage(to.rstrip("/")).below(f"trials/{trial.id}")
     folder.put("design.json", dumps(trial).encode())
+    if weights is not None and folder.get(CHECKPOINT) is None:
+        begin_with(weights, trial, task, folder)
 
     def show(metrics: EpochMetrics) -> Verdict:
         spent = metrics.seconds_data + metrics.seconds_training + metrics.seconds_evaluation

@@ -60,6 +60,43 @@ class PlainConv(nn.Module):
             dilation=self.dilation,
         )
 
+    @torch.no_grad()
+    def cropped(self, tolerance: float) -> PlainConv:
+        """The same with fewer taps: of kernels within this one, one axis after another, the smallest that
+        keeps all but `tolerance` of the norm of this one.
+
+        A centred kernel loses taps at both ends of an axis, a causal one the oldest.
+
+        Args:
+            tolerance: norm (root of the sum of squares) of what goes over that of all taps, in [0, 1).
+
+        Raises:
+            ValueError: a tolerance out of its range.
+        """
+        if not 0 <= tolerance < 1:
+            raise ValueError(
+                f"a crop's tolerance must be in [0, 1), got {tolerance}; 0.01 is 1 % of the norm"
+            )
+        taps = self.weight.detach()
+        allowed = (tolerance * taps.double().norm()) ** 2 / len(self.kernel_size)  # energy, by axis
+        for axis in range(2, taps.ndim):
+            energy = taps.double().square().transpose(0, axis).flatten(1).sum(1)  # by position
+            if not self.causal:
+                energy = torch.stack((energy, energy.flip(0)))[:, : len(energy) // 2].sum(0)
+            spent = (energy[:-1] if self.causal else energy).cumsum(0)  # the last tap, or the middle, stays
+            drop = int((spent <= allowed).sum())
+            taps = taps.narrow(axis, drop, taps.shape[axis] - (drop if self.causal else 2 * drop))
+        bias = None if self.bias is None else self.bias.detach().clone()
+        return PlainConv(
+            taps.clone(memory_format=torch.contiguous_format),
+            bias,
+            self.backend,
+            groups=self.groups,
+            causal=self.causal,
+            stride=self.stride,
+            dilation=self.dilation,
+        )
+
     def portable(self) -> nn.Module:
         """The same function as torch's own layer, `nn.Conv1d` to `nn.Conv3d`; padded apart if causal."""
         kind: Any = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(self.kernel_size) - 1]

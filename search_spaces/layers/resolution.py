@@ -48,6 +48,11 @@ def at_rate(network: Network, rate: float | Sequence[float]) -> Network:
     return changed
 
 
+def resamples(network: nn.Module) -> bool:
+    """Whether a network has a kernel that is a function, and so another sampling rate."""
+    return any(isinstance(module, FlexConv) for module in network.modules())
+
+
 def nested(points: int, rate: float, causal: bool = False) -> int:
     """Points of the grid `rate` times as dense: rate (points - 1) + 1, odd unless causal.
 
