@@ -5,9 +5,8 @@
     python benchmarks/mlflow_load.py rebuild --trials 2000
 
 ``load``: 16 processes with closed-form trials report to this process, which passes epochs to the writer as a
-driver does. Sustained: metrics over the seconds until the store has all of them. Drain: metrics a second of a
-backlog, sent to a server that comes back. ``slow-down``: trials that keep all processors busy between
-reports; wall seconds of all of them. Each mode prints one line of JSON with commit and processor.
+driver does; metrics over the seconds until the store has all, then of a backlog for a server that comes back.
+``slow-down``: wall seconds of trials that keep processors busy between reports.
 """
 
 from __future__ import annotations

@@ -67,8 +67,7 @@ LEAVE_SECONDS = 30.0
 KILL_SECONDS = 5.0
 STORE_BYTES = 200_000_000  # of Ray's object store on this machine; trials read their data from files
 SLOW_SECONDS = 10.0  # between slots where one after another dies at once
-NODE_SECONDS = 180.0
-"""How long a cluster of others may take to get a node on which a trial has room."""
+NODE_SECONDS = 180.0  # that a cluster of others may take to get a node on which a trial has room
 
 
 class _Slots(Searcher):
