@@ -37,10 +37,13 @@ DESIGNS = "tags.nas.level = 'trial' and tags.nas.space = 'twin' and tags.nas.kin
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> list[TrialRecord]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pages")
+
+
+@pytest.fixture(scope="module")
+def records(folder: Path) -> list[TrialRecord]:
     """Of a run in the folder of this module."""
-    folder = tmp_path_factory.getbasetemp() / "browser"
-    folder.mkdir()
     settings = [word for setting in (*SETTINGS.split(), "grace_epochs=1") for word in ("--set", setting)]
     command = [*NAS, "run", "smoke", "--tasks", "digits@rows=300", "--run-dir", "run", *settings]
     subprocess.run(command, cwd=folder, env=without_mlflow(), check=True, stdout=subprocess.DEVNULL)
@@ -48,9 +51,8 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[TrialRecord]:
 
 
 @pytest.fixture(scope="module")
-def address(records: list[TrialRecord], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(records: list[TrialRecord], folder: Path) -> Iterator[str]:
     """Of the run's trials in MLflow's pages."""
-    folder = tmp_path_factory.getbasetemp() / "browser"
     with started([*NAS, "show", "run", "--ui"], folder, without_mlflow()) as shown:
         assert shown.stdout is not None
         yield next(line for line in shown.stdout if line.startswith("MLflow: ")).split()[1]

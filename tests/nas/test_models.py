@@ -120,6 +120,7 @@ def public(package: str) -> list[str]:
     return [f"{package}=={version(package).partition('+')[0]}"]
 
 
+@pytest.mark.slow
 def test_the_best_is_registered_on_request_and_its_alias_moves(
     finished: tuple[RunDirectory, RunInfo, list[TrialRecord]], tmp_path: Path
 ) -> None:

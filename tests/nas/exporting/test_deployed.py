@@ -32,6 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return trained_run(tmp_path_factory.mktemp("run") / "run", *finalists, rates=(2.0,))
 
 
+@pytest.mark.slow
 def test_another_resolution_is_exported_cropped_and_measured_there(run: RunDirectory, tmp_path: Path) -> None:
     asked = ("--space", "flexconv", "--to", "network", "--resolution", "16", "--crop", "0.2")
     lower = ("--precision", "int8", "--precision", "fp16", "--precision", "bf16")
@@ -64,6 +65,7 @@ def test_discrete_kernels_and_rates_that_do_not_fit_have_no_other_resolution(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_variable_series_at_half_its_rate_is_exported(tmp_path: Path) -> None:
     run = trained_run(tmp_path / "run", ("tests.trials.examples:ringing", "flexconv"), epochs=1)
     done = export(str(run), to=tmp_path / "network", resolution=20, precisions=["int8"])
