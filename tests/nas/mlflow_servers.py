@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -18,9 +19,14 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.nas.clusters import free_port, kill_sessions
 
@@ -39,6 +45,7 @@ class Server:
         environment: what a client needs besides the address; with basic auth, user and password.
         arguments: more, for `mlflow server`.
         settings: more, for the server's environment.
+        certificate: of its own authority; with it HTTPS is spoken.
     """
 
     folder: Path
@@ -46,13 +53,14 @@ class Server:
     environment: Mapping[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    certificate: Path | None = None
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def uri(self) -> str:
         """For clients."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start it, at the address it had before, and wait until it answers."""
@@ -69,7 +77,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        _until_it_answers(self.process, self.uri, self.folder / "log")
+        _until_it_answers(self.process, self.uri, self.folder / "log", self.certificate)
 
     def kill(self) -> None:
         """SIGKILL to it and to everything that it started."""
@@ -106,8 +114,11 @@ def without_mlflow() -> dict[str, str]:
     return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def _until_it_answers(process: subprocess.Popen[bytes], uri: str, log: Path) -> None:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _until_it_answers(
+    process: subprocess.Popen[bytes], uri: str, log: Path, certificate: Path | None
+) -> None:
+    trusted = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=certificate))
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusted)
     ends = time.monotonic() + START_SECONDS
     while time.monotonic() < ends and process.poll() is None:
         try:
@@ -136,21 +147,12 @@ def http_server(folder: Path, database: str | None = None) -> Iterator[Server]:
 def guarded_server(folder: Path) -> Iterator[Server]:
     """A server over SQLite that asks for user and password (basic auth of `mlflow[auth]`)."""
     password = secrets.token_hex(12)
-    config = folder / "auth.ini"
-    lines = ["[mlflow]", "default_permission = NO_PERMISSIONS", f"database_uri = sqlite:///{folder}/auth.db"]
-    lines += [f"admin_username = {USER}", f"admin_password = {password}"]
-    lines += ["authorization_function = mlflow.server.auth:authenticate_request_basic_auth"]
-    lines += ["auth_cache_ttl_seconds = 600"]  # checking a password takes a server 0.2 s
-    config.write_text("\n".join(lines) + "\n")
     server = Server(
         folder,
         f"sqlite:///{folder / 'server.db'}",
         environment={"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": password},
         arguments=("--app-name", "basic-auth"),
-        settings={
-            "MLFLOW_AUTH_CONFIG_PATH": str(config),
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
-        },
+        settings=_guards(folder, "mlflow.server.auth:authenticate_request_basic_auth", password),
     )
     server.start()
     try:
@@ -203,6 +205,75 @@ def _postgres_programs() -> Path:
             "PostgreSQL's initdb is neither in /usr/lib/postgresql nor on PATH: apt install postgresql"
         )
     return Path(found).resolve().parent
+
+
+BEARER = """
+import os
+from flask import make_response, request
+from werkzeug.datastructures import Authorization
+
+
+def check():
+    if request.headers.get("Authorization") == "Bearer " + os.environ["WANTED_TOKEN"]:
+        return Authorization("basic", {"username": "admin", "password": ""})
+    return make_response("no such token", 401)
+"""
+
+
+@contextmanager
+def token_server(folder: Path) -> Iterator[Server]:
+    """A server over SQLite that asks for a bearer token, over HTTPS with a certificate that nobody signed."""
+    token, certificate = secrets.token_hex(12), certified(folder)
+    (folder / "bearer.py").write_text(BEARER)
+    ssl_files = f"--ssl-certfile {certificate} --ssl-keyfile {folder / 'key.pem'}"
+    server = Server(
+        folder,
+        f"sqlite:///{folder / 'server.db'}",
+        environment={
+            "MLFLOW_TRACKING_TOKEN": token,
+            "MLFLOW_TRACKING_SERVER_CERT_PATH": str(certificate),
+        },
+        arguments=("--app-name", "basic-auth", "--uvicorn-opts", ssl_files),
+        settings={
+            **_guards(folder, "bearer:check", secrets.token_hex(12)),
+            "WANTED_TOKEN": token,
+            "PYTHONPATH": str(folder),
+        },
+        certificate=certificate,
+    )
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def _guards(folder: Path, function: str, password: str) -> dict[str, str]:
+    """Settings of a server that lets in whom a function lets in."""
+    config = folder / "auth.ini"
+    lines = ["[mlflow]", "default_permission = NO_PERMISSIONS", f"database_uri = sqlite:///{folder}/auth.db"]
+    lines += [f"admin_username = {USER}", f"admin_password = {password}"]
+    lines += [f"authorization_function = {function}"]
+    lines += ["auth_cache_ttl_seconds = 600"]  # checking a password takes a server 0.2 s
+    config.write_text("\n".join(lines) + "\n")
+    secret = secrets.token_hex(16)
+    return {"MLFLOW_AUTH_CONFIG_PATH": str(config), "MLFLOW_FLASK_SERVER_SECRET_KEY": secret}
+
+
+def certified(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 in ``certificate.pem``, signed by itself; its key in ``key.pem``."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    builder = builder.add_extension(here, critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    signed, plain = builder.sign(key, hashes.SHA256()), serialization.NoEncryption()
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, form, plain))
+    (folder / "certificate.pem").write_bytes(signed.public_bytes(pem))
+    return folder / "certificate.pem"
 
 
 KINDS = ("sqlite", "http", "postgresql", "basic_auth")

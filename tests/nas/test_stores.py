@@ -12,12 +12,13 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from nas.run_directory import RunDirectory
 from nas.tracking import Store
 from nas.tracking_place import checked_uri
 from tests.nas.clusters import descendants, free_port, of_sessions, started
-from tests.nas.mlflow_servers import Server, guarded_server, postgres, without_mlflow
+from tests.nas.mlflow_servers import Server, guarded_server, postgres, token_server, without_mlflow
 from tests.nas.test_tracking import a_few, runs_of
 
 FEW = "population=2 repeats=0 seeds=1 search_trials=2 finalist_seeds=1 search_seeds=1 epochs=2 grace_epochs=1"
@@ -37,6 +38,26 @@ def watched() -> Dataset:
     return Dataset(train=ArrayPart(images, labels), class_names=("low", "high"))
 """
 NAS = [sys.executable, "-c", "from nas.cli import main; main()"]
+
+
+@pytest.mark.slow
+def test_a_token_and_an_authority_of_ones_own_let_in_and_nothing_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with token_server(tmp_path) as server:
+        for without in server.environment:
+            with monkeypatch.context() as patch:
+                for name, value in server.environment.items():
+                    if name != without:
+                        patch.setenv(name, value)
+                with pytest.raises(MlflowException, match=r"401|certificate"):
+                    Store(server.uri, "few", None)
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        store = Store(server.uri, "few", None)
+        for each in a_few():
+            store.end(each)
+        assert {each.trial.id for each in a_few()} <= runs_of(server.uri, "few").keys()
 
 
 @pytest.mark.slow
