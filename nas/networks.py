@@ -64,7 +64,8 @@ def deployed(network: nn.Module, task: RunTask, crop: float = 0.0) -> nn.Module:
     Args:
         crop: share of the norm of a FlexConv's kernel that may be left out, see `freeze`.
     """
-    return RawInputs(without_norms(freeze(network, crop=crop)), task).eval()
+    network = RawInputs(without_norms(freeze(network, crop=crop)), task).eval()
+    return network.requires_grad_(False)  # so that convolutions are chosen as for inference
 
 
 def raw_rows(task: RunTask, rows: int) -> Tensor:

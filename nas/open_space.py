@@ -36,7 +36,8 @@ def open_space(reference: str, shape: TaskShape) -> Space:
         ValueError: there is no such space, the function behind the name fails or returns something else, or
             the folder is damaged.
     """
-    make = _taken_back(reference) if is_export(reference) else lookup("space", absolute(reference), SPACES)
+    taken = reference not in SPACES and is_export(reference)
+    make = _taken_back(reference) if taken else lookup("space", absolute(reference), SPACES)
     try:
         space = make(shape)
     except Exception as error:

@@ -116,6 +116,7 @@ def _continuing(trial: Trial, folder: Path) -> Trial:
 
 
 def _run(trial: Trial, to: str, weights: Path | None) -> int:
+    from trials import checkpoint
     from trials.continuing import begin_with
     from trials.names import CHECKPOINT
     from trials.training import run_trial
@@ -125,7 +126,7 @@ def _run(trial: Trial, to: str, weights: Path | None) -> int:
         trial = _continuing(trial, weights)
     folder = Storage(to.rstrip("/")).below(f"trials/{trial.id}")
     folder.put("design.json", dumps(trial).encode())
-    if weights is not None and folder.get(CHECKPOINT) is None:
+    if weights is not None and checkpoint.load(folder, trial) is None:
         begin_with(weights, trial, task, folder)
 
     def show(metrics: EpochMetrics) -> Verdict:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from typing import Any, Literal
 
 from search_spaces.architecture import Architecture, Setting
 from search_spaces.carrying import carried
-from search_spaces.complexity import complexity
+from search_spaces.complexity import complexity, initial_taps, parts
+from search_spaces.parts import Convolution
 from search_spaces.space import TaskShape
 from trials.plain import dumps, from_plain
 
@@ -28,6 +30,8 @@ MOST_PARAMETERS = 2**30
 MOST_LAYERS = 1000
 """Sum of the settings that count layers: costs are sums over layers."""
 COUNTS = ("blocks", "cells", "stages", "layers")
+LARGEST_NUMBER, LARGEST_INPUT = 2**31, 2**28
+"""Of a setting; values of one input."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,15 +117,24 @@ def affordable(architecture: Architecture, shape: TaskShape, where: str) -> None
     counted = sum(
         value for name, setting in architecture.settings if name in COUNTS for value in _numbers(setting)
     )
+    counted += max((len(each) for _, each in architecture.settings if isinstance(each, tuple)), default=0)
     if counted > MOST_LAYERS:
         raise ValueError(f"{where}: a network may have {MOST_LAYERS:,} blocks and layers, got {counted:.3g}")
+    numbers = (abs(each) for _, setting in architecture.settings for each in _numbers(setting))
+    if max(numbers, default=0) > LARGEST_NUMBER:
+        raise ValueError(f"{where}: numbers of a design are at most {LARGEST_NUMBER:,}, one is larger")
+    if shape.channels * math.prod(shape.extent) > LARGEST_INPUT:
+        raise ValueError(f"{where}: an input may have {LARGEST_INPUT:,} values, this one has more")
     try:
-        parameters = complexity(architecture, shape).parameters
+        convolutions = (part for part in parts(architecture, shape) if isinstance(part, Convolution))
+        taps = sum(part.kernels * math.prod(initial_taps(part)) for part in convolutions)
+        parameters = max(taps, complexity(architecture, shape).parameters)
     except (TypeError, OverflowError, ZeroDivisionError, AttributeError) as error:
         raise ValueError(f"{where}: no network can be made of it: {error}") from error
     if parameters > MOST_PARAMETERS:
         raise ValueError(
-            f"{where}: a network may have {MOST_PARAMETERS:,} parameters, this one has {parameters:.3g}"
+            f"{where}: a network may have {MOST_PARAMETERS:,} parameters and taps, this one has "
+            f"{parameters:.3g}"
         )
 
 
@@ -143,6 +156,8 @@ def check(folder: Path) -> None:
             pass
         case _:
             raise ValueError(f"{folder / MANIFEST} lists no files; export the network again")
+    if missing := sorted({ARCHITECTURE, TENSORS} - files.keys()):
+        raise ValueError(f"{folder / MANIFEST} does not list {missing[0]}; export the network again")
     for name, known in files.items():
         if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) is None:
             raise ValueError(f"{folder / MANIFEST} must list plain file names, got {name!r}")

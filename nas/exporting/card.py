@@ -159,10 +159,14 @@ def _backends(measured: Backends) -> str:
     return f"{measured.taken}{gain} (measured on {measured.rows} rows: {others})"
 
 
+def _cropping(facts: Facts) -> str:
+    return "; model.pt2 and model.onnx with it cropped" if facts.cropped is not None else ""
+
+
 def _checked(facts: Facts) -> str:
     lines = [
         f"Each file was loaded in a fresh process and compared with the live network on {facts.rows} rows of "
-        f"the report half (its error there: {_percent(facts.live_error)}).",
+        f"the report half (its error there: {_percent(facts.live_error)}){_cropping(facts)}.",
         "",
         "| file | largest difference of a logit | over the largest logit | same prediction | error |",
         "| --- | --- | --- | --- | --- |",

@@ -21,6 +21,10 @@ def drafted(target: Path) -> Iterator[Path]:
     Raises:
         ValueError: `target` is taken.
     """
+    if ":/" in str(target):
+        raise ValueError(
+            f"a network is exported to a folder of this machine, got {target}; copy it from there"
+        )
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         raise ValueError(f"{target} exists and is not empty; take another --to")
     target.parent.mkdir(parents=True, exist_ok=True)

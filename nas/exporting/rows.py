@@ -54,7 +54,7 @@ def opened(task: RunTask) -> TaskData:
 
 
 def report_rows(data: TaskData, multiply_adds: int, rate: float | None = None) -> RawRows:
-    """The first rows of the report half, as many as a pass can afford.
+    """Rows of the report half, as many as a pass can afford, spread evenly over it.
 
     Args:
         data: of the task.
@@ -66,19 +66,19 @@ def report_rows(data: TaskData, multiply_adds: int, rate: float | None = None) -
     """
     values = data.shape.channels * int(np.prod(data.shape.extent))
     afford = min(WORK // max(1, multiply_adds), BYTES // (4 * values))
-    chosen = _first(data.report, max(FEWEST, min(MOST, afford)))
+    chosen = _spread(data.report, max(FEWEST, min(MOST, afford)))
     rows = chosen if rate is None else resampled(chosen, rate)
     return RawRows(rows.inputs, rows.labels)
 
 
 def training_rows(data: TaskData, count: int, rate: float | None = None) -> NDArray[np.float32]:
     """Raw training rows, spread evenly over all of them: what is calibrated on."""
-    places = np.linspace(0, len(data.train) - 1, min(count, len(data.train))).astype(int)
-    rows = ReportRows(
-        data.train.store, data.train.index[places], data.train.labels[places], data.shape.extent
-    )
+    every = ReportRows(data.train.store, data.train.index, data.train.labels, data.shape.extent)
+    rows = _spread(every, count)
     return (rows if rate is None else resampled(rows, rate)).inputs
 
 
-def _first(rows: ReportRows, count: int) -> ReportRows:
-    return replace(rows, index=rows.index[:count], labels=rows.labels[:count])
+def _spread(rows: ReportRows, count: int) -> ReportRows:
+    """So many of them: data are often stored class by class, so not the first."""
+    places = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
+    return replace(rows, index=rows.index[places], labels=rows.labels[places])

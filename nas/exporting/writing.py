@@ -84,15 +84,18 @@ def write(folder: Path, directory: RunDirectory, record: TrialRecord, task: RunT
     lower = [lowered(folder / "model.onnx", each, training).name for each in asked.precisions]
 
     full, lean = RawInputs(live, task).eval(), network
+    target = full
+    if asked.crop:  # norms are not folded: that the program's are is to be seen
+        target = RawInputs(freeze(live, crop=asked.crop), task).eval()
     expected, reference = (_logits(each, rows.inputs) for each in (full, lean))
     np.save(folder / "example_input.npy", rows.inputs[:EXAMPLES])
     np.save(folder / "example_output.npy", reference[:EXAMPLES])
     shutil.copyfile(Path(__file__).with_name("predict.py"), folder / "predict.py")
     extents = {"model.pt2": any_extent, "model.onnx": onnx_any_extent}
-    targets = {
+    targets: dict[str, nn.Module] = {
         TENSORS: full,
-        "model.pt2": lean if asked.crop else full,
-        "model.onnx": lean if asked.crop else full,
+        "model.pt2": target,
+        "model.onnx": target,
     }
     checked = _verified(folder, rows, targets, extents, lower, task.shape.variable)
     before, after = kernel_sizes(live), kernel_sizes(network)

@@ -24,6 +24,7 @@ from nas.placement import Place, Placement
 from nas.probe import facts
 from nas.run_directory import RunDirectory
 from nas.slot import work
+from nas.tracking_place import without_credentials
 from tests.nas.runs import SMALL, begun
 from trials.record import TrialRecord
 from trials.synthetic import run_trial
@@ -141,7 +142,8 @@ def test_what_a_slot_cannot_write_pauses_the_run_and_costs_no_trial(
             methods.append(method)
             return getattr(board, method)(*pickle.loads(pickle.dumps(arguments)))
 
-        work(0, "n", ask, RunDirectory(tmp_path), 1, False, "tests.nas.standins:unwritable")
+        with without_credentials():  # a slot forgets them, and this process needs them again
+            work(0, "n", ask, RunDirectory(tmp_path), 1, False, "tests.nas.standins:unwritable")
         assert "arrived" in methods
         with pytest.raises(ValueError, match=r"run cannot be written \(.*\); mend that and go on with"):
             raise board.news(2).error or AssertionError

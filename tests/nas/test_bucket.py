@@ -44,9 +44,13 @@ def url(port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def untimed(records: list[TrialRecord]) -> list[dict[str, Any]]:
+    bare = [
+        replace(record, curve=tuple(replace(each, at=0.0, load=None) for each in record.curve))
+        for record in sorted(records, key=lambda record: record.trial.id)
+    ]
     return [
         {name: value for name, value in to_plain(record).items() if name not in ("started", "finished")}
-        for record in sorted(records, key=lambda record: record.trial.id)
+        for record in bare
     ]
 
 

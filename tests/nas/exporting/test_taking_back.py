@@ -133,6 +133,8 @@ HUGE: list[tuple[str, dict[str, object], str]] = [
     ("cell", {"cells": 10**9, "width": 4, "stages": 1}, "blocks and layers, got"),
     ("flexnet", {"width": {}, "kernels": 3}, "setting must be a JSON scalar"),
     ("nothing", {}, "unknown family 'nothing'"),
+    ("ccnn", {"kernels": [3] * 5000, "width": 1}, "blocks and layers, got"),
+    ("tcn", {"kernels": [3] * 4, "width": 4, "growth": 10**4000}, "numbers of a design are at most"),
 ]
 
 
@@ -149,6 +151,33 @@ def test_a_network_of_absurd_size_is_refused_before_memory_is_taken(
         read_design(changed)
     assert tracemalloc.get_traced_memory()[1] < 2**23
     tracemalloc.stop()
+
+
+def test_an_input_of_absurd_size_is_refused_before_its_cost_is_counted(changed: Path) -> None:
+    about = json.loads((changed / "architecture.json").read_text())
+    about["shape"]["extent"] = [10**15 + 1] * len(about["shape"]["extent"])
+    (changed / "architecture.json").write_text(json.dumps(about))
+    write_manifest(changed)
+    with pytest.raises(ValueError, match="an input may have"):
+        read_design(changed)
+
+
+def test_a_manifest_without_the_design_is_refused(changed: Path) -> None:
+    manifest = json.loads((changed / "manifest.json").read_text())
+    del manifest["files"]["model.safetensors"]
+    (changed / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=r"does not list model\.safetensors"):
+        read_design(changed)
+
+
+def test_a_space_that_ships_is_no_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / "flexconv")
+    monkeypatch.chdir(tmp_path)
+    shape = read_design(folder).shape
+    assert open_space("flexconv", shape).name == "flexconv"
+    assert open_space("./flexconv", shape).name.startswith("flexconv-")
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, " " * 2**19, '{"a": ' * 900 + "1" + "}" * 900, "{", "\xff"])
