@@ -33,6 +33,13 @@ from trials.task import open_task
 HERE = Place(node="n", host="h", process=os.getpid())
 
 
+@pytest.fixture(autouse=True)
+def kept() -> Iterator[None]:
+    """A slot forgets MLflow's variables, and this process needs them again."""
+    with without_credentials():
+        yield
+
+
 @contextmanager
 def board_in(
     path: Path,
@@ -142,8 +149,7 @@ def test_what_a_slot_cannot_write_pauses_the_run_and_costs_no_trial(
             methods.append(method)
             return getattr(board, method)(*pickle.loads(pickle.dumps(arguments)))
 
-        with without_credentials():  # a slot forgets them, and this process needs them again
-            work(0, "n", ask, RunDirectory(tmp_path), 1, False, "tests.nas.standins:unwritable")
+        work(0, "n", ask, RunDirectory(tmp_path), 1, False, "tests.nas.standins:unwritable")
         assert "arrived" in methods
         with pytest.raises(ValueError, match=r"run cannot be written \(.*\); mend that and go on with"):
             raise board.news(2).error or AssertionError
