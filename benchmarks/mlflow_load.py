@@ -1,12 +1,12 @@
-"""What showing trials in MLflow costs, over an HTTP server on SQLite: rate, slow-down, memory, rebuild.
+"""What showing running trials in MLflow costs, over an HTTP server on SQLite: rate, slow-down, memory.
 
-    python benchmarks/mlflow_load.py load --seconds 60      # 16 trials, 8 metrics each every 0.5 s
-    python benchmarks/mlflow_load.py slow-down --pairs 5    # the same trials with and without, by turns
-    python benchmarks/mlflow_load.py rebuild --trials 2000
+    python -m benchmarks.mlflow_load load --seconds 60      # 16 trials, 8 metrics each every 0.5 s
+    python -m benchmarks.mlflow_load slow-down --pairs 5    # the same trials with and without, by turns
 
 ``load``: 16 processes with closed-form trials report to this process, which passes epochs to the writer as a
 driver does; metrics over the seconds until the store has all, then of a backlog for a server that comes back.
-``slow-down``: wall seconds of trials that keep processors busy between reports.
+``slow-down``: wall seconds of 16 trials that keep all processors busy between reports, so that whatever the
+driver and the server on the same machine use of them is missing to the trials.
 """
 
 from __future__ import annotations
@@ -15,18 +15,11 @@ import argparse
 import json
 import multiprocessing as mp
 import os
-import resource
 import signal
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -34,111 +27,14 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from nas.run_directory import RunDirectory, RunInfo, RunTask
+from benchmarks.mlflow_trials import about, epoch, record, server, server_seconds, trial
 from nas.tracking import Store
 from nas.writer import Writer
-from search_spaces.architecture import Architecture
-from search_spaces.space import TaskShape
-from trials import surroundings
-from trials.recipe import STANDARD
-from trials.record import EpochMetrics, Study, Trial, TrialRecord
-from trials.reference import Task
+from trials.record import EpochMetrics
+from trials.surroundings import memory_bytes
 
 TRIALS, PERIOD = 16, 0.5
 METRICS = 8  # five of every epoch, its number, and two kernel sizes
-DAY = 1_700_000_000.0
-
-
-DIGITS = RunTask(
-    task=Task(source="digits"),
-    shape=TaskShape(extent=(8, 8), channels=1, classes=10),
-    mean=(0.0,),
-    std=(1.0,),
-    digest="0" * 64,
-)
-
-
-def trial(number: int, epochs: int) -> Trial:
-    """A design of its own for each number."""
-    return Trial(
-        study=Study(task="digits", space="twin", kind="population"),
-        number=number,
-        task=Task(source="digits"),
-        architecture=Architecture.of(
-            "flexnet", width=16, factors=(1.0, 1.0), kernels=(3, 5, 7, 3, 5), reference=number + 8
-        ),
-        values={f"kernel_{i}": 3 + 2 * (number + i) % 7 for i in range(1, 6)},
-        recipe=replace(STANDARD, epochs=epochs, per_space=()),
-        seed=number,
-    )
-
-
-def epoch(number: int, at: float) -> EpochMetrics:
-    """Eight metrics."""
-    error = 1 / (number + 1)
-    return EpochMetrics(
-        epoch=number,
-        train_loss=2 * error,
-        select_error=round(error * 1000) / 1000,
-        select_loss=error,
-        report_error=round(error * 1000) / 1000,
-        report_loss=error,
-        seconds_training=float(number),
-        seconds_evaluation=0.0,
-        kernel_sizes=((3, 3), (5, 5)),
-        at=at,
-    )
-
-
-def record(one: Trial, curve: tuple[EpochMetrics, ...], started: float) -> TrialRecord:
-    """Of a trial with this curve."""
-    return TrialRecord(
-        trial=one,
-        status="completed",
-        curve=curve,
-        parameters=1000,
-        multiply_adds=10**6,
-        training_multiply_adds=10**9,
-        seconds_training=float(len(curve)),
-        rows_train=1000,
-        rows_select=1000,
-        rows_report=1000,
-        classes=10,
-        digest="0" * 64,
-        started=started,
-        finished=curve[-1].at,
-        device="closed form",
-        host="here",
-        commit=surroundings.commit(),
-    )
-
-
-@contextmanager
-def server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`mlflow server` with one worker over SQLite, without its job runner; its process leads a session."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    uri = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--workers", "1"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{uri}/health", timeout=2).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield uri, process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def points_in(uri: str, experiment: str) -> int:
@@ -206,22 +102,17 @@ def played(
     return took, writer
 
 
-def memory() -> int:
-    """Resident bytes of this process."""
-    return surroundings.memory_bytes()
-
-
 def load(seconds: float, period: float) -> dict[str, object]:
     """The closed-form trials for so long, then a backlog of a server that was away."""
     epochs, said = round(seconds / period), list[str]()
     with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (uri, process):
         Store(uri, "warm", None)
-        sizes = [memory()]
+        sizes = [memory_bytes()]
         for name, share in (("quarter", 4), ("long", 1)):
             begin = partial(Writer, partial(Store, uri, name, None), said.append)
             took, writer = played(epochs // share, period, 0.0, TRIALS, begin)
             ended = time.monotonic()
-            sizes.append(memory())
+            sizes.append(memory_bytes())
             assert writer is not None and writer.close(None), said
         lag = time.monotonic() - ended
         made = TRIALS * epochs * METRICS
@@ -252,99 +143,46 @@ def load(seconds: float, period: float) -> dict[str, object]:
 
 
 def slow_down(pairs: int, epochs: int) -> dict[str, object]:
-    """Trials that use the processor, on as many processes as there are processors, with and without."""
-    processors = len(os.sched_getaffinity(0))
-    ratios, seconds = [], []
-    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (uri, _):
+    """Trials that share the processors, an epoch each every `PERIOD` seconds, with MLflow and without."""
+    work = PERIOD * len(os.sched_getaffinity(0)) / TRIALS
+    ratios, seconds, served = [], [], []
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (uri, process):
         Store(uri, "warm", None)
         for pair in range(pairs):
             took: dict[bool, float] = {}
             for shown in (False, True) if pair % 2 else (True, False):
+                before = server_seconds(process.pid)
                 begin = partial(Writer, partial(Store, uri, f"pair {pair}", None), print) if shown else None
-                took[shown], writer = played(epochs, 0.0, PERIOD, processors, begin)
+                took[shown], writer = played(epochs, 0.0, work, TRIALS, begin)
                 if writer is not None:
+                    served.append(server_seconds(process.pid) - before)
                     assert writer.close(None)
             ratios.append(took[True] / took[False])
             seconds.append(took[False])
     return {
         "pairs": pairs,
-        "trials at a time": processors,
+        "trials at a time": TRIALS,
+        "epochs": epochs,
         "seconds without": round(statistics.median(seconds), 2),
         "with over without, median": round(statistics.median(ratios), 3),
         "each": [round(each, 3) for each in sorted(ratios)],
+        "processor seconds of the server meanwhile": [round(each, 2) for each in served],
     }
-
-
-def rebuild(trials: int, epochs: int) -> dict[str, object]:
-    """Records of so many trials, shown in an empty store, then again."""
-    from nas.config import SearchConfig
-    from nas.rebuilding import rebuild_into
-    from trials.plain import dumps
-
-    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (uri, _):
-        directory = RunDirectory(Path(folder) / "run")
-        directory.put("config.json", dumps(SearchConfig(name="rebuilt", tasks=("digits",))))
-        info = RunInfo(
-            id="00000000",
-            created=DAY,
-            version="0",
-            tracking_uri=uri,
-            recipe=STANDARD,
-            tasks=(DIGITS,),
-            spaces=(),
-        )
-        directory.put("run.json", dumps(info))
-        for number in range(trials):
-            one = trial(number, epochs)
-            at = DAY + number
-            place = Path(folder) / "run" / "trials" / one.id
-            place.mkdir(parents=True)
-            (place / "design.json").write_text(dumps(one))
-            ended = record(one, tuple(epoch(i, at + i) for i in range(1, epochs + 1)), at)
-            (place / "record.json").write_text(dumps(ended))
-        took = []
-        for _ in range(2):
-            began = time.monotonic()
-            rebuild_into(str(directory), uri, lambda line: None)
-            took.append(round(time.monotonic() - began, 1))
-            print(f"{took[-1]} s", file=sys.stderr)
-        experiment = "rebuilt 00000000"
-        client = MlflowClient(tracking_uri=uri)
-        found = client.get_experiment_by_name(experiment)
-        assert found is not None
-        count, token = 0, None
-        while True:
-            page = client.search_runs([found.experiment_id], page_token=token, max_results=200)
-            count += len(page)
-            if not (token := page.token):
-                break
-        assert count == trials + 2, count
-    return {"trials": trials, "epochs": epochs, "seconds": took[0], "seconds, nothing left to send": took[1]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("mode", choices=("load", "slow-down", "rebuild"))
+    parser.add_argument("mode", choices=("load", "slow-down"))
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--period", type=float, default=PERIOD)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--trials", type=int, default=2000)
     given = parser.parse_args()
-    match given.mode:
-        case "load":
-            found = load(given.seconds, given.period)
-        case "slow-down":
-            found = slow_down(given.pairs, given.epochs)
-        case _:
-            found = rebuild(given.trials, given.epochs)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    found |= {
-        "processor seconds here": round(used.ru_utime + used.ru_stime, 1),
-        "commit": surroundings.commit(),
-        "on": f"{surroundings.processor()} ({len(os.sched_getaffinity(0))} processors)",
-    }
-    print(json.dumps(found))
+    if given.mode == "load":
+        found = load(given.seconds, given.period)
+    else:
+        found = slow_down(given.pairs, given.epochs)
+    print(json.dumps(found | about()))
 
 
 if __name__ == "__main__":

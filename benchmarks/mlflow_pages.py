@@ -21,15 +21,11 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from benchmarks.mlflow_load import DAY, epoch, record, trial
-from nas.config import SearchConfig
+from benchmarks.mlflow_trials import put_run
 from nas.rebuilding import rebuild_into
-from nas.run_directory import RunDirectory, RunInfo
 from tests.nas.browser import browser_page, open_runs
 from tests.nas.clusters import ROOT, started
 from trials import surroundings
-from trials.plain import dumps
-from trials.recipe import STANDARD
 
 TRIALS = "tags.nas.level = 'trial'"
 
@@ -45,21 +41,6 @@ def trials_by_error(page: Page, address: str) -> None:
 def charts(page: Page, address: str) -> None:
     open_runs(page, address, TRIALS, charts=True)
     page.locator("[data-testid=experiment-view-compare-runs-card] svg.main-svg").first.wait_for()
-
-
-def shown(trials: int, epochs: int, folder: Path) -> None:
-    """A run directory of so many trials in `folder`/run, and its SQLite file."""
-    directory = RunDirectory(folder / "run")
-    directory.put("config.json", dumps(SearchConfig(name="many", tasks=("digits",))))
-    info = RunInfo(
-        id="00000000", created=DAY, version="0", tracking_uri=None, recipe=STANDARD, tasks=(), spaces=()
-    )
-    directory.put("run.json", dumps(info))
-    for number in range(trials):
-        one, at = trial(number, epochs), DAY + number
-        directory.put_trial(one)
-        directory.put_record(record(one, tuple(epoch(i, at + i) for i in range(1, epochs + 1)), at))
-    rebuild_into(str(directory), None, lambda line: None)
 
 
 def seconds(view: Callable[[Page, str], None], address: str) -> float:
@@ -79,7 +60,7 @@ def main() -> None:
     took: dict[str, list[float]] = {view.__name__: [] for view in views}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        shown(given.trials, given.epochs, folder)
+        rebuild_into(str(put_run(given.trials, given.epochs, folder / "run", None)), None, lambda line: None)
         command = [sys.executable, "-c", "from nas.cli import main; main()", "show", "run", "--ui"]
         with started(command, folder) as server:
             assert server.stdout is not None

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from nas.studies import Ended, Key, Maker, Outcome, Planned, Wait, Wanted, best_of, single_design
+from nas.studies import (
+    Ended,
+    Key,
+    Maker,
+    Outcome,
+    Planned,
+    Wait,
+    Wanted,
+    best_of,
+    described,
+    searched,
+    single_design,
+)
 from search_spaces.architecture import Architecture
 from search_spaces.carrying import alike, carried
 from search_spaces.complexity import complexity
 from search_spaces.controls import AFTER_ALL, AFTER_EACH, Learned
 from search_spaces.space import TaskShape
 from trials.record import Study, Trial
+
+
+def all_plans(makers: Mapping[tuple[str, str], Maker], ended: Ended) -> Iterator[Planned]:
+    """Every study of a run, given a maker for each (task name, name of a space)."""
+    for (task, name), maker in makers.items():
+        if name in maker.config.described:
+            yield described(maker)
+        elif name in maker.config.controls:
+            yield control(name, maker, makers[task, maker.config.single].study("population"), ended)
+        else:
+            yield from single_design(maker) if maker.space.single else searched(maker, ended)
+    yield from transfers(makers, ended)
 
 
 def control(name: str, maker: Maker, single: Study, ended: Ended) -> Planned:
@@ -107,7 +131,7 @@ def transfers(makers: Mapping[tuple[str, str], Maker], ended: Ended) -> list[Pla
     """
     cells = []
     for (_, name), target in makers.items():
-        if name not in target.config.spaces or target.space.single:
+        if not target.config.transfer or name not in target.config.spaces or target.space.single:
             continue
         others = [source for (_, theirs), source in makers.items() if theirs == name]
         apart = [each for each in others if _exchange(each, target) and not each.space.single]

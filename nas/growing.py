@@ -9,9 +9,10 @@ from nas.config import SearchConfig
 from search_spaces.controls import AFTER_ALL
 from trials.reference import as_task
 
-UNITED = ("tasks", "spaces", "defaults", "controls", "development", "references")
+UNITED = ("tasks", "spaces", "defaults", "controls", "described", "development", "references")
 LARGER = (
     "population",
+    "described_designs",
     "repeats",
     "seeds",
     "long",
@@ -41,7 +42,9 @@ def merged(theirs: SearchConfig, ours: SearchConfig) -> SearchConfig:
         there, here = getattr(theirs, field.name), getattr(ours, field.name)
         if there == here:
             continue
-        if field.name in UNITED:
+        if field.name == "described_designs" and not theirs.described:
+            changes[field.name] = here  # what was there was of no space
+        elif field.name in UNITED:
             changes[field.name] = _united(field.name, there, here)
         elif field.name in LARGER:
             changes[field.name] = None if None in (there, here) else max(there, here)
@@ -97,8 +100,9 @@ def _keys(name: str, values: tuple[Any, ...]) -> list[Any]:
 
 def _refuse_moved(theirs: SearchConfig, ours: SearchConfig) -> None:
     """A space must stay what it is."""
-    for name in ("spaces", "defaults", "controls"):
-        for other in {"spaces", "defaults", "controls"} - {name}:
+    roles = ("spaces", "defaults", "controls", "described")
+    for name in roles:
+        for other in set(roles) - {name}:
             if moved := sorted(set(getattr(ours, name)) & set(getattr(theirs, other))):
                 raise ValueError(
                     f"{moved[0]} is one of {other} there and of {name} here: take another --run-dir, or "

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nas.patience import Ask, OutOfPatience, directly
 from nas.run_directory import RunDirectory, RunInfo
 from nas.tracking_place import experiment_of, tracking_address
 from trials.record import TrialRecord
@@ -24,7 +25,7 @@ def log_finalists(
     info: RunInfo,
     uri: str,
     say: Callable[[str], None],
-    leave: Callable[[], bool] = lambda: False,
+    ask: Ask = directly,
 ) -> bool:
     """Log every finalist that was tested and is not a model in a store yet, which has its run.
 
@@ -33,7 +34,7 @@ def log_finalists(
         info: its run.json.
         uri: of the store.
         say: one line if not all of them could be logged.
-        leave: whether to stop before the next one.
+        ask: what makes calls of the store, and may give up.
 
     Returns:
         Whether all are there.
@@ -46,21 +47,22 @@ def log_finalists(
     try:
         from nas.model_store import Models
 
-        models = Models(uri, experiment_of(directory, info))
+        models = Models(uri, experiment_of(directory, info), ask)
         for record in records:
-            if leave():
-                break
             try:
                 _logged(models, directory, info, record)
                 done += 1
+            except OutOfPatience:
+                raise
             except Exception as error:  # the others may do
                 failed.append(_first(error))
     except Exception as error:  # whatever MLflow raises, the run is done and its records hold everything
         failed.append(_first(error))
     if done < len(records):
-        why = f" ({failed[0]})" if failed else ""
+        other = "" if uri == tracking_address(directory, info) else f" --tracking-uri {uri}"
         say(
-            f"{done} of {len(records)} finalists are models in MLflow{why}; nas show --rebuild sends the rest"
+            f"{done} of {len(records)} finalists are models in MLflow ({failed[-1]}); "
+            f"nas show {directory} --rebuild{other} sends the rest"
         )
     return done == len(records)
 
@@ -106,7 +108,9 @@ def _logged(models: Models, directory: RunDirectory, info: RunInfo, record: Tria
     if (known := models.known.get(record.trial.id)) is not None:
         return known
     if record.trial.id not in models.runs:
-        raise ValueError(f"MLflow has no run of {record.trial.id}; nas show --rebuild sends what is missing")
+        raise ValueError(
+            f"MLflow has no run of {record.trial.id}; nas show {directory} --rebuild sends what is missing"
+        )
     task = next(task for task in info.tasks if task.name == record.trial.study.task)
     network = deployed(trained(record, stored_weights(directory, record), task), task)
     with warnings.catch_warnings():

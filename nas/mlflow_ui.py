@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from nas.run_directory import open_run
-from nas.tracking_place import experiment_of, tracking_address, tracking_folder
+from nas.tracking_place import ARTIFACTS, experiment_of, has_server, tracking_address, tracking_folder
 
 PORT = 5000
 START_SECONDS = 120.0
@@ -38,11 +38,11 @@ def serve(path: Path | str, say: Callable[[str], None], port: int | None = None)
     if info is None:
         raise ValueError(f"{path} has no run.json, so nothing was shown in MLflow")
     uri, experiment = tracking_address(directory, info), experiment_of(directory, info)
-    if "://" not in uri or uri.startswith(("http:", "https:", "databricks:")):
+    if has_server(uri):
         say(f"the trials are at {uri}, experiment {experiment}")
         return
     port = port or _free_port()
-    process = _start(uri, tracking_folder(directory, info) / "mlartifacts", port)
+    process = _start(uri, tracking_folder(directory, info) / ARTIFACTS, port)
     for number in (signal.SIGTERM, signal.SIGHUP):  # also where the terminal is closed
         signal.signal(number, signal.default_int_handler)
     try:

@@ -141,6 +141,11 @@ def _open_spaces(config: SearchConfig, tasks: tuple[RunTask, ...]) -> tuple[RunS
                     f"{reference} has {space.size} designs on {task.name}; "
                     "single and defaults name spaces that have one"
                 )
+            if reference in config.described and space.single:
+                raise ValueError(
+                    f"described names spaces of several designs, {reference} has one on {task.name}; "
+                    "name it in --set defaults="
+                )
             limits = () if reference in config.following else config.constraints
             designs, rejected = weigh(space, task.shape, limits)
             found.append(

@@ -21,7 +21,9 @@ from nas.growing import lacking, merged
 from nas.interrupt import Asked, Ended, asked_to_stop
 from nas.lease import Held, holder, take
 from nas.logged_models import log_finalists
+from nas.open_space import everywhere
 from nas.opening import continued, opened, with_anchors
+from nas.patience import Patience
 from nas.progress import Progress
 from nas.rebuilding import at_the_end
 from nas.run_directory import RunDirectory, RunInfo
@@ -29,7 +31,7 @@ from nas.run_paths import latest_run_path, new_run_path
 from nas.steering import Reins, ask_to_grow, write_plan
 from nas.tracked import Closing
 from nas.tracking_place import artifact_folder, checked_uri, experiment_of, tracking_address
-from nas.writer import HURRIED, PATIENCE, Shown, Writer
+from nas.writer import HURRIED, LONGEST_CLOSE, PATIENCE, Shown, Writer
 from trials.record import TrialRecord
 
 UNANSWERED = "the process that runs it has not said yet whether it takes on what is new"
@@ -97,6 +99,7 @@ def run(
         directory = RunDirectory(run_dir if run_dir is not None else default(config.name))
         uri = checked_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
         config.the_recipe()
+        config = everywhere(config)
         while True:
             result = _tried(directory, config, resume, uri, console, asked, address, gpus_per_trial)
             if result is not None:
@@ -292,7 +295,8 @@ def _run(
     finally:
         taken = writer.close(last, HURRIED if asked.how else PATIENCE)
     if taken and ended.how == "finished":
-        log_finalists(directory, reins.info, uri, progress.say, leave=lambda: bool(asked.how))
+        ask = Patience(PATIENCE, LONGEST_CLOSE, lambda: bool(asked.how))
+        log_finalists(directory, reins.info, uri, progress.say, ask)
     overhead = _overhead([record for record in records if record.started >= began])
     return _result(directory, reins.info, comparison, ended, overhead)
 
@@ -308,7 +312,8 @@ def _fit_anchors(reins: Reins, asked: Asked, console: Console) -> None:
 def _open_store(uri: str, experiment: str, reins: Reins) -> Shown:
     from nas.tracking import Store
 
-    return Store(uri, experiment, artifact_folder(uri), reins.directory.folder, lambda: reins.info)
+    place = artifact_folder(uri, reins.directory, reins.info)
+    return Store(uri, experiment, place, reins.directory.folder, lambda: reins.info)
 
 
 def _overhead(records: list[TrialRecord]) -> float | None:

@@ -7,6 +7,7 @@ follows from trials and records: putting the same thing twice adds nothing.
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -63,7 +64,7 @@ NOTE = """A comparison of design spaces. `tags.nas.level = 'trial'` shows trials
 
 
 class Store:
-    """An experiment in an MLflow tracking store. For one thread at a time.
+    """An experiment in an MLflow tracking store. For one thread at a time, but `end` may run side by side.
 
     Args:
         uri: of the store: ``sqlite:///...`` or a server's.
@@ -85,6 +86,7 @@ class Store:
         self._client = client_of(uri)
         self.experiment_id = self._experiment(experiment, artifacts)
         self._runs: dict[str, Tracked] = {}  # by name of study or trial
+        self._making = threading.Lock()  # of parents, which trials share
         self._chosen: set[str] = set()  # trials that are marked so
         self._doubtful: set[str] = set()  # names of which a run may have been made without our hearing of it
         self.tidy()
@@ -207,8 +209,9 @@ class Store:
         return run, values
 
     def _study(self, study: Study, started: float) -> Tracked:
-        run = self._runs.get(study.name)
-        return run or self._create(study.name, {**study_tags(study), "nas.level": "study"}, started)
+        with self._making:
+            run = self._runs.get(study.name)
+            return run or self._create(study.name, {**study_tags(study), "nas.level": "study"}, started)
 
     def _create(self, name: str, tags: Mapping[str, str], started: float) -> Tracked:
         """Make a run. A call that failed may have made one, or do so yet: `tidy` removes what came late."""

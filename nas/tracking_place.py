@@ -11,9 +11,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from nas.run_directory import RunDirectory, RunInfo
 
+ARTIFACTS = "mlartifacts"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _OURS = ("MLFLOW_", "DATABRICKS_")
 """How the names of MLflow's variables begin: addresses, passwords, tokens, certificates."""
+_OF_DATABASES = ("PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE", "PGSSLKEY", "MYSQL_PWD")
+"""Secrets, and files of them, with which a database lets MLflow in. Those of clouds stay: data lie there."""
 _SECRET = re.compile("passw|pwd|secret|token", re.IGNORECASE)
 """In names of parameters; `passfile` is the name of a file."""
 
@@ -66,9 +69,16 @@ def tracking_folder(directory: RunDirectory, info: RunInfo) -> Path:
     return folder
 
 
-def artifact_folder(uri: str) -> Path | None:
-    """Beside an SQLite file, which has no server that would keep artifacts; None for other stores."""
-    return Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts" if uri.startswith("sqlite:") else None
+def has_server(uri: str) -> bool:
+    """Whether a store is reached by way of an MLflow server, which keeps artifacts and has pages."""
+    return "://" not in uri or uri.startswith(("http:", "https:", "databricks:"))
+
+
+def artifact_folder(uri: str, directory: RunDirectory, info: RunInfo) -> Path | None:
+    """For artifacts of a store that has no server: beside an SQLite file, else with the run; or None."""
+    if uri.startswith("sqlite:"):
+        return Path(uri.removeprefix("sqlite:///")).parent / ARTIFACTS
+    return None if has_server(uri) else tracking_folder(directory, info) / ARTIFACTS
 
 
 def experiment_of(directory: RunDirectory, info: RunInfo) -> str:
@@ -86,17 +96,21 @@ def reach_loopback() -> None:
 
 
 def drop_credentials() -> None:
-    """Forget what MLflow's client would read: a worker never talks to MLflow."""
-    for name in [each for each in os.environ if each.startswith(_OURS)]:
+    """Forget what MLflow's client and its store's would read: a worker never talks to MLflow."""
+    for name in _credentials():
         del os.environ[name]
 
 
 @contextmanager
 def without_credentials() -> Iterator[None]:
-    """Processes started within are not given MLflow's variables."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
+    """Processes started within are given none of that."""
+    kept = {name: os.environ[name] for name in _credentials()}
     drop_credentials()
     try:
         yield
     finally:
         os.environ.update(kept)
+
+
+def _credentials() -> list[str]:
+    return [name for name in os.environ if name.startswith(_OURS) or name in _OF_DATABASES]

@@ -130,7 +130,9 @@ class Writer:
         self._left.set()
         if not self._done:
             why = f" ({self._why})" if self._why else ""
-            self._say(f"MLflow has not taken everything{why}; the records have: nas show --rebuild sends it")
+            self._say(
+                f"MLflow has not taken everything{why}; the records have: nas show RUN_DIR --rebuild sends it"
+            )
         return self._done
 
     def _loop(self) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import FrameType
 
 from nas.tracking import Store
 from nas.writer import Writer
@@ -52,17 +55,16 @@ def play(
         longest = max(longest, time.perf_counter() - began)
 
     for each in records:
-        timed(lambda each=each: writer.epoch(each.trial, None))  # type: ignore[misc]
+        timed(partial(writer.epoch, each.trial, None))
     for epoch in range(1, max(len(each.curve) for each in records) + 1):
         before(epoch)
         time.sleep(pace)
         for each in records:
             if epoch <= len(each.curve):
-                metrics = each.curve[epoch - 1]
-                timed(lambda each=each, metrics=metrics: writer.epoch(each.trial, metrics))  # type: ignore[misc]
+                timed(partial(writer.epoch, each.trial, each.curve[epoch - 1]))
                 writer.kept(each.trial, epoch)
     for each in records:
-        timed(lambda each=each: writer.ended(each))  # type: ignore[misc]
+        timed(partial(writer.ended, each))
     return longest
 
 
@@ -77,18 +79,16 @@ def wanted(records: Sequence[TrialRecord], folder: Path) -> dict[str, View]:
 
 def mlflow_frames(but: str = "mlflow-writer") -> list[str]:
     """Threads of this process, all but the writer's, that are within MLflow right now."""
-    import sys
-
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     found = []
     for ident, frame in sys._current_frames().items():
         if names.get(ident) == but:
             continue
-        at = frame
+        at: FrameType | None = frame
         while at is not None:
             if "/mlflow/" in at.f_code.co_filename:
                 found.append(f"{names.get(ident)}: {at.f_code.co_filename}")
-            at = at.f_back  # type: ignore[assignment]
+            at = at.f_back
     return found
 
 

@@ -226,14 +226,11 @@ def test_a_node_that_cannot_import_is_left_out_by_name(tmp_path: Path) -> None:
         assert news.error is None
 
 
-def test_a_slot_that_cannot_import_what_it_trains_with_says_so_of_its_node(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.setenv(name, "")  # put back afterwards
-    with board_in(tmp_path) as board:
-        run = (0, "n", lambda method, *given: getattr(board, method)(*given), begun(tmp_path), 1, False)
-        slot = threading.Thread(target=work, args=(*run, "lost.module:train"))
+def error_of_a_slot(path: Path, accelerated: bool, train: str) -> str:
+    """What a run ends with whose only slot cannot work, and ends."""
+    with board_in(path) as board:
+        run = (0, "n", lambda method, *given: getattr(board, method)(*given), begun(path), 1, accelerated)
+        slot = threading.Thread(target=work, args=(*run, train))
         slot.start()
         until = time.monotonic() + 60
         while (error := board.news(1).error) is None and time.monotonic() < until:
@@ -241,8 +238,17 @@ def test_a_slot_that_cannot_import_what_it_trains_with_says_so_of_its_node(
         slot.join(60)
         assert not slot.is_alive()
         assert isinstance(error, ValueError)
-        assert "ModuleNotFoundError: No module named 'lost'" in str(error)
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"  # no share of one
+        return str(error)
+
+
+def test_a_slot_that_cannot_import_what_it_trains_with_says_so_of_its_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+    error = error_of_a_slot(tmp_path, accelerated=False, train="lost.module:train")
+    assert "ModuleNotFoundError: No module named 'lost'" in error
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"  # no share of one
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees an accelerator here")
@@ -252,18 +258,9 @@ def test_a_slot_with_a_share_of_an_accelerator_that_is_not_there_trains_on_no_pr
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "")  # put back afterwards
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # as Ray sets it for one device
-    with board_in(tmp_path) as board:
-        run = (0, "n", lambda method, *given: getattr(board, method)(*given), begun(tmp_path), 1, True)
-        slot = threading.Thread(target=work, args=(*run, "tests.nas.standins:closed_form"))
-        slot.start()
-        until = time.monotonic() + 60
-        while (error := board.news(1).error) is None and time.monotonic() < until:
-            time.sleep(0.05)
-        slot.join(60)
-        assert not slot.is_alive()
-        assert isinstance(error, ValueError)
-        assert "accelerators" in str(error) and "--gpus-per-trial 0" in str(error)
-        assert not RunDirectory(tmp_path).read_records()[0]
+    error = error_of_a_slot(tmp_path, accelerated=True, train="tests.nas.standins:closed_form")
+    assert "accelerators" in error and "--gpus-per-trial 0" in error
+    assert not RunDirectory(tmp_path).read_records()[0]
 
 
 def test_a_run_that_grew_when_its_slots_had_ended_goes_on_with_new_ones(tmp_path: Path) -> None:

@@ -22,9 +22,10 @@ def test_every_amount_takes_the_larger_whichever_side_has_it() -> None:
     for name in there.intersection(LARGER) - {"seeds"}:
         if name.startswith("max_"):
             continue
-        more = replace(WHOLE, population=10, **({name: 9} if name != "population" else {}))
-        assert merged(replace(WHOLE, population=10), more) == more
-        assert merged(more, replace(WHOLE, population=10)) == more
+        less = replace(WHOLE, described=("tcn",), population=40)
+        more = replace(less, **({name: 30} if name != "population" else {}))
+        assert merged(less, more) == more
+        assert merged(more, less) == more
 
 
 def test_tuples_are_united_in_their_order() -> None:

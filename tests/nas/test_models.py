@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import mlflow
 import numpy as np
 import pytest
 import torch
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, LoggedModelStatus
 from safetensors.torch import save
 
 from nas.exporting import export
 from nas.logged_models import log_finalists
 from nas.networks import RawInputs, raw_rows, stored_weights, trained
 from nas.open_space import open_space
+from nas.patience import Patience
+from nas.rebuilding import rebuild_into
 from nas.run_directory import RunDirectory, RunInfo, RunTask
 from nas.tracking import Store
 from nas.tracking_place import experiment_of, tracking_address
@@ -30,7 +35,9 @@ from trials.recipe import STANDARD
 from trials.record import TrialRecord
 from trials.task import TaskData, open_task
 
+T = TypeVar("T")
 SPACES = ("flexconv", "twin")
+Finished = tuple[RunDirectory, RunInfo, list[TrialRecord]]
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +45,7 @@ def digits() -> TaskData:
     return open_task("digits")
 
 
-@pytest.fixture
-def finished(
-    tracking_store: mlflow_servers.Store, digits: TaskData, tmp_path: Path
-) -> Iterator[tuple[RunDirectory, RunInfo, list[TrialRecord]]]:
+def shown(store: mlflow_servers.Store, digits: TaskData, tmp_path: Path) -> Finished:
     """A run directory with a finalist of two spaces, whose weights are real; MLflow has their runs."""
     records = []
     for number, space in enumerate(SPACES):
@@ -54,35 +58,36 @@ def finished(
         (folder / WEIGHTS).write_bytes(save(build(architecture, digits.shape).state_dict()))
         records.append(each)
     directory = write(tmp_path / "run", records)
+    known = RunTask(
+        task=digits.task, shape=digits.shape, mean=digits.mean, std=digits.std, digest=digits.digest
+    )
     info = RunInfo(
         id=f"{abs(hash(tmp_path)) % 16**8:08x}",
         created=0.0,
         version="0",
-        tracking_uri=tracking_store.uri if tracking_store.server else None,
+        tracking_uri=store.uri if store.server else None,
         recipe=STANDARD,
-        tasks=(
-            RunTask(
-                task=digits.task,
-                shape=digits.shape,
-                mean=digits.mean,
-                std=digits.std,
-                digest=digits.digest,
-            ),
-        ),
+        tasks=(known,),
         spaces=(),
     )
     directory.put("run.json", dumps(info))
-    artifacts = None if tracking_store.server else tmp_path / "run" / "mlartifacts"
-    store = Store(tracking_address(directory, info), experiment_of(directory, info), artifacts)
+    artifacts = None if store.server else tmp_path / "run" / "mlartifacts"
+    runs = Store(tracking_address(directory, info), experiment_of(directory, info), artifacts)
     for each in records:
-        store.end(each)
-    yield directory, info, records
+        runs.end(each)
+    return directory, info, records
+
+
+@pytest.fixture
+def finished(tracking_store: mlflow_servers.Store, digits: TaskData, tmp_path: Path) -> Iterator[Finished]:
+    """`shown` in each kind of store."""
+    yield shown(tracking_store, digits, tmp_path)
     mlflow.set_tracking_uri(None)
     mlflow.set_registry_uri(None)
 
 
 def test_a_finalist_loaded_from_mlflow_predicts_what_the_live_network_does(
-    finished: tuple[RunDirectory, RunInfo, list[TrialRecord]], digits: TaskData
+    finished: Finished, digits: TaskData
 ) -> None:
     directory, info, records = finished
     uri, said = tracking_address(directory, info), list[str]()
@@ -90,9 +95,7 @@ def test_a_finalist_loaded_from_mlflow_predicts_what_the_live_network_does(
         assert log_finalists(directory, info, uri, said.append)
     assert said == []
     client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name(experiment_of(directory, info))
-    assert experiment is not None
-    models = client.search_logged_models([experiment.experiment_id])
+    models = models_in(uri, directory, info)
     by_trial = {model.tags["nas.name"]: model for model in models}
     assert len(models) == len(records) and set(by_trial) == {each.trial.id for each in records}
     mlflow.set_tracking_uri(uri)
@@ -121,9 +124,7 @@ def public(package: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_best_is_registered_on_request_and_its_alias_moves(
-    finished: tuple[RunDirectory, RunInfo, list[TrialRecord]], tmp_path: Path
-) -> None:
+def test_the_best_is_registered_on_request_and_its_alias_moves(finished: Finished, tmp_path: Path) -> None:
     directory, info, records = finished
     name, uri = f"digits {info.id}", tracking_address(directory, info)
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -151,7 +152,7 @@ def test_the_best_is_registered_on_request_and_its_alias_moves(
 
 
 def test_a_finalist_without_weights_is_said_and_stops_nothing(
-    finished: tuple[RunDirectory, RunInfo, list[TrialRecord]],
+    finished: Finished,
 ) -> None:
     directory, info, records = finished
     (Path(directory.storage.root) / "trials" / records[1].trial.id / WEIGHTS).unlink()
@@ -160,9 +161,46 @@ def test_a_finalist_without_weights_is_said_and_stops_nothing(
     assert len(said) == 1 and WEIGHTS in said[0]
 
 
-def test_a_dead_store_is_said(finished: tuple[RunDirectory, RunInfo, list[TrialRecord]]) -> None:
+def test_a_dead_store_is_said(finished: Finished) -> None:
     directory, info, _ = finished
     said: list[str] = []
     away = replace(info, tracking_uri="http://127.0.0.1:9")
     assert not log_finalists(directory, away, "http://127.0.0.1:9", said.append)
     assert len(said) == 1 and "127.0.0.1" in said[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signalled", [False, True])
+def test_a_server_that_hangs_while_a_model_is_sent_holds_up_nobody(
+    own_server: mlflow_servers.Server, digits: TaskData, tmp_path: Path, signalled: bool
+) -> None:
+    store = mlflow_servers.Store(own_server.uri, {}, own_server)
+    directory, info, records = shown(store, digits, tmp_path)
+    hung, said = list[float](), list[str]()
+    patience = Patience(4.0, 60.0, leave=lambda: signalled and bool(hung) and time.monotonic() > hung[0] + 1)
+
+    def ask(call: Callable[[], T], /) -> T:
+        found = patience(call)
+        if not hung and len(models_in(own_server.uri, directory, info)) == 2:
+            own_server.pause()
+            hung.append(time.monotonic())
+        return found
+
+    assert not log_finalists(directory, info, own_server.uri, said.append, ask)
+    assert time.monotonic() - hung[0] < 4.0 + 16.0  # of which the program of the network
+    own_server.go_on()
+    why = "told to leave" if signalled else "no answer for 4 s"
+    line = f"1 of 2 finalists are models in MLflow ({why}); nas show {directory} --rebuild sends the rest"
+    assert said == [line]
+    time.sleep(1)  # for what the server does with what it was asked meanwhile
+    rebuild_into(directory.storage.root, None, said.append)
+    models = models_in(own_server.uri, directory, info)
+    assert [model.status for model in models] == [LoggedModelStatus.READY] * 2
+    assert {model.tags["nas.name"] for model in models} == {each.trial.id for each in records}
+
+
+def models_in(uri: str, directory: RunDirectory, info: RunInfo) -> list[LoggedModel]:
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(experiment_of(directory, info))
+    assert experiment is not None
+    return list(client.search_logged_models([experiment.experiment_id]))

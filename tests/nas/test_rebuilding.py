@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from rich.console import Console
 
 from nas.lease import take
-from nas.rebuilding import rebuild_into
-from nas.run_directory import RunDirectory
+from nas.rebuilding import IN_A_ROW, rebuild_into
+from nas.run_directory import RunDirectory, RunInfo
 from nas.running import run
+from nas.tracking import Store as TrackingStore
 from nas.tracking_place import experiment_of, tracking_address
-from tests.nas.mlflow_servers import Store
+from tests.nas.clusters import started
+from tests.nas.mlflow_servers import Server, Store, without_mlflow
 from tests.nas.mlflow_views import View, views_of
+from tests.nas.outages import trials
 from tests.nas.runs import SMALL
 from tests.nas.test_cli import nas
+from tests.nas.test_stores import NAS
+from tests.nas.written import write
+from trials.plain import dumps
+from trials.recipe import STANDARD
+from trials.record import TrialRecord
 
 pytestmark = pytest.mark.slow  # a whole run, and every kind of store
 
@@ -125,10 +135,94 @@ def test_what_has_no_record_yet_waits_and_goes_on_in_the_same_run(
 def test_the_command_says_where_and_how_many(shown: RunDirectory, tmp_path: Path) -> None:
     done = nas("show", str(shown), "--rebuild", "--tracking-uri", f"sqlite:///{tmp_path}/x.db", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    trials = len(shown.read_trials()[0])
-    assert f"{trials} trials are in sqlite:///{tmp_path}/x.db, experiment small" in done.stdout
+    count = len(shown.read_trials()[0])
+    assert f"{count} trials are in sqlite:///{tmp_path}/x.db, experiment small" in done.stdout
     refused = nas("show", str(shown), "--rebuild", "--tracking-uri", "http://127.0.0.1:9", cwd=tmp_path)
     assert refused.returncode == 2 and "repeat the command" in refused.stderr
     assert "Traceback" not in refused.stderr
     alone = nas("show", str(shown), "--tracking-uri", f"sqlite:///{tmp_path}/x.db", cwd=tmp_path)
     assert alone.returncode == 2 and "--rebuild" in alone.stderr
+
+
+def test_a_trial_that_the_store_does_not_take_keeps_no_other_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = written(tmp_path / "run", 30)
+    whole = rebuilt(directory, f"sqlite:///{tmp_path / 'whole.db'}")
+    uri, end, calls = f"sqlite:///{tmp_path / 'part.db'}", TrackingStore.end, Counter[str]()
+    bad = sorted(record.trial.id for record in directory.read_records()[0])[7]
+
+    def failing(store: TrackingStore, record: TrialRecord) -> None:
+        calls[record.trial.id] += 1
+        if record.trial.id == bad:
+            raise OSError("no space left for its artifacts")
+        end(store, record)
+
+    monkeypatch.setattr(TrackingStore, "end", failing)
+    with pytest.raises(ValueError, match="no space left for its artifacts; repeat the command"):
+        rebuild_into(str(directory), uri, lambda line: None)
+    assert set(calls.values()) == {1, 2} and calls[bad] == 2  # once more, on its own
+    info = directory.info()
+    assert info is not None
+    assert whole.keys() - views_of(uri, experiment_of(directory, info)).keys() == {bad}
+    monkeypatch.undo()
+    assert rebuilt(directory, uri) == whole
+
+
+def test_a_store_that_takes_nothing_is_not_asked_for_every_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, calls = written(tmp_path / "run", 60), list[str]()
+
+    def failing(store: TrackingStore, record: TrialRecord) -> None:
+        calls.append(record.trial.id)
+        raise OSError("away")
+
+    monkeypatch.setattr(TrackingStore, "end", failing)
+    with pytest.raises(ValueError, match="away; repeat the command"):
+        rebuild_into(str(directory), f"sqlite:///{tmp_path / 'part.db'}", lambda line: None)
+    assert IN_A_ROW <= len(calls) < 60
+
+
+def test_studies_begin_with_their_first_trial(tmp_path: Path) -> None:
+    directory = written(tmp_path / "run", 30)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    rebuild_into(str(directory), uri, lambda line: None)
+    client = MlflowClient(tracking_uri=uri)
+    (experiment,) = [each.experiment_id for each in client.search_experiments() if each.name != "Default"]
+    began = {run.info.run_name: run.info.start_time for run in client.search_runs([experiment])}
+    for study in {record.trial.study for record in directory.read_records()[0]}:
+        first = min(r.started for r in directory.read_records()[0] if r.trial.study == study)
+        assert began[study.name] == round(1000 * first)
+
+
+def written(path: Path, count: int) -> RunDirectory:
+    """A run of closed-form trials on disk."""
+    directory = write(path, trials(count=count))
+    info = RunInfo(
+        id="0" * 8, created=0.0, version="0", tracking_uri=None, recipe=STANDARD, tasks=(), spaces=()
+    )
+    directory.put("run.json", dumps(info))
+    return directory
+
+
+def test_a_rebuild_that_is_killed_and_repeated_is_a_whole_one(own_server: Server, tmp_path: Path) -> None:
+    """Several trials are on their way when it is killed, each at another call."""
+    directory = written(tmp_path / "run", 90)
+    command = [*NAS, "show", "run", "--rebuild", "--tracking-uri", own_server.uri]
+    client, cut = MlflowClient(tracking_uri=own_server.uri), 0
+    for share in (10, 40):
+        with started(command, tmp_path, without_mlflow()) as process:
+            while (there := runs_in(client)) < share:
+                assert process.poll() is None
+            process.kill()
+            process.wait()
+        cut += there < 90
+    assert cut == 2
+    whole = rebuilt(directory, f"sqlite:///{tmp_path / 'whole.db'}")
+    assert len(whole) > 90 and rebuilt(directory, own_server.uri) == whole
+
+
+def runs_in(client: MlflowClient) -> int:
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    return len(client.search_runs(experiments, max_results=200))

@@ -16,9 +16,10 @@ from mlflow.exceptions import MlflowException
 
 from nas.run_directory import RunDirectory
 from nas.tracking import Store
-from nas.tracking_place import checked_uri
+from nas.tracking_place import checked_uri, without_credentials
 from tests.nas.clusters import descendants, free_port, of_sessions, started
 from tests.nas.mlflow_servers import Server, guarded_server, postgres, token_server, without_mlflow
+from tests.nas.mlflow_views import views_of
 from tests.nas.test_tracking import a_few, runs_of
 
 FEW = "population=2 repeats=0 seeds=1 search_trials=2 finalist_seeds=1 search_seeds=1 epochs=2 grace_epochs=1"
@@ -37,6 +38,7 @@ def watched() -> Dataset:
     images = (rng.normal(size=(400, 1, 8, 8)) + labels[:, None, None, None]).astype(np.float32)
     return Dataset(train=ArrayPart(images, labels), class_names=("low", "high"))
 """
+OF_DATABASES = ("PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE", "PGSSLKEY", "MYSQL_PWD")
 NAS = [sys.executable, "-c", "from nas.cli import main; main()"]
 
 
@@ -99,6 +101,16 @@ def test_an_sqlite_file_means_the_same_from_every_folder(
     assert checked_uri("") is None
 
 
+def test_what_starts_without_credentials_has_those_of_no_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, ours = {"AWS_SECRET_ACCESS_KEY": "a", "PGUSER": "b"}, ("MLFLOW_TRACKING_TOKEN", *OF_DATABASES)
+    for name, value in {**theirs, **dict.fromkeys(ours, "c")}.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    with without_credentials():
+        assert not set(ours) & set(os.environ) and theirs.items() <= os.environ.items()
+    assert os.environ == before
+
+
 @pytest.mark.slow
 def test_the_driver_logs_behind_a_password_that_no_worker_has_and_past_a_dead_proxy(tmp_path: Path) -> None:
     """Of flag and variable the flag counts; loopback is not sent through the proxy, which does not exist."""
@@ -111,6 +123,8 @@ def test_the_driver_logs_behind_a_password_that_no_worker_has_and_past_a_dead_pr
             **server.environment,
             **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), proxy),
             "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'unused.db'}",
+            **dict.fromkeys(OF_DATABASES, "of a database"),
+            "AWS_SECRET_ACCESS_KEY": "of a bucket",
         }
         for name in ("NO_PROXY", "no_proxy"):
             environment.pop(name, None)
@@ -133,6 +147,8 @@ def test_the_driver_logs_behind_a_password_that_no_worker_has_and_past_a_dead_pr
     for text in seen.values():
         assert "MLFLOW_TRACKING" not in text
         assert server.environment["MLFLOW_TRACKING_PASSWORD"] not in text
+        assert not [name for name in OF_DATABASES if name in text] and "of a database" not in text
+        assert "AWS_SECRET_ACCESS_KEY" in text and "of a bucket" in text  # data may lie there
 
 
 def experiments(uri: str) -> list[str]:
@@ -149,7 +165,10 @@ def test_the_pages_of_a_database_are_served_to_this_machine_alone(tmp_path: Path
     environment = without_mlflow()
     with postgres() as uri:
         subprocess.run(command, cwd=tmp_path, env={**environment, "MLFLOW_TRACKING_URI": uri}, check=True)
-        assert not (tmp_path / "run" / "mlflow.db").exists()
+        assert not (tmp_path / "run" / "mlflow.db").exists() and not (tmp_path / "mlruns").exists()
+        assert list((tmp_path / "run" / "mlartifacts").rglob("report.html"))
+        (experiment,) = [name for name in experiments(uri) if name.startswith("smoke ")]
+        assert "report.html" in views_of(uri, experiment)["comparison"].files
         look_at(tmp_path, environment)
 
 
