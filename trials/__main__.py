@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one trial and writes ``DIR/trials/<id>/design.json`` and ``record.json``.
 
     Returns:
-        0 for a completed trial, 1 for a failed one, 2 for a mistake of the user's, said in one line.
+        0 for a completed trial, 1 for a failed one, also if its record is there already; 2 for a mistake of
+        the user's, said in one line.
     """
     parser = argparse.ArgumentParser(prog="python -m trials", description="Train and score one design.")
     parser.add_argument(
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--to", required=True, help="run directory to write to, or its URL")
     options = parser.parse_args(arguments)
     try:
+        if options.weights and not options.design.is_dir():
+            raise ValueError(f"--weights takes those of an export folder, got {options.design}")
         trial = _trial(options.design, options.task, options.rows, options.seed)
         return _run(trial, options.to, options.design if options.weights else None)
     except (ValueError, OSError) as error:
@@ -115,19 +118,41 @@ def _continuing(trial: Trial, folder: Path) -> Trial:
     )
 
 
+def _recorded(record: bytes, trial: Trial, folder: Storage) -> str:
+    """The status of a record, if it is this trial's: names of what comes from elsewhere hold no design."""
+    try:
+        found = json.loads(record)
+        status, theirs = str(found["status"]), found["trial"]
+        ours = json.loads(dumps(trial))
+        same = all(theirs[part] == ours[part] for part in ("architecture", "seed", "selected_from"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder.root}/record.json cannot be read; remove {folder.root}: {error}"
+        ) from error
+    if not same:
+        raise ValueError(
+            f"{folder.root} holds the record of another design or seed; take another --to, or another --seed"
+        )
+    return status
+
+
 def _run(trial: Trial, to: str, weights: Path | None) -> int:
     from trials import checkpoint
     from trials.continuing import begin_with
     from trials.names import CHECKPOINT
     from trials.training import run_trial
 
-    task = open_task(trial.task)
     if weights is not None:
         trial = _continuing(trial, weights)
     folder = Storage(to.rstrip("/")).below(f"trials/{trial.id}")
-    folder.put("design.json", dumps(trial).encode())
+    if (there := folder.get("record.json")) is not None:
+        status = _recorded(there, trial, folder)
+        print(f"{trial.id} is there, {status}; remove {folder.root} to train it again")
+        return 0 if status == "completed" else 1
+    task = open_task(trial.task)
     if weights is not None and checkpoint.load(folder, trial) is None:
         begin_with(weights, trial, task, folder)
+    folder.put("design.json", dumps(trial).encode())
 
     def show(metrics: EpochMetrics) -> Verdict:
         spent = metrics.seconds_data + metrics.seconds_training + metrics.seconds_evaluation

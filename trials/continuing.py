@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from trials import checkpoint
 from trials.exported import TENSORS, read_design
@@ -28,7 +31,9 @@ def begin_with(exported: Path, trial: Trial, task: TaskData, folder: Storage) ->
         folder: of the trial.
 
     Raises:
-        ValueError: the folder is damaged, or its weights are for other inputs or classes.
+        ValueError: the folder is damaged, its weights are for other inputs or classes, not those of its
+            design, or not finite.
+        OSError: they cannot be put into the trial's folder.
     """
     design = read_design(exported)
     if design.shape != task.shape:
@@ -36,7 +41,43 @@ def begin_with(exported: Path, trial: Trial, task: TaskData, folder: Storage) ->
             f"the weights in {exported} are for inputs {design.shape} and {design.shape.classes} classes, "
             f"{task.name} has {task.shape} and {task.shape.classes}; leave --weights out"
         )
+    pairs = zip_longest(design.class_names, task.class_names, fillvalue="none")
+    for label, (ours, theirs) in enumerate(pairs):
+        if ours != theirs:
+            raise ValueError(
+                f"the weights in {exported} are for other classes: label {label} is {ours!r} there, "
+                f"{theirs!r} in {task.name}; leave --weights out"
+            )
     learner = Learner(trial, task.shape, torch.device("cpu"), rows=len(task.train))
     state = learner.state()
-    state["model"] = load_file(exported / TENSORS)
-    checkpoint.save(folder, trial, {"learner": state, "ledger": {"curve": []}})
+    state["model"] = _weights(exported / TENSORS, state["model"])
+    if not checkpoint.save(folder, trial, {"learner": state, "ledger": {"curve": []}}):
+        raise OSError(
+            f"the weights of {exported} cannot be put into {folder.root}, so training would not go on from "
+            "them; make room there, or take another --to"
+        )
+
+
+def _weights(path: Path, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The file's, if they are those of the network and finite."""
+    try:
+        found = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read: {error}; export the network again") from error
+    if odd := sorted(wanted.keys() ^ found.keys()):
+        raise ValueError(
+            f"{path} must hold the weights of the design beside it, {odd[0]} is in one alone; export the "
+            "network again"
+        )
+    for name, values in found.items():
+        if values.shape != wanted[name].shape:
+            raise ValueError(
+                f"{path}: {name} must be {tuple(wanted[name].shape)}, got {tuple(values.shape)}; export the "
+                "network again"
+            )
+        if not values.isfinite().all():
+            raise ValueError(
+                f"{path}: weights must be finite, got NaN or infinity in {name}; export the network again, "
+                "or leave --weights out"
+            )
+    return found

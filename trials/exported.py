@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -162,12 +163,20 @@ def check(folder: Path) -> None:
         if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) is None:
             raise ValueError(f"{folder / MANIFEST} must list plain file names, got {name!r}")
         path = folder / name
-        if path.is_symlink() or not path.is_file():
+        if not os.path.lexists(path):
             raise ValueError(f"{path} is missing; export the network again")
-        if _fingerprint(path) != known:
+        _plain(path)
+        sized = isinstance(known, dict) and path.stat().st_size == known.get("bytes")
+        if not sized or _fingerprint(path) != known:  # what grew is not read: it may be huge
             raise ValueError(
                 f"{path} is damaged: it is not what the manifest lists; export the network again"
             )
+
+
+def _plain(path: Path) -> None:
+    """Refuse what leads elsewhere, or would be waited for without an end."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise ValueError(f"{path} must be a plain file, not a link, folder or pipe; export the network again")
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
@@ -176,6 +185,7 @@ def _fingerprint(path: Path) -> dict[str, Any]:
 
 
 def _json(path: Path) -> Any:
+    _plain(path)
     try:
         with path.open("rb") as file:
             text = file.read(LARGEST_JSON + 1)

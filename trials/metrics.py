@@ -83,7 +83,6 @@ def measure(
     auroc = float(point.auroc[0])
     wrong = int((~rows.right).sum())
     enough = wrong >= FEWEST_WRONG
-    wilson = binomtest(wrong, rows.count).proportion_ci(LEVEL, method="wilson")
     return TestMetrics(
         error=float(point.error[0]),
         loss=float(point.loss[0]),
@@ -91,11 +90,17 @@ def measure(
         resamples=resamples,
         balanced_accuracy=float(point.balanced_accuracy[0]),
         auroc=None if np.isnan(auroc) else auroc,
-        error_interval=Interval(low=float(wilson.low), high=float(wilson.high)),
+        error_interval=wilson(wrong, rows.count),
         loss_interval=_interval([each.loss for each in drawn]),
         balanced_accuracy_interval=_interval([each.balanced_accuracy for each in drawn]) if enough else None,
         auroc_interval=_interval([each.auroc for each in drawn]) if enough else None,
     )
+
+
+def wilson(wrong: int, rows: int) -> Interval:
+    """Wilson's interval of an error of so many wrong rows, at least one row."""
+    found = binomtest(wrong, rows).proportion_ci(LEVEL, method="wilson")
+    return Interval(low=float(found.low), high=float(found.high))
 
 
 def affordable(rows: int, classes: int) -> int:

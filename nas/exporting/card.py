@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas.exporting.backends import DIRECT, Backends
+from nas.exporting.choosing import Choice, how_chosen
 from nas.exporting.verifying import Checked
 from nas.run_directory import RunTask
 from trials.exported import Design
+from trials.metrics import wilson
 from trials.record import Interval, TrialRecord
 
 
@@ -29,11 +31,12 @@ class Facts:
     """Everything on the card.
 
     Attributes:
+        choice: how it came to be this finalist.
         live_error: of the live network, on the rows that artifacts were checked on.
         rows: so many of the report half.
         frozen_parameters, frozen_multiply_adds: of the deployed form.
         any_extent: names of programs that take inputs of any extent, and those that do not.
-        milliseconds: of onnxruntime on one row.
+        milliseconds: of onnxruntime on one row, on `processor`.
         rate: new sampling rate over that of training, if it is another.
         lower: names of the files of lower precision.
     """
@@ -41,6 +44,7 @@ class Facts:
     design: Design
     task: RunTask
     record: TrialRecord
+    choice: Choice
     run: str
     checked: Sequence[Checked]
     live_error: float
@@ -51,10 +55,16 @@ class Facts:
     any_extent: dict[str, bool]
     backends: Backends
     milliseconds: float
+    processor: str
     software: str
     rate: float | None = None
     cropped: Cropped | None = None
     lower: Sequence[str] = ()
+
+    @property
+    def deployed_error(self) -> float:
+        """Of model.onnx on the rows, in [0, 1]."""
+        return next(e.error for e in self.checked if e.name == "model.onnx" and e.error is not None)
 
     @property
     def difference(self) -> float:
@@ -100,19 +110,28 @@ def _data(task: RunTask) -> str:
 def _quality(facts: Facts) -> str:
     record, test = facts.record, facts.record.test
     assert test is not None
+    select, report = record.rows_select, record.rows_report
+    majority = _wilson(record.majority_error, select + report)
+    searched = "chosen by" if facts.choice.by in ("error", "front") else "what searches choose by"
     rows = [
         ("test error", test.error, test.error_interval, test.rows, "looked at once; the number to quote"),
         ("test balanced accuracy", test.balanced_accuracy, test.balanced_accuracy_interval, test.rows, ""),
         ("test AUROC", test.auroc, test.auroc_interval, test.rows, ""),
-        ("report error", record.report_error, None, record.rows_report, "validation rows not chosen by"),
-        ("select error", record.select_error, None, record.rows_select, "chosen by, so too good"),
         (
-            "always the most frequent class",
-            record.majority_error,
-            None,
-            record.rows_select + record.rows_report,
-            "",
+            "report error",
+            record.report_error,
+            _wilson(record.report_error, report),
+            report,
+            "validation rows not chosen by",
         ),
+        (
+            "select error",
+            record.select_error,
+            _wilson(record.select_error, select),
+            select,
+            f"{searched}, so too good; the interval does not know of it",
+        ),
+        ("always the most frequent class", record.majority_error, majority, select + report, ""),
     ]
     table = ["| measure | value | 95 % interval | n | |", "| --- | --- | --- | --- | --- |"]
     for name, value, interval, count, remark in rows:
@@ -120,15 +139,16 @@ def _quality(facts: Facts) -> str:
             table.append(f"| {name} | {_percent(value)} | {_interval(interval)} | {count} | {remark} |")
     for anchor in facts.task.anchors:
         table.append(
-            f"| {anchor.name} instead: report error | {_percent(anchor.error)} | | {record.rows_report} | |"
+            f"| {anchor.name} instead: report error | {_percent(anchor.error)} | – | – | {anchor.note} |"
         )
     if facts.rate is not None:
         extent = "x".join(map(str, facts.design.shape.extent))
         table += [
             "",
             f"All of these are at the sampling rate of training. **At {extent} samples, {facts.rate:g} times "
-            f"that rate, its error on {facts.rows} resampled report rows is {_percent(facts.live_error)}**; "
-            "it was not trained there, and resampling adds no detail.",
+            f"that rate, its error on {facts.rows} resampled report rows is {_percent(facts.live_error)}** "
+            f"(95 % interval {_interval(_wilson(facts.live_error, facts.rows))}); it was not trained there, "
+            "and resampling adds no detail.",
         ]
     return "\n".join(table)
 
@@ -139,7 +159,7 @@ def _cost(facts: Facts) -> str:
         f"* as trained: {record.parameters:,} parameters, {record.multiply_adds:,} multiply-adds a row",
         f"* as deployed: {facts.frozen_parameters:,} numbers, {facts.frozen_multiply_adds:,} multiply-adds a "
         f"row; kernels of {_sizes(facts.kernel_sizes)} taps",
-        f"* one row in onnxruntime: {facts.milliseconds:.2f} ms ({facts.software})",
+        f"* one row in onnxruntime: {facts.milliseconds:.2f} ms ({facts.processor}; {facts.software})",
         f"* convolutions of model.pt2: {_backends(facts.backends)}",
     ]
     if (crop := facts.cropped) is not None:
@@ -168,14 +188,23 @@ def _checked(facts: Facts) -> str:
         f"Each file was loaded in a fresh process and compared with the live network on {facts.rows} rows of "
         f"the report half (its error there: {_percent(facts.live_error)}){_cropping(facts)}.",
         "",
-        "| file | largest difference of a logit | over the largest logit | same prediction | error |",
-        "| --- | --- | --- | --- | --- |",
+        "| file | rows | largest difference of a logit | over the largest logit | same prediction | error "
+        "| 95 % interval |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for each in facts.checked:
         lines.append(
-            f"| {each.name} | {each.difference:.1e} | {each.relative:.1e} | {100 * each.agreement:.2f} % "
-            f"| {_percent(each.error)} |"
+            f"| {each.where} | {each.rows} | {each.difference:.1e} | {each.relative:.1e} "
+            f"| {100 * each.agreement:.2f} % | {_percent(each.error)} "
+            f"| {_interval(_wilson(each.error, facts.rows))} |"
         )
+    fewer = [
+        f"{each.name} {100 * (each.error - facts.live_error):+.1f}"
+        for each in facts.checked
+        if each.name in facts.lower and each.error is not None
+    ]
+    if fewer:
+        lines += ["", f"Points of error over the live network's, on the same rows: {', '.join(fewer)}."]
     return "\n".join(lines)
 
 
@@ -209,12 +238,24 @@ def _limits(facts: Facts) -> str:
         [
             "* It answers one of its classes to any input, also to what is none of them; its softmax is not "
             "calibrated.",
-            "* It was chosen among finalists by its select error: expect the test error's interval, not its "
-            "middle.",
+            f"* {how_chosen(facts.record, facts.choice)}",
             "* Nothing is known of how it does on other sources, groups of people or under attack.",
             "* The checksums in manifest.json tell damage, not tampering.",
         ]
     )
+
+
+def _wilson(error: float | None, rows: int) -> Interval | None:
+    """Interval of an error, a share of so many rows; None where there are no rows or no error."""
+    if error is None or rows < 1 or not 0 <= error <= 1:
+        return None
+    return wilson(round(error * rows), rows)
+
+
+def error_of_rows(error: float, rows: int) -> str:
+    """An error with its interval and n, for a cell of a table."""
+    between = _interval(_wilson(error, rows))
+    return f"{_percent(error)} ({between}, {rows})" if between else _percent(error)
 
 
 def _percent(value: float | None) -> str:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from nas.run_directory import RunDirectory, RunTask
 from trials.record import TrialRecord
 
 By = Literal["error", "multiply-adds", "latency"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """How a finalist came to be taken.
+
+    Attributes:
+        by: what it has least of; ``front``: none of the others has both a smaller `select` error and fewer
+            multiply-adds.
+        among: so many finalists, itself included.
+    """
+
+    by: By | Literal["front"]
+    among: int
 
 
 def finalists(directory: RunDirectory, task: str | None, space: str | None) -> list[TrialRecord]:
@@ -52,7 +67,7 @@ def best(records: Iterable[TrialRecord], by: By = "error") -> TrialRecord:
     """The one with the smallest `select` error, or the cheapest; of equal ones the smaller error.
 
     Raises:
-        ValueError: an unknown `by`, or no latency on record.
+        ValueError: an unknown `by`; of latency, none on record, or measured on different devices.
     """
     if by not in get_args(By):
         raise ValueError(f"by must be one of {', '.join(get_args(By))}, got {by!r}")
@@ -60,6 +75,12 @@ def best(records: Iterable[TrialRecord], by: By = "error") -> TrialRecord:
     if by == "latency" and any(r.latency_seconds is None for r in records):
         raise ValueError(
             "these finalists have no latency on record, being older than that measure; use by multiply-adds"
+        )
+    devices = sorted({r.device or "an unknown device" for r in records})
+    if by == "latency" and len(devices) > 1:
+        raise ValueError(
+            f"latency compares only within one model of device, these finalists' was measured on "
+            f"{', '.join(devices)}; use by multiply-adds, or error"
         )
     return min(records, key=lambda r: (_cost(r, by), r.select_error, r.trial.id))
 
@@ -75,6 +96,28 @@ def front(records: Iterable[TrialRecord]) -> list[TrialRecord]:
         if not kept or record.select_error < kept[-1].select_error:
             kept.append(record)
     return kept
+
+
+def how_chosen(record: TrialRecord, choice: Choice) -> str:
+    """A sentence: how it came to be this finalist, and what that does to its numbers."""
+    if choice.among == 1:
+        return "It was the only finalist to choose from."
+    match choice.by:
+        case "error":
+            why = "by its select error: expect the test error's interval, not its middle"
+        case "front":
+            why = (
+                "because none of them has both a smaller select error and fewer multiply-adds; the best test "
+                "error of a front is a little too good"
+            )
+        case "multiply-adds":
+            why = f"for the fewest multiply-adds, {record.multiply_adds:,}, not for its error"
+        case "latency":
+            why = (
+                f"for the least latency as trained, {1000 * (record.latency_seconds or 0):.2f} ms a row on "
+                f"{record.device or 'an unknown device'}, not for its error"
+            )
+    return f"It was chosen among {choice.among} finalists {why}."
 
 
 def task_of(directory: RunDirectory, record: TrialRecord) -> RunTask:

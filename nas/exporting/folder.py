@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,14 +27,17 @@ def drafted(target: Path) -> Iterator[Path]:
         )
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         raise ValueError(f"{target} exists and is not empty; take another --to")
+    if target.resolve() == Path.cwd():
+        raise ValueError(f"{target} is where you are; take a folder of its own as --to")
     target.parent.mkdir(parents=True, exist_ok=True)
     with _sigterm_raises():
-        draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        draft = target.parent / f".{target.name}.{secrets.token_hex(4)}"
+        draft.mkdir()
+        allowed = draft.stat().st_mode  # by the umask, as of any other file here
         try:
             yield draft
             for path in draft.rglob("*"):
-                path.chmod(0o755 if path.is_dir() else 0o644)
-            draft.chmod(0o755)
+                path.chmod(allowed if path.is_dir() else allowed & 0o666)
             draft.replace(target)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)

@@ -38,7 +38,7 @@ def file_of(precision: Precision) -> str:
 
 
 def lowered(model: Path, precision: Precision, training: NDArray[np.float32]) -> Path:
-    """Write another precision beside a float32 model; inputs and outputs stay float32.
+    """Write another precision beside a float32 model; inputs, their normalisation and outputs stay float32.
 
     ``fp16``: weights and what is computed; where the processor has no such operation onnxruntime casts.
     ``bf16``: weights alone, computed in float32, since onnxruntime convolves in no bfloat16.
@@ -69,19 +69,48 @@ def lowered(model: Path, precision: Precision, training: NDArray[np.float32]) ->
 
 
 def _half(model: Any) -> Any:
+    """Everything after the normalisation in half precision: raw inputs may be larger than it can hold."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
+    graph, steps = model.graph, _normalisation(model)
+    constants = [each for each in graph.initializer if each.name in (steps[0].input[1], steps[1].input[1])]
+    normalised = steps[1].output[0]
+    for part, gone in ((graph.node, steps), (graph.initializer, constants)):
+        for each in gone:
+            part.remove(each)
+    for node in graph.node:  # what asks for the shape of the input
+        node.input[:] = [normalised if name == INPUT else name for name in node.input]
+    away = {name for step in steps for name in (*step.input, *step.output)}
+    for each in [each for each in graph.value_info if each.name in away]:
+        graph.value_info.remove(each)
+    graph.input[0].name = normalised
     changed = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
     changed.topological_sort()  # the casts of inputs come last
+    graph = changed.model.graph
+    graph.input[0].name = INPUT
+    for step in reversed(steps):
+        graph.node.insert(0, step)
+    graph.initializer.extend(constants)
     return changed.model
 
 
+def _normalisation(model: Any) -> tuple[Any, Any]:
+    """The nodes that make of raw inputs normalised ones: less the mean, over the deviation."""
+    for first in model.graph.node:
+        if first.op_type == "Sub" and first.input[0] == INPUT:
+            for second in model.graph.node:
+                if second.op_type == "Div" and second.input[0] == first.output[0]:
+                    return first, second
+    raise ValueError("its normalisation was not found")
+
+
 def _brain(model: Any) -> Any:
-    """Weights of two and more axes in bfloat16, each cast back where it is used."""
+    """Weights of two and more axes in bfloat16, each cast back where it is used; mean and deviation stay."""
     casts = []
+    exact = {step.input[1] for step in _normalisation(model)}
     for tensor in model.graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:
+        if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1 and tensor.name not in exact:
             short = helper.make_tensor(
                 f"{tensor.name}_bf16", TensorProto.BFLOAT16, tensor.dims, numpy_helper.to_array(tensor)
             )

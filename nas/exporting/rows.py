@@ -58,14 +58,15 @@ def report_rows(data: TaskData, multiply_adds: int, rate: float | None = None) -
 
     Args:
         data: of the task.
-        multiply_adds: of the network on one row.
+        multiply_adds: of the network on one row, at the rate of the data.
         rate: sampling rate that they are resampled to, over that of the data; None: as they are.
 
     Raises:
         ValueError: a rate that does not fit, see `trials.other_rates.resampled`.
     """
-    values = data.shape.channels * int(np.prod(data.shape.extent))
-    afford = min(WORK // max(1, multiply_adds), BYTES // (4 * values))
+    axes = 0 if rate is None else data.shape.dimensions
+    finer = (rate or 1.0) ** axes  # positions, and taps
+    afford = int(min(WORK / max(1, multiply_adds * finer**2), BYTES / (_bytes(data) * finer)))
     chosen = _spread(data.report, max(FEWEST, min(MOST, afford)))
     rows = chosen if rate is None else resampled(chosen, rate)
     return RawRows(rows.inputs, rows.labels)
@@ -74,8 +75,14 @@ def report_rows(data: TaskData, multiply_adds: int, rate: float | None = None) -
 def training_rows(data: TaskData, count: int, rate: float | None = None) -> NDArray[np.float32]:
     """Raw training rows, spread evenly over all of them: what is calibrated on."""
     every = ReportRows(data.train.store, data.train.index, data.train.labels, data.shape.extent)
-    rows = _spread(every, count)
+    most = int(BYTES / (_bytes(data) * (rate or 1.0) ** data.shape.dimensions))
+    rows = _spread(every, min(count, max(FEWEST, most)))
     return (rows if rate is None else resampled(rows, rate)).inputs
+
+
+def _bytes(data: TaskData) -> int:
+    """Of one raw row."""
+    return 4 * data.shape.channels * int(np.prod(data.shape.extent))
 
 
 def _spread(rows: ReportRows, count: int) -> ReportRows:

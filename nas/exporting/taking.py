@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.exporting.choosing import By, best, finalists, finalists_of_task, front, task_of
+from nas.exporting.choosing import By, Choice, best, finalists, finalists_of_task, front, task_of
 from nas.exporting.folder import drafted
 from nas.logged_models import register as register_model
 from nas.run_directory import RunDirectory, open_run
@@ -35,6 +35,7 @@ class Exported:
         error: of the live network on the rows that the files were checked on, in [0, 1]: at another
             resolution what it reaches there.
         rows: so many rows of the report half.
+        deployed_error: of model.onnx on the same rows, in [0, 1].
         difference: largest difference of a reloaded file's logits from the live network's, over the largest.
         written: its files, by name.
         registered: where MLflow's registry has it, if that was asked for.
@@ -47,6 +48,7 @@ class Exported:
     multiply_adds: int
     error: float
     rows: int
+    deployed_error: float
     difference: float
     written: tuple[str, ...] = ()
     registered: str = ""
@@ -92,10 +94,11 @@ def export(
         )
     asked = _asked(resolution, crop, precisions)
     directory = open_run(run_dir)
-    record = best(finalists(directory, task, space), by)
+    there = finalists(directory, task, space)
+    record, choice = best(there, by), Choice(by=by, among=len(there))
     target = Path(to) if to is not None else Path(record.trial.id)
     with drafted(target) as draft:
-        done = _written(draft, directory, record, asked, target)
+        done = _written(draft, directory, record, choice, asked, target)
         write_manifest(draft)
         if register is not None:
             done = replace(done, registered=register_model(directory, record, register))
@@ -125,14 +128,15 @@ def export_front(
     """
     asked = _asked(resolution, crop, precisions)
     directory = open_run(run_dir)
-    chosen = front(finalists_of_task(directory, task, space))
+    there = finalists_of_task(directory, task, space)
+    chosen, choice = front(there), Choice(by="front", among=len(there))
     target = Path(to) if to is not None else Path(f"{chosen[0].trial.study.name.split('.')[0]}.front")
     with drafted(target) as draft:
         done = []
         for record in chosen:
             folder = draft / record.trial.id
             folder.mkdir()
-            done.append(_written(folder, directory, record, asked, target / folder.name))
+            done.append(_written(folder, directory, record, choice, asked, target / folder.name))
             write_manifest(folder)
         plain = [{**asdict(each), "path": each.path.name} for each in done]
         (draft / "front.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
@@ -153,11 +157,11 @@ def _asked(resolution: int | None, crop: float, precisions: Sequence[str]) -> As
 
 
 def _written(
-    folder: Path, directory: RunDirectory, record: TrialRecord, asked: Asked, target: Path
+    folder: Path, directory: RunDirectory, record: TrialRecord, choice: Choice, asked: Asked, target: Path
 ) -> Exported:
     from nas.exporting.writing import write
 
-    facts = write(folder, directory, record, task_of(directory, record), asked)
+    facts = write(folder, directory, record, choice, task_of(directory, record), asked)
     assert record.test is not None
     return Exported(
         path=target,
@@ -167,12 +171,15 @@ def _written(
         multiply_adds=facts.frozen_multiply_adds,
         error=facts.live_error,
         rows=facts.rows,
+        deployed_error=facts.deployed_error,
         difference=facts.difference,
         written=tuple(sorted(path.name for path in folder.iterdir())),
     )
 
 
 def _table(records: Sequence[TrialRecord], done: Sequence[Exported]) -> str:
+    from nas.exporting.card import error_of_rows
+
     lines = [
         f"# Front of {records[0].trial.study.task}",
         "",
@@ -180,16 +187,22 @@ def _table(records: Sequence[TrialRecord], done: Sequence[Exported]) -> str:
         "shown with the test error, which was looked at once for each: the best of several is a little too "
         "good.",
         "",
-        "| folder | space | select error | test error (95 % interval, n) | parameters | multiply-adds |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "As deployed: of model.onnx, frozen, on the report rows that it was checked on.",
+        "",
+        "| folder | space | select error (95 % interval, n) | test error (95 % interval, n) "
+        "| error as deployed (95 % interval, n) | parameters | multiply-adds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for record, each in zip(records, done, strict=True):
         assert record.test is not None
-        interval = record.test.error_interval
-        between = f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %, " if interval else ""
+        errors = (
+            (record.select_error, record.rows_select),
+            (each.test_error, record.test.rows),
+            (each.deployed_error, each.rows),
+        )
+        shown = " | ".join(error_of_rows(*error) for error in errors)
         lines.append(
-            f"| {each.path.name} | {record.trial.study.space} | {100 * record.select_error:.1f} % "
-            f"| {100 * each.test_error:.1f} % ({between}{record.test.rows}) | {each.parameters:,} "
+            f"| {each.path.name} | {record.trial.study.space} | {shown} | {each.parameters:,} "
             f"| {each.multiply_adds:,} |"
         )
     return "\n".join(lines) + "\n"

@@ -27,6 +27,8 @@ class Checked:
 
     Attributes:
         name: of the file.
+        rows: so many.
+        extent: of the rows, if it is not that of the network.
         difference: largest absolute difference of a logit.
         relative: the same over the live network's largest logit.
         agreement: share of rows with the same prediction.
@@ -38,9 +40,35 @@ class Checked:
     relative: float
     agreement: float
     error: float | None = None
+    rows: int = 0
+    extent: str = ""
+
+    @property
+    def where(self) -> str:
+        """The file, and the extent if it is another."""
+        return f"{self.name} at {self.extent}" if self.extent else self.name
 
 
-def compared(name: str, logits: Floats, expected: Floats, labels: NDArray[np.int64] | None = None) -> Checked:
+class Failed(ValueError):
+    """An artifact that cannot be run, or is not the network.
+
+    Attributes:
+        artifact: name of the file.
+        rows: of those that it failed on.
+    """
+
+    def __init__(self, said: str, artifact: str, rows: str) -> None:
+        super().__init__(f"{said}; nothing was written")
+        self.artifact, self.rows = artifact, rows
+
+
+def compared(
+    name: str,
+    logits: Floats,
+    expected: Floats,
+    labels: NDArray[np.int64] | None = None,
+    extent: str = "",
+) -> Checked:
     """Measure one artifact; NaN where the live network has none is a difference of infinity."""
     gaps = np.abs(logits - expected)
     difference = float(gaps.max()) if np.isfinite(gaps).all() else np.inf
@@ -48,6 +76,8 @@ def compared(name: str, logits: Floats, expected: Floats, labels: NDArray[np.int
     predicted = logits.argmax(1)
     return Checked(
         name=name,
+        rows=len(logits),
+        extent=extent,
         difference=difference,
         relative=difference / largest if largest > 0 else (0.0 if difference == 0 else np.inf),
         agreement=float((predicted == expected.argmax(1)).mean()),
@@ -59,23 +89,43 @@ def refuse_different(checked: Sequence[Checked]) -> None:
     """Refuse artifacts that are not the network.
 
     Raises:
-        ValueError: one differs by more than `TOLERANCE` or agrees on fewer rows than `AGREEMENT`.
+        Failed: one differs by more than `TOLERANCE` or agrees on fewer rows than `AGREEMENT`.
     """
     for each in checked:
         if not each.relative <= TOLERANCE:
-            raise ValueError(
-                f"{each.name} differs from the trained network by {each.relative:.1e} of the largest logit, "
-                f"more than {TOLERANCE:.0e}; nothing was written"
+            raise Failed(
+                f"{each.where} differs from the trained network by {each.relative:.1e} of the largest logit, "
+                f"more than {TOLERANCE:.0e}",
+                each.name,
+                each.extent,
             )
         if each.agreement < AGREEMENT:
-            raise ValueError(
-                f"{each.name} agrees with the trained network on {100 * each.agreement:.2f} % of the rows, "
-                f"fewer than {100 * AGREEMENT:g} %; nothing was written"
+            raise Failed(
+                f"{each.where} agrees with the trained network on {100 * each.agreement:.2f} % of the rows, "
+                f"fewer than {100 * AGREEMENT:g} %",
+                each.name,
+                each.extent,
             )
+
+
+def refuse_overflow(name: str, logits: Floats, expected: Floats) -> None:
+    """Refuse a file of lower precision that has no answer where the network has one.
+
+    Raises:
+        Failed: some logits are NaN or infinite.
+    """
+    lost = int((~np.isfinite(logits).all(1) & np.isfinite(expected).all(1)).sum())
+    if lost:
+        raise Failed(
+            f"{name} gives NaN or infinity on {lost} of {len(logits)} rows; leave --precision "
+            f"{name.split('.')[1]} out",
+            name,
+            "",
+        )
 
 
 class Job(NamedTuple):
-    """An artifact, and raw rows with a name of their own to ask it of."""
+    """An artifact, and raw rows to ask it of; their extent names them, if it is not the network's."""
 
     artifact: str
     rows: str
@@ -86,7 +136,7 @@ def reloaded(folder: Path, jobs: Sequence[Job]) -> list[Floats]:
     """What artifacts say of raw rows, in a process that has seen nothing else: logits (rows, classes).
 
     Raises:
-        ValueError: one cannot be loaded or run.
+        Failed: one cannot be loaded or run.
     """
     with tempfile.TemporaryDirectory() as scratch:
         for job in jobs:
@@ -102,8 +152,12 @@ def reloaded(folder: Path, jobs: Sequence[Job]) -> list[Floats]:
         answers = [Path(scratch) / f"{each}.npy" for each in asked]
         if done.returncode:
             said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-            ran = [(job.artifact, answer) for job, answer in zip(jobs, answers, strict=True)]
-            ran.sort(key=lambda each: not each[0].endswith(".onnx"))  # as there: before torch is imported
-            name = next((artifact for artifact, answer in ran if not answer.exists()), "the last file")
-            raise ValueError(f"{name} does not run in a fresh process: {said[:300]}; nothing was written")
+            ran = list(zip(jobs, answers, strict=True))
+            ran.sort(key=lambda each: not each[0].artifact.endswith(".onnx"))  # as there: before torch
+            failed = next((job for job, answer in ran if not answer.exists()), jobs[-1])
+            raise Failed(
+                f"{failed.artifact} does not run in a fresh process: {said[:300]}",
+                failed.artifact,
+                failed.rows,
+            )
         return [np.load(answer) for answer in answers]

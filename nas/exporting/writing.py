@@ -18,11 +18,20 @@ from torch import Tensor, nn
 
 from nas.exporting.backends import fastest
 from nas.exporting.card import Cropped, Facts, card
+from nas.exporting.choosing import Choice
 from nas.exporting.precision import CALIBRATION, Precision, lowered
 from nas.exporting.programs import save_onnx, save_pt2, traced
 from nas.exporting.reloaded import batches, onnx_runner
 from nas.exporting.rows import RawRows, opened, report_rows, training_rows
-from nas.exporting.verifying import Checked, Job, compared, refuse_different, reloaded
+from nas.exporting.verifying import (
+    Checked,
+    Failed,
+    Job,
+    compared,
+    refuse_different,
+    refuse_overflow,
+    reloaded,
+)
 from nas.networks import RawInputs, deployed, stored_weights, trained
 from nas.run_directory import RunDirectory, RunTask
 from search_spaces.complexity import complexity
@@ -30,13 +39,13 @@ from search_spaces.layers.resolution import at_rate, resamples
 from search_spaces.network import freeze, kernel_sizes
 from trials.exported import TENSORS, Design, write_design
 from trials.record import TrialRecord
-from trials.surroundings import software
+from trials.surroundings import processor, software
 from trials.task import TaskData
 
 EXAMPLES = 4
 """Rows of example_input.npy."""
 FURTHER = 5
-"""Samples more along every axis, where a program takes any extent: is it true?"""
+"""Samples more along every axis, and half of them, where a program takes any extent: is it true?"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +63,10 @@ class Asked:
     precisions: tuple[Precision, ...] = ()
 
 
-def write(folder: Path, directory: RunDirectory, record: TrialRecord, task: RunTask, asked: Asked) -> Facts:
-    """Fill a folder with a finalist's network.
+def write(
+    folder: Path, directory: RunDirectory, record: TrialRecord, choice: Choice, task: RunTask, asked: Asked
+) -> Facts:
+    """Fill a folder with a finalist's network; `choice`: how it came to be this one.
 
     Raises:
         ValueError: weights or data cannot be read, the resolution does not fit, or an artifact differs.
@@ -76,28 +87,36 @@ def write(folder: Path, directory: RunDirectory, record: TrialRecord, task: RunT
     example = torch.zeros(2, task.shape.channels, *task.shape.extent)
     timed = torch.from_numpy(rows.inputs[: max(1, min(16, 10**9 // max(1, record.multiply_adds)))])
     quickest, backends = fastest(network, timed)
-    program, any_extent = traced(quickest, example, backends.any_extent)
-    save_pt2(program, folder / "model.pt2")
-    program, onnx_any_extent = traced(freeze(network, portable=True), example)
-    save_onnx(program, folder / "model.onnx", _properties(record, data))
-    training = training_rows(data, CALIBRATION, rate) if asked.precisions else rows.inputs[:0]
-    lower = [lowered(folder / "model.onnx", each, training).name for each in asked.precisions]
-
-    full, lean = RawInputs(live, task).eval(), network
-    target = full
+    full = target = RawInputs(live, task).eval()
     if asked.crop:  # norms are not folded: that the program's are is to be seen
         target = RawInputs(freeze(live, crop=asked.crop), task).eval()
-    expected, reference = (_logits(each, rows.inputs) for each in (full, lean))
+    expected, reference = (_logits(each, rows.inputs) for each in (full, network))
     np.save(folder / "example_input.npy", rows.inputs[:EXAMPLES])
     np.save(folder / "example_output.npy", reference[:EXAMPLES])
     shutil.copyfile(Path(__file__).with_name("predict.py"), folder / "predict.py")
-    extents = {"model.pt2": any_extent, "model.onnx": onnx_any_extent}
+    training = training_rows(data, CALIBRATION, rate) if asked.precisions else rows.inputs[:0]
     targets: dict[str, nn.Module] = {
         TENSORS: full,
         "model.pt2": target,
         "model.onnx": target,
     }
-    checked = _verified(folder, rows, targets, extents, lower, task.shape.variable)
+    others = _other_extents(rows.inputs[:3], task.shape.variable)
+    takes = _takes(target, others)
+    extents = {"model.pt2": takes and backends.any_extent, "model.onnx": takes}
+    while True:
+        program, extents["model.pt2"] = traced(quickest, example, extents["model.pt2"])
+        save_pt2(program, folder / "model.pt2")
+        portable = freeze(network, portable=True)
+        program, extents["model.onnx"] = traced(portable, example, extents["model.onnx"])
+        save_onnx(program, folder / "model.onnx", _properties(record, data))
+        lower = [lowered(folder / "model.onnx", each, training).name for each in asked.precisions]
+        try:
+            checked = _verified(folder, rows, targets, extents, lower, others)
+            break
+        except Failed as failed:
+            if failed.rows not in others or not extents[failed.artifact]:
+                raise
+            extents[failed.artifact] = False  # it may hold at the extent that it is for
     before, after = kernel_sizes(live), kernel_sizes(network)
     cropped = None
     if asked.crop:
@@ -114,6 +133,7 @@ def write(folder: Path, directory: RunDirectory, record: TrialRecord, task: RunT
         design=_design(record, task, data),
         task=task,
         record=record,
+        choice=choice,
         run=directory.name,
         checked=checked,
         live_error=float((expected.argmax(1) != rows.labels).mean()),
@@ -124,6 +144,7 @@ def write(folder: Path, directory: RunDirectory, record: TrialRecord, task: RunT
         any_extent=extents,
         backends=backends,
         milliseconds=_milliseconds(folder / "model.onnx", rows.inputs[:1]),
+        processor=processor(),
         software=f"onnxruntime {onnxruntime.__version__}, {software()}",
         rate=rate,
         cropped=cropped,
@@ -175,30 +196,49 @@ def _logits(network: nn.Module, inputs: NDArray[np.float32]) -> NDArray[np.float
     return logits
 
 
+def _other_extents(rows: NDArray[np.float32], variable: bool) -> dict[str, NDArray[np.float32]]:
+    """The rows, half as long along every axis and longer, by their extent in words."""
+    axes = rows.ndim - 2
+    pads = [(0, 0), (0, 0), *[(0, FURTHER)] * axes]
+    longer = np.pad(rows, pads, constant_values=np.nan) if variable else np.pad(rows, pads, mode="wrap")
+    if variable:  # one series that fills it
+        steps = int(np.isfinite(rows[0, 0]).sum())
+        longer[0] = rows[0][:, np.arange(longer.shape[2]) % steps]
+    shorter = rows[tuple(slice(n if axis < 2 else (n + 1) // 2) for axis, n in enumerate(rows.shape))]
+    return {"x".join(map(str, each.shape[2:])): each for each in (shorter, longer)}
+
+
+def _takes(network: nn.Module, others: dict[str, NDArray[np.float32]]) -> bool:
+    """Whether the live network itself does."""
+    try:
+        return all(np.isfinite(_logits(network, each)).all() for each in others.values())
+    except (RuntimeError, ValueError):
+        return False
+
+
 def _verified(
     folder: Path,
     rows: RawRows,
     targets: dict[str, nn.Module],
     extents: dict[str, bool],
     lower: Sequence[str],
-    variable: bool,
+    others: dict[str, NDArray[np.float32]],
 ) -> list[Checked]:
-    """Every artifact on the rows, and those that take any extent on longer ones; refuse what differs.
+    """Every artifact on the rows, and those that take any extent on others; refuse what differs.
 
-    Files of `lower` precision are measured and may differ.
+    Files of `lower` precision are measured and may differ, as long as they answer.
     """
-    pads = [(0, 0), (0, 0), *[(0, FURTHER)] * (rows.inputs.ndim - 2)]
-    some = rows.inputs[:3]
-    longer = np.pad(some, pads, constant_values=np.nan) if variable else np.pad(some, pads, mode="wrap")
-    jobs = [Job(name, "rows", rows.inputs) for name in (*targets, *lower)]
-    jobs += [Job(name, "longer", longer) for name, any_extent in extents.items() if any_extent]
+    jobs = [Job(name, "", rows.inputs) for name in (*targets, *lower)]
+    taking = [name for name, any_extent in extents.items() if any_extent]
+    jobs += [Job(name, extent, inputs) for name in taking for extent, inputs in others.items()]
     references = targets | dict.fromkeys(lower, targets["model.onnx"])
     checked = []
     for job, logits in zip(jobs, reloaded(folder, jobs), strict=True):
         expected = _logits(references[job.artifact], job.inputs)
-        labels = rows.labels if job.rows == "rows" else None
-        name = job.artifact if labels is not None else f"{job.artifact}, at another extent,"
-        checked.append(compared(name, logits, expected, labels))
+        labels = None if job.rows else rows.labels
+        if job.artifact in lower:
+            refuse_overflow(job.artifact, logits, expected)
+        checked.append(compared(job.artifact, logits, expected, labels, job.rows))
     refuse_different([each for each in checked if each.name not in lower])
     return checked
 

@@ -95,6 +95,33 @@ def test_a_failed_trial_is_recorded_and_exits_with_1(
     assert "failed: ArithmeticError: the training loss must be finite" in capsys.readouterr().out
 
 
+def test_what_is_recorded_is_neither_trained_again_nor_taken_for_another_design(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = trial(task.open_task("digits@rows=200"), epochs=1)
+    for name, content in (
+        ("one", plain.dumps(wanted)),
+        ("alone", plain.dumps(wanted.architecture)),
+        ("other", '{"family": "flexnet", "settings": {"width": 2, "factors": [], "kernels": [3]}}'),
+    ):
+        (tmp_path / f"{name}.json").write_text(content)
+    to = ["--to", str(tmp_path / "run")]
+    assert command.main([str(tmp_path / "one.json"), *to]) == 0
+    there = tmp_path / "run" / "trials" / wanted.id / "record.json"
+    before = there.read_bytes()
+    assert command.main([str(tmp_path / "one.json"), *to]) == 0
+    assert there.read_bytes() == before and "is there, completed; remove" in capsys.readouterr().out
+    on_digits = ["--task", "digits@rows=200", *to]
+    assert command.main([str(tmp_path / "other.json"), *on_digits]) == 0
+    assert command.main([str(tmp_path / "alone.json"), *on_digits]) == 2
+    assert "holds the record of another design or seed; take another --to" in capsys.readouterr().err
+    there.write_text("{")
+    assert command.main([str(tmp_path / "one.json"), *to]) == 2
+    assert "record.json cannot be read" in capsys.readouterr().err and there.read_text() == "{"
+    assert command.main([str(tmp_path / "one.json"), "--weights", *to]) == 2
+    assert "--weights takes those of an export folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [

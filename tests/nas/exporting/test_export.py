@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -21,9 +22,9 @@ from torch import Tensor, nn
 
 from nas import export, export_front
 from nas.exporting import taking, writing
-from nas.exporting.choosing import best, front
+from nas.exporting.choosing import front
+from nas.exporting.folder import drafted
 from nas.run_directory import RunDirectory
-from tests.nas.builders import record
 from tests.nas.exporting.runs import trained_run
 from tests.nas.test_cli import nas
 from trials.exported import read_design
@@ -81,11 +82,32 @@ def test_the_card_tells_quality_with_n_cost_differences_and_limits(run: RunDirec
     interval = trained.test.error_interval
     error = f"{100 * trained.test.error:.1f} % | {100 * interval.low:.1f} to {100 * interval.high:.1f} %"
     assert f"| test error | {error} | {trained.test.rows} |" in text
+    times = r"direct [\d.]+ ms, padded first [\d.]+ ms, FFT where it is cheaper [\d.]+ ms"
+    assert re.search(rf"convolutions of model\.pt2: .* \(measured on 16 rows: {times}\)", text)
+    for extent in ("4x4", "13x13"):
+        assert f"| model.pt2 at {extent} | 3 |" in text and f"| model.onnx at {extent} | 3 |" in text
     assert "CC BY 4.0" in text and "Limits" in text and f"{trained.parameters:,} parameters" in text
     for name in ("model.safetensors", "model.pt2", "model.onnx"):
-        found = re.search(rf"\| {name} \| (\S+) \| (\S+) \| 100\.00 % \| ([\d.]+) %", text)
+        found = re.search(
+            rf"\| {name} \| {trained.rows_report} \| (\S+) \| (\S+) \| 100\.00 % "
+            r"\| ([\d.]+) % \| ([\d. to]+) % \|",
+            text,
+        )
         assert found is not None and float(found[2]) < 1e-4
         assert float(found[3]) == pytest.approx(100 * trained.report_error, abs=0.05)
+        assert found[4] == by_wilson(trained.report_error, trained.rows_report)
+    for name, error, rows in (
+        ("report error", trained.report_error, trained.rows_report),
+        ("select error", trained.select_error, trained.rows_select),
+    ):
+        assert f"| {name} | {100 * error:.1f} % | {by_wilson(error, rows)} % | {rows} |" in text
+
+
+def by_wilson(p: float, n: int) -> str:
+    """Bounds in percent, by the formula of Wilson (1927)."""
+    z = 1.959964
+    middle, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return " to ".join(f"{100 * (middle + side * half) / (1 + z**2 / n):.1f}" for side in (-1, 1))
 
 
 def site_without_torch(path: Path) -> Path:
@@ -170,6 +192,21 @@ def test_an_artifact_that_cannot_be_loaded_again_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("umask", "file", "folder"), [(0o027, 0o640, 0o750), (0o002, 0o664, 0o775)])
+def test_others_may_read_an_export_as_they_may_other_files_here(
+    tmp_path: Path, umask: int, file: int, folder: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        with drafted(tmp_path / "network") as draft:
+            (draft / "inner").mkdir()
+            (draft / "inner" / "weights").touch(mode=0o600)  # as safetensors writes
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"network": folder, "inner": folder, "weights": file}
+
+
 SLOW = [pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGINT, signal.SIGKILL)]
 
 
@@ -229,8 +266,9 @@ def test_what_is_left_out_is_found_or_asked_for(run: RunDirectory, tmp_path: Pat
         export(str(run), to=tmp_path / "a")
     with pytest.raises(ValueError, match=r"no finalist of task 'mnist' and space 'twin'; there are: digits"):
         export(str(run), task="mnist", space="twin", to=tmp_path / "a")
+    unknown: dict[str, Any] = {"by": "size"}
     with pytest.raises(ValueError, match="by must be one of error, multiply-adds, latency, got 'size'"):
-        export(str(run), space="twin_3x3", by="size", to=tmp_path / "a")  # type: ignore[arg-type]
+        export(str(run), space="twin_3x3", to=tmp_path / "a", **unknown)
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="exists and is not empty"):
         export(str(run), space="twin_3x3", to=tmp_path / "file")
@@ -246,24 +284,26 @@ def test_the_command_names_the_folder_after_the_trial_where_none_is_given(
     read_design(folder)
 
 
+def test_latencies_of_two_devices_end_the_command(copied: Path, tmp_path: Path) -> None:
+    (one,) = copied.glob("trials/*.twin_3x3.finalist*")
+    other = Path(shutil.copytree(one, one.with_name(one.name.replace("0000", "0001"))))
+    record = json.loads((other / "record.json").read_text())
+    record["trial"]["number"], record["device"] = 1, "another one"
+    (other / "record.json").write_text(json.dumps(record))
+    (other / "design.json").write_text(json.dumps(record["trial"]))
+    asked = ("export", str(copied), "--space", "twin_3x3", "--to", "network", "--by", "latency")
+    done = nas(*asked, cwd=tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "another one" in done.stderr and "use by multiply-adds" in done.stderr
+    assert not (tmp_path / "network").exists()
+
+
 def test_without_onnx_the_way_out_is_named(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(taking, "find_spec", lambda name: None if name == "onnxscript" else 1)
     with pytest.raises(ValueError, match=r"needs onnxscript, .* pip install 'nas-flexconv\[export\]'"):
         export(str(run), space="twin_3x3", to=tmp_path / "network")
-
-
-def test_the_best_is_that_with_the_least_of_what_was_asked() -> None:
-    records = [
-        record(number=i, error=error, kind="finalist", test_error=error, multiply_adds=cost)
-        for i, (error, cost) in enumerate([(0.1, 900), (0.3, 100), (0.2, 500), (0.25, 600), (0.2, 500)])
-    ]
-    assert best(records).multiply_adds == 900
-    assert best(records, "multiply-adds").multiply_adds == 100
-    assert [r.trial.number for r in front(records)] == [1, 2, 0]
-    with pytest.raises(ValueError, match="no latency on record"):
-        best(records, "latency")
 
 
 @pytest.fixture(scope="module")
@@ -280,5 +320,11 @@ def test_the_front_is_folders_and_a_table(run: RunDirectory, written_front: Path
     table = (written_front / "front.md").read_text()
     for each in listed:
         assert read_design(written_front / each["path"]).trial == each["trial"]
-        assert f"| {each['path']} |" in table
+        (row,) = (line for line in table.splitlines() if line.startswith(f"| {each['path']} |"))
+        of = next(r for r in run.read_records()[0] if r.trial.id == each["trial"])
+        interval = by_wilson(of.report_error, of.rows_report)
+        deployed = f"{100 * of.report_error:.1f} % ({interval} %, {of.rows_report})"
+        assert row.split(" | ")[4] == deployed, "the column of what model.onnx does"
+        card = (written_front / each["path"] / "card.md").read_text()
+        assert "It was chosen among 2 finalists because none of them has both" in card
     assert {path.name for path in written_front.iterdir()} == {"front.json", "front.md", *wanted}

@@ -66,7 +66,7 @@ def assert_exports(live: nn.Module, shape: TaskShape, folder: Path) -> None:
     assert str(Path.cwd()).encode() not in (folder / "model.onnx").read_bytes(), "a path of this machine"
     run, module = onnx_runner(folder / "model.onnx"), torch.export.load(folder / "model.pt2").module()
     generator = torch.Generator().manual_seed(5)
-    for batch, more in ((1, 0), (5, 0), (3, 6)):
+    for batch, more in ((1, 0), (5, 0), (3, 6), (2, -2)):
         raw = torch.randn(batch, shape.channels, *(n + more for n in shape.extent), generator=generator)
         if shape.variable:
             raw[0, :, 20:] = torch.nan

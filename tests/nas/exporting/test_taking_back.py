@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,16 +12,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import load_file, save_file
 
 from nas import export
 from nas.open_space import open_space
 from nas.run_directory import RunDirectory
 from search_spaces import SPACES, Architecture, TaskShape, build
+from search_spaces.space import Option
 from tests.nas.exporting.runs import trained_run
 from tests.nas.runs import SMALL, drive, schedule_of
+from tests.trials import examples
+from trials import checkpoint
+from trials.continuing import begin_with
 from trials.exported import Design, on_task, read_design, write_design, write_manifest
 from trials.recipe import STANDARD
+from trials.storage import Storage
+from trials.task import open_task
 
 DIGITS = "digits@rows=200"
 
@@ -92,9 +100,9 @@ def test_designs_of_every_space_are_carried_to_other_axes(name: str) -> None:
         build(on_task(design, shape, name), shape)
 
 
-def _asked(space: str, shape: TaskShape, name: str, values: dict[str, object]) -> bool:
+def _asked(space: str, shape: TaskShape, name: str, values: dict[str, Option]) -> bool:
     (choice,) = (each for each in SPACES[space](shape).choices if each.name == name)
-    return choice.active(values)  # type: ignore[arg-type]
+    return choice.active(values)
 
 
 def trials(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -102,6 +110,7 @@ def trials(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_design_is_trained_on_another_task_and_the_weights_go_on_on_their_own(
     run: RunDirectory, folder: Path, tmp_path: Path
 ) -> None:
@@ -123,8 +132,46 @@ def test_the_design_is_trained_on_another_task_and_the_weights_go_on_on_their_ow
     assert abs(continued["curve"][0]["train_loss"] - ended) < 0.3 * (began - ended)
     done = trials(str(folder), "--task", "digits_sequence@rows=100", "--weights", "--to", "out", cwd=tmp_path)
     assert done.returncode == 2 and "leave --weights out" in done.stderr
+    assert not list(tmp_path.glob("out/trials/digits_sequence*continued*")), "nothing is begun"
     done = trials(str(folder), "--to", "out", cwd=tmp_path)
     assert done.returncode == 2 and "give one with --task" in done.stderr
+
+
+def test_weights_go_on_only_with_the_same_classes_and_if_they_are_sound(
+    changed: Path, tmp_path: Path
+) -> None:
+    task = open_task(DIGITS)
+    design = read_design(changed)
+    wanted = replace(examples.trial(task), architecture=design.architecture)
+    here = Storage(str(tmp_path / "trial"))
+    begin_with(changed, wanted, task, here)
+    there = load_file(changed / "model.safetensors")
+    begun = checkpoint.load(here, wanted)
+    assert begun is not None
+    assert all(torch.equal(begun["learner"]["model"][name], values) for name, values in there.items())
+
+    name = next(name for name, values in there.items() if values.ndim > 1)
+    unsound = {
+        f"must be finite, got NaN or infinity in {name}": {**there, name: there[name] * torch.nan},
+        f"{name} must be": {**there, name: there[name][:1].clone()},
+        "more is in one alone": {**there, "more": torch.zeros(1)},
+        f"{name} is in one alone": {key: values for key, values in there.items() if key != name},
+    }
+    for said, tensors in unsound.items():
+        save_file(tensors, changed / "model.safetensors")
+        write_manifest(changed)
+        with pytest.raises(ValueError, match=said):
+            begin_with(changed, wanted, task, here)
+    save_file(there, changed / "model.safetensors")
+    write_manifest(changed)
+    full = tmp_path / "full"
+    full.write_text("a file where the trial's folder should be")
+    with pytest.raises(OSError, match=r"cannot be put into .*, so training would not go on from them"):
+        begin_with(changed, wanted, task, Storage(str(full)))
+    write_design(changed, replace(design, class_names=(*design.class_names[:2], "three", "2")))
+    write_manifest(changed)
+    with pytest.raises(ValueError, match=r"label 2 is 'three' there, '2' in .*; leave --weights out"):
+        begin_with(changed, wanted, task, here)
 
 
 HUGE: list[tuple[str, dict[str, object], str]] = [
@@ -201,7 +248,32 @@ def test_a_manifest_names_nothing_outside_its_folder(changed: Path, name: str) -
 def test_a_link_in_place_of_a_file_is_refused(changed: Path, tmp_path: Path) -> None:
     (changed / "model.onnx").rename(tmp_path / "elsewhere")
     (changed / "model.onnx").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match=r"model\.onnx is missing"):
+    with pytest.raises(ValueError, match=r"model\.onnx must be a plain file"):
+        read_design(changed)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "architecture.json", "model.safetensors"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_is_no_plain_file_is_refused_at_once(
+    changed: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    path = (changed / name).rename(tmp_path / "elsewhere")
+    if kind == "link":
+        (changed / name).symlink_to(path)
+    elif kind == "pipe":
+        os.mkfifo(changed / name)
+    else:
+        (changed / name).mkdir()
+    script = "import sys, pathlib, trials.exported as e; e.read_design(pathlib.Path(sys.argv[1]))"
+    done = subprocess.run(  # a process of its own, since opening a pipe would wait without an end
+        [sys.executable, "-c", script, str(changed)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1 and f"{name} must be a plain file" in done.stderr
+
+
+def test_a_file_that_is_larger_than_listed_is_not_read(changed: Path) -> None:
+    os.truncate(changed / "model.onnx", 2**40)  # takes no room
+    with pytest.raises(ValueError, match=r"model\.onnx is damaged"):
         read_design(changed)
 
 
