@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas.config import SearchConfig
-from nas.efficiency import Comparison, Plan, SpaceComparison, compare_records
+from nas.efficiency import Comparison, Plan, SpaceComparison, TaskComparison, compare_records
 from nas.efficiency.sentences import rejected, untuned
+from nas.efficiency.words import label
 from nas.figures import all_figures
 from nas.inputs import compare_command, inputs_hash
 from nas.joining import join
@@ -121,6 +122,7 @@ def plan_of(directory: RunDirectory, infos: Sequence[RunInfo]) -> Plan:
         searched=tuple(each for each in named(config.spaces) if each != single),
         defaults=named(config.defaults),
         controls=named(config.controls),
+        described=named(config.described),
         margin_points=config.margin_points,
         margin_share=config.margin_share,
         budget=config.judged_budget,
@@ -128,6 +130,7 @@ def plan_of(directory: RunDirectory, infos: Sequence[RunInfo]) -> Plan:
         evaluation=evaluation,
         references=config.references,
         population=config.population,
+        described_designs=config.described_designs if config.described else 0,
         repeats=config.repeats,
         seeds=config.seeds,
         long=config.long,
@@ -175,13 +178,20 @@ def _noted(comparison: Comparison, directory: RunDirectory, infos: Sequence[RunI
             notes.append(rejected(shares[task, space.space], DRAWS, limits))
         return replace(space, notes=tuple(notes))
 
+    def of_others(task: TaskComparison) -> tuple[str, ...]:
+        shown = {space.space for space in task.spaces}
+        asked = {each.space for each in comparison.per_space if each.task == task.task}
+        names = [label(name) for name in sorted(asked - shown - chosen)]
+        usual = untuned(recipe.learning_rate, recipe.weight_decay)
+        return (f"{', '.join(names)}: {usual}",) if names else ()
+
     data = {task.name: _data_notes(task) for info in infos for task in info.tasks}
     anchors = {task.name: task.anchors for info in reversed(infos) for task in info.tasks if task.anchors}
     tasks = (
         replace(
             t,
             spaces=tuple(noted(t.task, s) for s in t.spaces),
-            notes=(*t.notes, *data.get(t.task, ())),
+            notes=(*t.notes, *of_others(t), *data.get(t.task, ())),
             anchors=anchors.get(t.task, ()),
         )
         for t in comparison.tasks

@@ -33,6 +33,8 @@ class SearchConfig:
         controls: spaces that isolate the claim: a population of each, like those of the searched spaces, or
             `seeds` trainings if it has one design; never searched, no finalists. ``twin_matched`` and
             ``twin_learned`` are made from what the single design learned (`search_spaces.controls`).
+        described: spaces of several designs of which `described_designs` each are trained, to describe them:
+            no search, no finalists, no transfer. One that ships is left out on tasks it cannot be made for.
         development: tasks that rules were tuned on, beside those that ship as such: shown, not judged. By
             their names, with or without sizes.
         references: (task, reference error) for normalised errors, beside the committed table. By the names of
@@ -41,6 +43,7 @@ class SearchConfig:
         epochs: overrides the recipe's, None to keep it.
         population: designs drawn at random from each space, all trained for the whole recipe.
         repeats: designs of the population trained a second time, to measure seed noise.
+        described_designs: of each described space.
         seeds: trainings of each single design.
         long: designs of each population, its first and so drawn at random, that are trained once more with
             4 times the epochs, and trainings of each single design (at most `seeds`): does B predict 4B?
@@ -80,12 +83,14 @@ class SearchConfig:
     single: str = "flexconv"
     defaults: tuple[str, ...] = ("twin_3x3", "twin_7x7")
     controls: tuple[str, ...] = ()
+    described: tuple[str, ...] = ()
     development: tuple[str, ...] = ()
     references: tuple[tuple[str, float], ...] = ()
     recipe: str = "standard"
     epochs: int | None = None
     population: int = 100
     repeats: int = 8
+    described_designs: int = 24
     seeds: int = 5
     long: int = 0
     transfer: int = 0
@@ -117,6 +122,7 @@ class SearchConfig:
             "spaces",
             "defaults",
             "controls",
+            "described",
             "development",
             "references",
             "rates",
@@ -129,12 +135,14 @@ class SearchConfig:
         _require(bool(self.spaces), "spaces must name at least one space", self.spaces)
         spaces = self.all_spaces
         _require(
-            len(set(spaces)) == len(spaces), "spaces, defaults and controls must differ", ", ".join(spaces)
+            len(set(spaces)) == len(spaces),
+            "spaces, defaults, controls and described must differ",
+            ", ".join(spaces),
         )
         for name in self.controls:
             if ":" not in name:  # a function of the user's is looked up when it is made
                 lookup("control", name, {**SPACES, **AFTER_EACH, **AFTER_ALL})
-        for name in ("splits", "population", "seeds", "grace_epochs", "cpus_per_trial"):
+        for name in ("splits", "population", "described_designs", "seeds", "grace_epochs", "cpus_per_trial"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
         counts = ("repeats", "long", "transfer", "search_trials", "search_seeds", "finalist_seeds", "seed")
         for name in counts:
@@ -181,8 +189,8 @@ class SearchConfig:
 
     @property
     def all_spaces(self) -> tuple[str, ...]:
-        """Every space trials are drawn from: those compared, then the defaults, then the controls."""
-        return self.spaces + self.defaults + self.controls
+        """Every space trials are drawn from: compared, defaults, controls, described."""
+        return self.spaces + self.defaults + self.controls + self.described
 
     @property
     def following(self) -> tuple[str, ...]:

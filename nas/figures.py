@@ -44,7 +44,7 @@ def edf_figure(task: TaskComparison) -> Figure:
         errors = [left, *(100 * error for error in space.errors), right]
         shares = [j / space.designs for j in range(len(space.errors) + 1)]
         shares.append(shares[-1])
-        band = space.band if len(task.spaces) <= BANDED else None
+        band = space.band if len(task.searched) <= BANDED else None
         steps = tuple(
             (error, share) if band is None else (error, share, max(0.0, share - band), min(1.0, share + band))
             for error, share in zip(errors, shares)
@@ -88,7 +88,7 @@ def best_of_figure(task: TaskComparison) -> Figure:
         known = [best for best in space.best_of if best.error.value is not None]
         solid = [best for best in known if best.solid]
         name = population(space)
-        banded = len(task.spaces) <= BANDED
+        banded = len(task.searched) <= BANDED
         if solid:
             series.append(
                 Series(

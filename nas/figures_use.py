@@ -23,7 +23,7 @@ def anytime_figure(task: TaskComparison) -> Figure:
     order = [space.space for space in task.spaces]
     for found in shown:
         colour, line = searched(order.index(found.space) if found.space in order else 0)
-        series.append(_median(found, colour, line, banded=len(order) <= BANDED))
+        series.append(_median(found, colour, line, banded=len(task.searched) <= BANDED))
         last = percent(found.quartiles[-1].median)
         words.append(f"{series[-1].name}: {last} after {number(found.until)} {unit}")
     for level, colour, dash in fixed(task):

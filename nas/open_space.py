@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +37,7 @@ def open_space(reference: str, shape: TaskShape) -> Space:
         ValueError: there is no such space, the function behind the name fails or returns something else, or
             the folder is damaged.
     """
-    taken = reference not in SPACES and is_export(reference)
-    make = _taken_back(reference) if taken else lookup("space", absolute(reference), SPACES)
+    make = _taken_back(reference) if _is_taken(reference) else lookup("space", absolute(reference), SPACES)
     try:
         space = make(shape)
     except Exception as error:
@@ -52,6 +52,26 @@ def open_space(reference: str, shape: TaskShape) -> Space:
             f"got a {type(space).__name__}"
         )
     return space
+
+
+def everywhere(config: SearchConfig) -> SearchConfig:
+    """The configuration with export folders by their absolute paths: a plan is resumed from any folder."""
+
+    def placed(name: str) -> str:
+        return str(Path(name).expanduser().resolve()) if _is_taken(name) else name
+
+    return replace(
+        config,
+        single=placed(config.single),
+        spaces=tuple(map(placed, config.spaces)),
+        defaults=tuple(map(placed, config.defaults)),
+        controls=tuple(map(placed, config.controls)),
+        described=tuple(map(placed, config.described)),
+    )
+
+
+def _is_taken(reference: str) -> bool:
+    return reference not in SPACES and is_export(reference)
 
 
 def _taken_back(reference: str) -> Callable[[TaskShape], Space]:
@@ -74,7 +94,7 @@ def _taken_back(reference: str) -> Callable[[TaskShape], Space]:
 
 
 def open_spaces(config: SearchConfig, shape: TaskShape) -> dict[str, Space]:
-    """Every space of a run on inputs of this shape, by its name in the configuration.
+    """Every space of a run on inputs of this shape, by its name; no described one that serves other shapes.
 
     Controls made from what the single design learned are given as if it had learned nothing: with the choices
     and as many designs as in the run.
@@ -82,7 +102,9 @@ def open_spaces(config: SearchConfig, shape: TaskShape) -> dict[str, Space]:
     Raises:
         ValueError: as `open_space`; or the single design is none that a control can be made from.
     """
-    spaces = {name: open_space(name, shape) for name in config.all_spaces if name not in config.following}
+    missing = {name for name in config.described if name in SPACES} - set(serving(shape))
+    asked = [name for name in config.all_spaces if name not in missing]
+    spaces = {name: open_space(name, shape) for name in asked if name not in config.following}
     for name in config.following:
         single = open_space(config.single, shape)
         found = unlearned(single.decode(single.sample(np.random.default_rng(0))), shape)
@@ -95,7 +117,7 @@ def open_spaces(config: SearchConfig, shape: TaskShape) -> dict[str, Space]:
                 f"the control {name} cannot be made on inputs of {shape}: {error}; "
                 "leave it out of --set controls="
             ) from error
-    return {name: spaces[name] for name in config.all_spaces}
+    return {name: spaces[name] for name in asked}
 
 
 def spaces_by_task(

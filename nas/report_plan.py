@@ -26,6 +26,7 @@ def plan_table(plan: Plan) -> Table:
         ("searched", ", ".join(map(label, plan.searched)) or "none"),
         ("defaults", ", ".join(map(label, plan.defaults)) or "none"),
         ("controls", ", ".join(map(label, plan.controls)) or "none"),
+        ("described only", ", ".join(map(label, plan.described))),
         ("margin", f"max({plan.margin_points:g} points, {100 * plan.margin_share:g} % of f)"),
         ("budget n", budget),
         ("evaluation tasks", ", ".join(plan.evaluation) or "none"),
@@ -44,6 +45,7 @@ def _trials(plan: Plan) -> list[tuple[str, str]]:
     each = plural(plan.search_trials, "trial")
     counts = (
         ("population", plan.population, "design", "of each space that has several"),
+        ("described", plan.described_designs, "design", "of each space that is described"),
         ("repeats", plan.repeats, "design", "of the population trained a second time"),
         ("seeds", plan.seeds, "training", "of each single design"),
         ("long", plan.long, "design", "of a population once more, with 4 times the epochs"),

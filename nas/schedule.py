@@ -13,10 +13,10 @@ from itertools import islice
 
 from nas.config import SearchConfig
 from nas.ending import Budgets
-from nas.following import control, transfers
+from nas.following import all_plans
 from nas.run_directory import RunDirectory
 from nas.sharing import Sharing
-from nas.studies import Outcome, Planned, Wait, key, makers_of, searched, single_design
+from nas.studies import Outcome, Planned, Wait, key, makers_of
 from search_spaces.space import Space, TaskShape
 from trials.names import CHECKPOINT
 from trials.plain import from_plain, to_plain
@@ -67,16 +67,7 @@ class Schedule:
         self._cancelled: set[str] = set()
         self._sharing = Sharing()
         self._plans: dict[Study, Planned] = {}
-        makers = makers_of(config, tasks, spaces, shapes)
-        for task in tasks:
-            for name in config.all_spaces:
-                maker = makers[task.name, name]
-                if name in config.controls:
-                    single = makers[task.name, config.single].study("population")
-                    self._add(control(name, maker, single, self._ended))
-                else:
-                    self._add(*(single_design(maker) if maker.space.single else searched(maker, self._ended)))
-        self._add(*(transfers(makers, self._ended) if config.transfer else ()))
+        self._add(*all_plans(makers_of(config, tasks, spaces, shapes), self._ended))
         if before is None:
             directory.drop_orphans()  # not while a trial may be writing
         self._orphans = self._restore()

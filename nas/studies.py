@@ -25,8 +25,8 @@ from trials.record import Kind, Status, Study, Trial
 from trials.reference import Task
 
 Wait = Literal["wait"]
-Phase = Literal["first", "controls", "transfer", "long"]
-PHASES: tuple[Phase, ...] = ("first", "controls", "transfer", "long")
+Phase = Literal["first", "controls", "transfer", "described", "long"]
+PHASES: tuple[Phase, ...] = ("first", "controls", "transfer", "described", "long")
 """The order in which trials are handed out. First the single design, defaults, populations, searches and
 their finalists, so that a report of what was asked is there before the rest."""
 
@@ -156,11 +156,11 @@ class Maker:
     def seed(self, study: Study, number: int) -> int:
         return derived_seed(self.config.seed, study.name, number)
 
-    def designs(self, limits: tuple[str, ...]) -> list[Values]:
-        """Of the population: different ones, drawn at random within the limits."""
+    def designs(self, limits: tuple[str, ...], count: int | None = None) -> list[Values]:
+        """Of the population, or so many: different ones, drawn at random within the limits."""
         seed = derived_seed(self.config.seed, self.task.name, self.space.name)
         admits = admission(self.space, self.shape, limits)
-        return population(self.space, self.config.population, seed, admits)
+        return population(self.space, self.config.population if count is None else count, seed, admits)
 
     def drawn(self, study: Study, designs: list[Values], phase: Phase = "first") -> Planned:
         """A study whose designs are known before anything runs."""
@@ -180,13 +180,14 @@ def makers_of(
     spaces: Mapping[tuple[str, str], Space],
     shapes: Mapping[str, TaskShape],
 ) -> dict[tuple[str, str], Maker]:
-    """A maker for each (task name, name of a space in the configuration)."""
+    """A maker for each (task name, name of a space in the configuration that can be made there)."""
     return {
         (task.name, name): Maker(
             config=config, task=task, shape=shapes[task.name], space=spaces[task.name, name]
         )
         for task in tasks
         for name in config.all_spaces
+        if (task.name, name) in spaces
     }
 
 
@@ -199,6 +200,12 @@ def single_design(maker: Maker) -> list[Planned]:
         maker.drawn(maker.study("finalist"), [values] * config.finalist_seeds),
         maker.drawn(maker.study("long"), [values] * min(config.long, config.seeds), "long"),
     ]
+
+
+def described(maker: Maker) -> Planned:
+    """A few designs of a space that is only described."""
+    designs = maker.designs(maker.config.constraints, maker.config.described_designs)
+    return maker.drawn(maker.study("population"), designs, "described")
 
 
 def searched(maker: Maker, ended: Ended) -> list[Planned]:

@@ -38,7 +38,7 @@ def with_beside(
     """
     of_space = {
         space: [record for record in records if record.trial.study.space == space]
-        for space in (plan.single, *plan.searched, *plan.defaults, *plan.controls)
+        for space in plan.all_spaces
     }
     random = {
         space: [record for record in trials if record.trial.study.kind == "population"]
@@ -47,7 +47,11 @@ def with_beside(
     found = replace(
         task,
         budget_pairs=budget_pairs_of(
-            {space: trials for space, trials in of_space.items() if space not in plan.controls},
+            {
+                space: trials
+                for space, trials in of_space.items()
+                if space not in (*plan.controls, *plan.described)
+            },
             plan.single,
             (plan.single, *plan.defaults),
             one_device=one_device_long,

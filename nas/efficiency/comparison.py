@@ -114,11 +114,17 @@ def _compare_task(
     chosen: Sequence[ChosenElsewhere],
 ) -> TaskComparison:
     random = [record for record in records if record.trial.study.kind == "population"]
-    stated = (plan.single, *plan.searched, *plan.defaults, *plan.controls)
-    apart = seconds_apart(records, stated, packing)
+    stated = tuple(space for space in plan.all_spaces if space not in plan.described)
+    judged = [record for record in records if record.trial.study.space in stated]
+    apart = seconds_apart(judged, stated, packing)
     one_device = not apart
-    apart_transfer = apart or seconds_apart(records, stated, packing, "transfer")
-    apart_long = apart or seconds_apart(records, stated, packing, "long")
+    apart_transfer = apart or seconds_apart(judged, stated, packing, "transfer")
+    apart_long = apart or seconds_apart(judged, stated, packing, "long")
+
+    def beside(space: str) -> bool:
+        """Whether seconds of a described space can be compared with the others'."""
+        return not seconds_apart([*judged, *_of(records, space)], (*stated, space), packing)
+
     single, notes = level_of(plan.single, _of(random, plan.single), one_device=one_device)
     notes += dict.fromkeys(text for text in (apart, apart_transfer, apart_long) if text)
     margin = None
@@ -145,13 +151,18 @@ def _compare_task(
             plan,
             margin,
             size=sizes.get((task, space)),
-            one_device=one_device,
+            one_device=one_device and (space in stated or beside(space)),
             rng=np.random.default_rng([plan.seed, zlib.crc32(f"{task}/{space}".encode())]),
         )
-        for space in (*plan.searched, *plan.controls)
-        if space in plan.searched or not is_fixed(_of(random, space))
+        for space in (*plan.searched, *plan.described, *plan.controls)
+        if space not in plan.controls or not is_fixed(_of(random, space))
     }
     spaces = tuple(compared[space] for space in plan.searched)
+    spaces += tuple(
+        dataclasses.replace(each, described=True)
+        for space, each in compared.items()
+        if space in plan.described and each.designs
+    )
     searches = search_curves(records, single.select_error if single else None, margin, one_device=one_device)
     ended = [record for record in records if record.status != "failed"]
     rows_report = ended[0].rows_report if ended else 0
@@ -175,7 +186,7 @@ def _compare_task(
         task=task,
         dataset=records[0].trial.task.dataset,
         development=task in plan.development,
-        verdict=spaces[0].verdict if spaces else "cannot say",
+        verdict=spaces[0].verdict if plan.searched else "cannot say",
         sentences=(),
         margin=margin,
         majority_error=majority,

@@ -42,7 +42,7 @@ def _count(tasks: Sequence[TaskComparison], kind: str, more: str = "") -> str:
     start = plural(len(tasks), f"{kind} task")
     if len(datasets) < len(tasks):
         start = f"{plural(len(datasets), f'{kind} dataset')} ({plural(len(tasks), 'task')})"
-    searched = list(dict.fromkeys(space.space for task in tasks for space in task.spaces))
+    searched = list(dict.fromkeys(space.space for task in tasks for space in task.searched))
     if len(searched) > 1:
         more += f", against {label(searched[0])}"
     by_verdict: dict[str, list[str]] = {}
@@ -67,7 +67,7 @@ _Datasets = Mapping[str, Sequence[TaskComparison]]
 
 
 def _says_search(space: str, task: TaskComparison) -> bool:
-    return any(each.space == space and each.verdict == "search" for each in task.spaces)
+    return any(each.space == space and each.verdict == "search" for each in task.searched)
 
 
 def _where(

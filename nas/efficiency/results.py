@@ -85,9 +85,10 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpaceComparison:
-    """A searched space on a task, against the single design.
+    """A space on a task, against the single design.
 
     Attributes:
+        described: it is only shown: no verdict and no sentence rests on it.
         designs: N, distinct designs; `failed` of them failed and stay in N.
         repeats: further trainings of the same designs with other seeds; only the noise is taken from them.
         size: designs in the whole space, if known; `census` if all of them were trained.
@@ -138,6 +139,7 @@ class SpaceComparison:
     equal_cost: tuple[EqualCost, ...] = ()
     resolving: Resolving | None = None
     importance: tuple[Importance, ...] = ()
+    described: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,6 +178,11 @@ class TaskComparison:
     other_rates: tuple[OtherRate, ...] = ()
     normalised: tuple[Normalised, ...] = ()
     anchors: tuple[Anchor, ...] = ()
+
+    @property
+    def searched(self) -> tuple[SpaceComparison, ...]:
+        """The spaces that verdict and sentences rest on."""
+        return tuple(space for space in self.spaces if not space.described)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

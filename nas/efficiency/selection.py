@@ -131,7 +131,7 @@ def usable(records: Sequence[TrialRecord], plan: Plan) -> tuple[list[TrialRecord
 
 def _reason(record: TrialRecord, plan: Plan, known: Container[str]) -> str:
     study = record.trial.study
-    if study.space not in (plan.single, *plan.searched, *plan.defaults, *plan.controls):
+    if study.space not in plan.all_spaces:
         return f"space {study.space} is not in the plan"
     origin = record.trial.selected_from
     if study.kind == "finalist" and study.space in plan.searched and origin not in known:

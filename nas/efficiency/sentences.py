@@ -39,25 +39,25 @@ def guess(level: Level, majority_error: float | None) -> str:
 def of_task(task: TaskComparison, plan: Plan, chosen: Sequence[ChosenElsewhere] = ()) -> tuple[str, ...]:
     """The verdict sentence of every searched space first, then defaults, chance to match and finalists.
 
-    `chosen`: the task's defaults that were chosen on the other tasks.
+    `chosen`: the task's defaults that were chosen on the other tasks. None is said of described spaces.
     """
     single = label(plan.single)
     missing = _missing_single(task.single, single)
     if missing:
         found = [
             plural(s.designs, f"{label(s.space)} design") + (f" ({s.failed} failed)" if s.failed else "")
-            for s in task.spaces
+            for s in task.searched
             if s.designs
         ]
         beside = f" Trained so far: {', '.join(found)}." if found else ""
         return (f"{missing}: nothing can be concluded about {task.task} yet.{beside}",)
-    verdicts = [_verdict_sentence(space, task, single) for space in task.spaces]
+    verdicts = [_verdict_sentence(space, task, single) for space in task.searched]
     if not verdicts:
         assert task.single is not None  # or something would be missing
         verdicts = [f"{single} reaches {level_text(task.single)}; no space to search was planned."]
     verdicts[0] += " " + _against_default(task.defaults, single, plan, chosen)
-    chances = [text for space in task.spaces if (text := _for_one_training(space, single))]
-    chances += [_chance(space, single) for space in task.spaces if space.chance]
+    chances = [text for space in task.searched if (text := _for_one_training(space, single))]
+    chances += [_chance(space, single) for space in task.searched if space.chance]
     chances += _learned_nothing(task, single)
     of_single = next((f for f in task.finalists if f.space == plan.single), None)
     finalists = [_finalist(f, of_single, single) for f in task.finalists if f is not of_single]
@@ -182,7 +182,7 @@ def lost_to(defaults: Sequence[Level]) -> list[str]:
 
 def verdict_text(task: TaskComparison) -> str:
     """The task's verdict; ``descriptive`` where its population is too small for one."""
-    return "descriptive" if task.spaces and task.spaces[0].descriptive else task.verdict
+    return "descriptive" if task.searched and task.searched[0].descriptive else task.verdict
 
 
 def _against_default(

@@ -56,8 +56,8 @@ def usage_of(records: Sequence[TrialRecord], plan: Plan, *, one_device: bool) ->
         one_device: one device model and share for all; else seconds, latency and joules are None.
     """
     found = (
-        _of_space(space, records, plan, one_device)
-        for space in (plan.single, *plan.searched, *plan.defaults, *plan.controls)
+        _of_space(space, records, plan, one_device and space not in plan.described)
+        for space in plan.all_spaces
     )
     return tuple(usage for usage in found if usage is not None)
 

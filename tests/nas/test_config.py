@@ -69,7 +69,10 @@ def test_commas_within_the_sizes_of_a_task_belong_to_it(text: str, tasks: tuple[
         ("tasks=", "at least one task"),
         ("tasks=digits,digits", "tasks must differ"),
         ("defaults=twin", "must differ"),
-        ("controls=twin_matched,flexconv", "spaces, defaults and controls must differ, got flexconv, twin"),
+        (
+            "controls=twin_matched,flexconv",
+            "spaces, defaults, controls and described must differ, got flexconv",
+        ),
         ("transfer=-1", "transfer must not be negative, got -1"),
         ("development=mnist5k", "development must name some of digits, digits_sequence, got mnist5k"),
         ("references=digits", "references: expected task:error,task:error, got 'digits'"),

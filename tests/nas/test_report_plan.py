@@ -18,7 +18,9 @@ WHOLE = Plan(
     development=("digits",),
     evaluation=("birds", "frogs"),
     references=(("birds", 0.021),),
+    described=("tcn",),
     population=101,
+    described_designs=25,
     repeats=9,
     seeds=6,
     long=22,
@@ -38,11 +40,13 @@ def test_every_field_of_a_plan_is_printed() -> None:
         "searched": "twin, resnet",
         "defaults": "twin_3x3",
         "controls": "flexconv_fixed",
+        "described only": "tcn",
         "margin": "max(2 points, 25 % of f)",
         "budget n": "21, at most a fifth of the designs trained; no search needed at 21 only",
         "evaluation tasks": "birds, frogs",
         "development tasks": "digits",
         "population": "101 designs of each space that has several",
+        "described": "25 designs of each space that is described",
         "repeats": "9 designs of the population trained a second time",
         "seeds": "6 trainings of each single design",
         "long": "22 designs of a population once more, with 4 times the epochs",
@@ -53,8 +57,18 @@ def test_every_field_of_a_plan_is_printed() -> None:
         "references": "birds: 2.1 %",
         "seed of the statistics": "5",
     }
-    shown = {"single", "searched", "defaults", "controls", "margin_points", "margin_share", "budget"}
-    shown |= {"evaluation", "development", "population", "repeats", "seeds", "long", "transfer"}
+    shown = {"single", "searched", "defaults", "controls", "described", "margin_points", "margin_share"}
+    shown |= {
+        "budget",
+        "evaluation",
+        "development",
+        "population",
+        "described_designs",
+        "repeats",
+        "seeds",
+        "long",
+        "transfer",
+    }
     shown |= {"search_seeds", "search_trials", "finalist_seeds", "epochs", "references", "seed"}
     assert shown == {field.name for field in fields(Plan)}
 

@@ -1,0 +1,114 @@
+"""The records of the published runs, and the reports from them.
+
+    python docs/results/make.py                    # every report again, from records/*.parquet
+    python docs/results/make.py pack runs/primary  # records of finished runs, a file each, to publish them
+
+A file holds plan, run.json and every design and record as they are, but for names of hosts and of folders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nas import compare
+
+HERE = Path(__file__).parent
+RECORDS = HERE / "records"
+CHECKOUT = HERE.parent.parent
+KEPT = ("report.md", "report.html")
+"""Of a report; figures and their numbers lie in the page."""
+
+
+def pack(run: Path) -> Path:
+    """Publish the records of a run, or of one that run.sh made; hosts become ``host-1``, ``host-2``, ...
+
+    Raises:
+        ValueError: it is no run.
+    """
+    if not (run / "config.json").exists():
+        raise ValueError(f"a run directory holds a config.json, {run} does not")
+    found = [path for name in ("config.json", "planned.json", "run.json") if (path := run / name).exists()]
+    found += sorted(path for kind in ("design", "record") for path in run.glob(f"trials/*/{kind}.json"))
+    contents = {path: json.loads(path.read_text(encoding="utf-8")) for path in found}
+    tasks = [content["task"] for content in contents.values() if isinstance(content.get("task"), dict)]
+    sources = {Path(task["source"]) for task in tasks}
+    places = {str(source.parent): "data" for source in sources if source.is_absolute()}
+    places |= {str(CHECKOUT): "checkout", str(Path.home()): "home"}
+    hosts: dict[str, str] = {}
+    rows = []
+    for path, content in contents.items():
+        if host := content.get("host"):
+            content["host"] = hosts.setdefault(host, f"host-{len(hosts) + 1}")
+        if "tracking_uri" in content:
+            content["tracking_uri"] = None
+        text = json.dumps(_without(content, places), indent=1)
+        rows.append({"name": path.relative_to(run).as_posix(), "content": text})
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    to = RECORDS / f"{run.name}.parquet"
+    schema = pa.schema([("name", pa.string()), ("content", pa.string())])
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), to, compression="zstd", use_dictionary=False)
+    return to
+
+
+def _without(content: Any, places: Mapping[str, str]) -> Any:
+    """The same without names of folders, longest first."""
+    if isinstance(content, dict):
+        return {key: _without(value, places) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without(value, places) for value in content]
+    if isinstance(content, str):
+        for place in sorted(places, key=len, reverse=True):
+            content = content.replace(place, places[place])
+    return content
+
+
+def unpack(packed: Path, run: Path) -> None:
+    """A run directory again, as far as a report needs it."""
+    for row in pq.read_table(packed).to_pylist():
+        path = run / row["name"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(row["content"], encoding="utf-8")
+
+
+def report(packed: Path) -> list[Path]:
+    """The report of one run, into a folder of its name; the files."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / packed.stem
+        unpack(packed, run)
+        compare(run)
+        to = HERE / packed.stem
+        to.mkdir(exist_ok=True)
+        for name in KEPT:
+            shutil.copyfile(run / name, to / name)
+        return [to / name for name in KEPT]
+
+
+def main() -> None:
+    """Pack what is named, or make all reports."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", nargs="*", metavar="pack RUN_DIR", help="nothing: make the reports")
+    what = parser.parse_args().what
+    if what[:1] == ["pack"]:
+        for run in what[1:]:
+            try:
+                print(pack(Path(run)))
+            except ValueError as error:
+                parser.error(str(error))
+    elif what:
+        parser.error(f"pack is the only verb, got {what[0]}")
+    else:
+        for packed in sorted(RECORDS.glob("*.parquet")):
+            print(*report(packed), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

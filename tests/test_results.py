@@ -1,0 +1,150 @@
+"""What docs/results publishes: plans that open, jobs that can be run as they are, reports that come again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from nas import compare
+from nas.presets import load
+from nas.run_directory import RunInfo, RunTask
+from search_spaces import complexity
+from search_spaces.lookup import lookup
+from search_spaces.space import TaskShape
+from tests.nas.written import CONFIG, small_run, write
+from tests.trials.tables import image_table
+from tests.trials.tables import write as write_table
+from trials.plain import dumps, from_plain
+from trials.record import Trial
+from trials.reference import Task
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "docs" / "results"
+PLANS = ("primary", "data_efficiency", "random_search", "tpe_search", "asha_search")
+
+
+def of_file(file: str, name: str) -> Any:
+    """What a script of docs/results defines."""
+    return lookup("script", f"{RESULTS / file}:{name}", {})
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_can_be_asked_for_as_its_docstring_says(name: str) -> None:
+    config = load(f"{RESULTS / 'plans.py'}:{name}")
+    assert config.name == name and not any(task.name.startswith("digits") for task in config.the_tasks())
+
+
+def test_job_files_are_what_their_script_writes(tmp_path: Path) -> None:
+    sets = of_file("jobs.py", "SETS")
+    write: Callable[[Path], None] = of_file("jobs.py", "write")
+    write(tmp_path)
+    written = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*.json")}
+    there = {path.relative_to(RESULTS / "jobs"): path.read_text() for path in RESULTS.rglob("jobs/*/*.json")}
+    assert written == there and len({path.parent for path in there}) == len(sets)
+    designs = {path: text for path, text in there.items() if path.name != "plan.json"}
+    for path, text in designs.items():
+        trial = from_plain(Trial, json.loads(text), str(path))
+        assert complexity(trial.architecture, sets[path.parent.name].shape).parameters < 1e8
+
+
+def small(job: Path, to: Path) -> None:
+    """The same trial, one epoch."""
+    content = json.loads(job.read_text())
+    content["recipe"]["epochs"] = 1
+    to.write_text(json.dumps(content))
+
+
+@pytest.mark.slow
+def test_a_set_of_jobs_is_trained_once_and_can_be_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = {f"{part}.parquet": image_table(200, size=(32, 32), mode="RGB") for part in ("train", "test")}
+    for name, table in images.items():
+        write_table(tmp_path / "data" / "cifar10_jpeg" / name, table)
+    checkout = tmp_path / "checkout"
+    jobs = checkout / "docs" / "results" / "jobs"
+    (jobs / "cifar10").mkdir(parents=True)
+    for package in ("trials", "search_spaces"):
+        (checkout / package).symlink_to(ROOT / package)
+    (jobs / "run.sh").write_bytes((RESULTS / "jobs" / "run.sh").read_bytes())
+    (jobs / "cifar10" / "plan.json").write_bytes((RESULTS / "jobs" / "cifar10" / "plan.json").read_bytes())
+    for name in ("flexnet_7_3x3", "twin.1"):
+        small(RESULTS / "jobs" / "cifar10" / f"{name}.json", jobs / "cifar10" / f"{name}.json")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {
+            "NAS_DATA": str(tmp_path / "data"),
+            "PYTHON": sys.executable,
+        }
+        command = ["sh", str(jobs / "run.sh"), *arguments]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+
+    first = run("cifar10")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.count("completed") == 4  # three seeds and the twin
+    again = run("cifar10")
+    assert again.returncode == 0 and again.stdout.count("is there, completed; remove") == 4
+    (task,) = compare(tmp_path / "runs" / "cifar10").tasks
+    assert [space.designs for space in task.spaces] == [1]
+    script = sys.modules[of_file("make.py", "pack").__module__]
+    monkeypatch.setattr(script, "HERE", tmp_path / "results")
+    monkeypatch.setattr(script, "RECORDS", tmp_path / "results" / "records")
+    made, _ = script.report(script.pack(tmp_path / "runs" / "cifar10"))
+    assert "flexnet_7_3x3" in made.read_text()
+    assert run("mnist").returncode == 2
+
+
+def test_reports_of_packed_records_come_again_and_name_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = sys.modules[of_file("make.py", "pack").__module__]
+    monkeypatch.setattr(script, "HERE", tmp_path / "results")
+    monkeypatch.setattr(script, "RECORDS", tmp_path / "results" / "records")
+    (tmp_path / "results").mkdir()
+    run = tmp_path / "one"
+    places = f"{ROOT}/nas/search.py", str(tmp_path / "data" / "leaves")
+    records = [replace(r, host=f"node-{i % 2}", log=(places[0],)) for i, r in enumerate(small_run())]
+    write(run, records)
+    shape = TaskShape(extent=(8, 8), channels=1, classes=10)
+    task = RunTask(task=Task(source=places[1]), shape=shape, mean=(0.0,), std=(1.0,), digest="")
+    info = RunInfo(
+        id="0",
+        created=0.0,
+        version="0",
+        tracking_uri="http://user@mlflow:5000",
+        recipe=CONFIG.the_recipe(),
+        tasks=(task,),
+        spaces=(),
+    )
+    (run / "run.json").write_text(dumps(info))
+    (run / "planned.json").write_text("{}")
+    packed = script.pack(run)
+    content = {row["name"]: row["content"] for row in pq.read_table(packed).to_pylist()}
+    private = ("node-", str(ROOT), "mlflow:5000")
+    assert not [name for name, text in content.items() for word in private if word in text]
+    hosts = {json.loads(text)["host"] for name, text in content.items() if name.endswith("record.json")}
+    assert hosts == {"host-1", "host-2"} and len(content) == 3 + 2 * len(records)
+    first = {path.name: path.read_bytes() for path in script.report(packed)}
+    assert first == {path.name: path.read_bytes() for path in script.report(packed)}
+    compare(run)
+    rows = [line for line in (run / "report.md").read_text().splitlines() if line.startswith("|")]
+    assert rows == [line for line in first["report.md"].decode().splitlines() if line.startswith("|")]
+
+
+def test_published_reports_follow_from_published_records(tmp_path: Path) -> None:
+    script = sys.modules[of_file("make.py", "pack").__module__]
+    for packed in (RESULTS / "records").glob("*.parquet"):
+        script.unpack(packed, tmp_path / packed.stem)
+        compare(tmp_path / packed.stem)
+        for name in script.KEPT:
+            published = (RESULTS / packed.stem / name).read_bytes()
+            assert (tmp_path / packed.stem / name).read_bytes() == published, f"{packed.stem}/{name}"
