@@ -29,15 +29,24 @@ FIELD = "xpath=ancestor::div[contains(concat(' ', @class, ' '), ' du-bois-light-
 ROW = "[role=row][row-index]"
 
 
-@contextmanager
-def browser_page(width: int = 1280, height: int = 800) -> Iterator[Page]:
-    """A page of a fresh browser, `width` by `height` pixels."""
+def browser() -> str:
+    """The program.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
     program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
     if program is None:
         raise FileNotFoundError(f"none of {', '.join(PROGRAMS)} is on PATH: apt install chromium")
+    return program
+
+
+@contextmanager
+def browser_page(width: int = 1280, height: int = 800) -> Iterator[Page]:
+    """A page of a fresh browser, `width` by `height` pixels."""
     alone = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium has no sandbox for root
     with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=program, args=alone)
+        chromium = driver.chromium.launch(executable_path=browser(), args=alone)
         context = chromium.new_context(viewport={"width": width, "height": height})
         context.set_default_timeout(1000 * SECONDS)
         context.add_init_script(QUIET)

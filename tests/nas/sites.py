@@ -182,7 +182,7 @@ class Site:
         return self.driver.returncode
 
     def remember_checkpoints(self) -> bool:
-        """What unfinished trials would go on from; whether there are some, and all have something and epochs to go."""
+        """What unfinished trials would go on from; whether there are any, and all can go on for epochs."""
         import torch
 
         states = {}

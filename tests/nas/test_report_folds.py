@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from nas.efficiency import compare_records
 from nas.report import render_markdown
 from nas.report_folds import FOLDS, folds, main_table
 from nas.report_html import render_html
+from tests.nas.browser import browser
 from tests.nas.builders import full_run
 from tests.nas.test_report import CONTEXT, PLAN
 
@@ -54,7 +54,7 @@ def test_nothing_is_lost() -> None:
     assert len(set(named)) == len(named)
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+@pytest.mark.slow
 def test_paper_shows_what_is_folded_away(tmp_path: Path) -> None:
     opened = PAGE.replace("<details>", "<details open>")
     hidden = PAGE.replace("details::details-content", "details::nothing")
@@ -65,7 +65,7 @@ def test_paper_shows_what_is_folded_away(tmp_path: Path) -> None:
 def _sheets(page: str, folder: Path) -> int:
     (folder / "report.html").write_text(page, encoding="utf-8")
     subprocess.run(
-        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--print-to-pdf={folder / 'report.pdf'}"]
+        [browser(), "--headless", "--no-sandbox", "--disable-gpu", f"--print-to-pdf={folder / 'report.pdf'}"]
         + [f"--user-data-dir={folder / 'profile'}", f"file://{folder / 'report.html'}"],
         capture_output=True,
         timeout=120,

@@ -7,7 +7,6 @@ import csv
 import hashlib
 import io
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from nas.report_csv import csv_text
 from nas.report_html import render_html, table_html
 from nas.report_page import DARK, SCRIPT
 from nas.report_tables import Table
+from tests.nas.browser import browser
 from tests.nas.builders import full_run
 from tests.nas.test_report import CONTEXT, PLAN
 
@@ -129,11 +129,11 @@ def test_text_and_lines_stand_out_on_light_and_dark_screens() -> None:
         assert all(theme[f"{role}-mark"] == colour for role, colour in marks.items())
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+@pytest.mark.slow
 def test_a_browser_runs_the_script_under_the_policy(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(PAGE, encoding="utf-8")
     done = subprocess.run(
-        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
+        [browser(), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
         + [f"--user-data-dir={tmp_path / 'profile'}", f"file://{tmp_path / 'report.html'}"],
         capture_output=True,
         text=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import math
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from nas.report_html import render_html, table_html
 from nas.report_laws import equal_cost_table
 from nas.report_tables import Table, search_table
 from nas.report_use import time_table, use_table
+from tests.nas.browser import browser
 from tests.nas.builders import PLAN, full_run, seeds
 from tests.nas.test_anytime import search
 
@@ -101,7 +101,7 @@ CELLS = (
 SIGNED = ("+13.8 [10.7, 17.0]", "-1.5 [-2.6, -0.5]", "–", "+0.0 [-1, 1]", "-10 [-20, 0]", "+2")
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+@pytest.mark.slow
 def test_a_pressed_head_sorts_by_group_and_value(tmp_path: Path) -> None:
     table = table_html(Table("", ("name", "cost", "effect"), tuple(zip("abcdef", CELLS, SIGNED))), "name")
     page = render_html(compare_records([], PLAN), ReportContext(run="x"))
@@ -118,7 +118,7 @@ def test_a_pressed_head_sorts_by_group_and_value(tmp_path: Path) -> None:
     </script></body>"""
     (tmp_path / "page.html").write_text(page.replace("</body>", press), encoding="utf-8")
     done = subprocess.run(
-        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+        [browser(), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
         + [f"--user-data-dir={tmp_path / 'profile'}", f"file://{tmp_path / 'page.html'}"],
         capture_output=True,
         text=True,
