@@ -1,7 +1,8 @@
 """The records of the published runs, and the reports from them.
 
-    python docs/results/make.py                    # every report again, from records/*.parquet
-    python docs/results/make.py pack runs/primary  # records of finished runs, a file each, to publish them
+    python -m docs.results.make                    # every report again, from records/*.parquet
+    python -m docs.results.make pack runs/primary  # records of runs, a file each, to publish them
+    python -m docs.results.make unpack runs/primary  # the run again, to look at or to go on with
 
 A file holds plan, run.json and every design and record as they are, but for names of hosts and of folders.
 """
@@ -19,7 +20,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from docs.results.tables import summary
 from nas import compare
+from nas.efficiency.results import Comparison
 
 HERE = Path(__file__).parent
 RECORDS = HERE / "records"
@@ -72,42 +75,58 @@ def _without(content: Any, places: Mapping[str, str]) -> Any:
 
 
 def unpack(packed: Path, run: Path) -> None:
-    """A run directory again, as far as a report needs it."""
+    """A run directory again: what was recorded, without checkpoints and weights.
+
+    Raises:
+        ValueError: nothing of that name is published, or the run is there.
+    """
+    if not packed.exists():
+        raise ValueError(f"{packed.stem} is not published: there is no {packed}")
+    if run.exists():
+        raise ValueError(f"{run} is there; name a new folder, or remove it")
     for row in pq.read_table(packed).to_pylist():
         path = run / row["name"]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(row["content"], encoding="utf-8")
 
 
-def report(packed: Path) -> list[Path]:
-    """The report of one run, into a folder of its name; the files."""
+def report(packed: Path) -> Comparison:
+    """The report of one run, into a folder of its name."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / packed.stem
         unpack(packed, run)
-        compare(run)
+        comparison = compare(run)
         to = HERE / packed.stem
         to.mkdir(exist_ok=True)
         for name in KEPT:
             shutil.copyfile(run / name, to / name)
-        return [to / name for name in KEPT]
+        return comparison
+
+
+def reports() -> None:
+    """All reports, and the tables over them."""
+    made = {packed.stem: report(packed) for packed in sorted(RECORDS.glob("*.parquet"))}
+    if made:
+        (HERE / "summary.md").write_text(summary(made), encoding="utf-8")
 
 
 def main() -> None:
-    """Pack what is named, or make all reports."""
+    """Pack or unpack what is named, or make all reports."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="*", metavar="pack RUN_DIR", help="nothing: make the reports")
-    what = parser.parse_args().what
-    if what[:1] == ["pack"]:
-        for run in what[1:]:
-            try:
-                print(pack(Path(run)))
-            except ValueError as error:
-                parser.error(str(error))
-    elif what:
-        parser.error(f"pack is the only verb, got {what[0]}")
-    else:
-        for packed in sorted(RECORDS.glob("*.parquet")):
-            print(*report(packed), sep="\n")
+    parser.add_argument("what", nargs="*", metavar="(un)pack RUN_DIR", help="nothing: make the reports")
+    verb, *runs = parser.parse_args().what or [""]
+    if verb not in ("", "pack", "unpack"):
+        parser.error(f"verbs are pack and unpack, got {verb}")
+    for run in map(Path, runs):
+        try:
+            if verb == "pack":
+                print(pack(run))
+            else:
+                unpack(RECORDS / f"{run.name}.parquet", run)
+        except ValueError as error:
+            parser.error(str(error))
+    if not verb:
+        reports()
 
 
 if __name__ == "__main__":
