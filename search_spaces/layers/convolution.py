@@ -155,8 +155,8 @@ def convolve(
     """Cross-correlation with zero padding that keeps the extent, or every `stride`-th position of it.
 
     Args:
-        x: (batch, in, *extent), 1 to 3 axes. In half precision the spatial backend runs in it, FFT in
-            float32; the output is in the type of `x`.
+        x: (batch, in, *extent), 1 to 3 axes. In half precision the spatial backend runs in it (float16
+            on CPUs in float32), FFT in float32; the output is in the type of `x`.
         kernel: (out, in / groups, *size), odd sizes unless causal; an axis may be longer than the input's.
         bias: (out,) or None.
         backend: ``"spatial"``; ``"fft"``; ``"fft_chunked"``, with about the memory of a spatial convolution
@@ -198,10 +198,14 @@ def convolve(
     if backend != "spatial":
         kernel = kernel if dilation == 1 else _spread(kernel, dilation)
         return _fft(x, kernel, bias, front, groups, stride, backend == "fft_chunked")
-    if x.dtype in HALF:
-        kernel, bias = kernel.to(x.dtype), None if bias is None else bias.to(x.dtype)
+    dtype = x.dtype
+    if dtype in HALF:
+        # oneDNN never returns from a depthwise one in float16 where the processor has AVX512-FP16
+        runs = torch.float32 if dtype == torch.float16 and x.device.type == "cpu" else dtype
+        x, kernel, bias = x.to(runs), kernel.to(runs), None if bias is None else bias.to(runs)
     geometry = {"stride": stride, "dilation": dilation, "groups": groups}
-    return _spatial(x, kernel, bias, front, causal, geometry)
+    y = _spatial(x, kernel, bias, front, causal, geometry)
+    return y.to(dtype) if dtype in HALF else y
 
 
 HALF = (torch.float16, torch.bfloat16)
