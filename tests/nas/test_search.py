@@ -326,7 +326,8 @@ def test_a_run_that_grows_once_its_slots_have_ended_goes_on(tmp_path: Path) -> N
     asked_for: list[SearchConfig] = []
 
     def grow(steering: Steering) -> None:
-        if not asked_for and len(list(tmp_path.glob("trials/*/record.json"))) == 6:
+        if not asked_for:
+            wait_for(tmp_path, "trials/*/record.json", 6)
             time.sleep(3)  # the slots end meanwhile, and Tune after them
             steering.grow(grown, grown.the_tasks(), shapes)
             asked_for.append(grown)
