@@ -3,10 +3,10 @@
     ln -s path/to/parquet data
     nas run docs/results/plans.py:primary --run-dir runs/primary --resume
 
-Evaluation tasks only: no rule and no learning rate was chosen on them. Training rows of images are a
-quarter, validation rows are not: the time goes into more designs, and errors stay as precise. Not free_spoken_digit:
-what can be trained here hears 500 to 1,000 samples a second, where MiniRocket errs on 82 and 74 %. Not
-CIFAR-10: at its size it is left to a GPU (`jobs`), and made small it would cost as much as all series together.
+Evaluation tasks only: no rule and no learning rate was chosen on them. Of the images a quarter of the
+training rows is used, and all validation rows: the time goes into more designs, and errors stay as precise.
+Not free_spoken_digit: what can be trained here hears 500 to 1,000 samples a second, where MiniRocket errs on
+82 and 74 %. Not CIFAR-10: it is left to a GPU (`jobs`), and small it would cost as much as all the series.
 """
 
 from __future__ import annotations
