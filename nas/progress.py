@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from trials.record import EpochMetrics, Study, Trial, TrialRecord
+from trials.record import EpochMetrics, Trial, TrialRecord
 
 LINE_SECONDS = 15.0
 PATIENCE = 1.0
@@ -57,9 +58,10 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
-        self._records: list[TrialRecord] = []
+        self._counts: dict[tuple[str, str], Counter[str]] = {}
         self._running: dict[str, EpochMetrics | None] = {}
         self._best: dict[tuple[str, str], float] = {}
+        self._better: dict[tuple[str, str], float] = {}  # since the last line
         self._total, self._slots, self._here = 0, 1, 0
         self._began = self._said = time.monotonic()
 
@@ -111,37 +113,38 @@ class Progress:
             self._console.print(self._line(), soft_wrap=True)
 
     def _note(self, record: TrialRecord) -> None:
-        self._records.append(record)
         key = (record.trial.study.task, record.trial.study.space)
-        if record.status == "completed" and record.trial.study.kind not in ("long", "transfer"):
-            self._best[key] = min(self._best.get(key, 1.0), record.select_error)
+        self._counts.setdefault(key, Counter())[record.status] += 1
+        counts = record.status == "completed" and record.trial.study.kind not in ("long", "transfer")
+        if counts and record.select_error < self._best.get(key, math.inf):
+            self._best[key] = self._better[key] = record.select_error
+
+    def _ended(self) -> Counter[str]:
+        return sum(self._counts.values(), Counter())
 
     def _left(self) -> str:
-        if not self._here or self._total <= len(self._records):
+        left = self._total - self._ended().total()
+        if not self._here or left <= 0:
             return ""
-        seconds = (time.monotonic() - self._began) / self._here * (self._total - len(self._records))
+        seconds = (time.monotonic() - self._began) / self._here * left
         return f", about {seconds / 60:.0f} min left" if seconds > 90 else f", about {seconds:.0f} s left"
 
     def _line(self) -> str:
-        count = Counter(record.status for record in self._records)
-        best = ", ".join(f"{task} {space} {100 * e:.1f} %" for (task, space), e in self._best.items())
+        """Counts, and where the best select error is lower than in the line before."""
+        count = self._ended()
+        best = ", ".join(f"{task} {space} {100 * e:.1f} %" for (task, space), e in self._better.items())
+        self._better.clear()
         return (
-            f"{len(self._records)}/{self._total} trials ended ({count['completed']} completed, "
+            f"{count.total()}/{self._total} trials ended ({count['completed']} completed, "
             f"{count['stopped']} stopped, {count['failed']} failed), {len(self._running)} running"
-            f"{self._left()}" + (f"; best select error: {best}" if best else "")
+            f"{self._left()}" + (f"; new best select error: {best}" if best else "")
         )
 
     def _table(self) -> Group:
-        studies: dict[Study, Counter[str]] = {}
-        for record in self._records:
-            studies.setdefault(record.trial.study, Counter())[record.status] += 1
-        rows: dict[tuple[str, str], Counter[str]] = {}
-        for study, count in studies.items():
-            rows.setdefault((study.task, study.space), Counter()).update(count)
         table = Table(box=None, padding=(0, 2))
         for column in ("task", "space", "completed", "stopped", "failed", "best select error"):
             table.add_column(column, justify="left" if column in ("task", "space") else "right")
-        for (task, space), count in rows.items():
+        for (task, space), count in self._counts.items():
             best = self._best.get((task, space))
             table.add_row(
                 task,
@@ -149,6 +152,7 @@ class Progress:
                 *(str(count[status]) for status in ("completed", "stopped", "failed")),
                 "-" if best is None else f"{100 * best:.1f} %",
             )
-        done = f"{len(self._records)}/{self._total} trials ended, {len(self._running)} running{self._left()}"
-        bar = ProgressBar(total=max(self._total, 1), completed=len(self._records), width=60)
+        ended = self._ended().total()
+        done = f"{ended}/{self._total} trials ended, {len(self._running)} running{self._left()}"
+        bar = ProgressBar(total=max(self._total, 1), completed=ended, width=60)
         return Group(table, bar, Text(done))
