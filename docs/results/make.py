@@ -5,6 +5,7 @@
     python -m docs.results.make unpack runs/primary  # the run again, to look at or to go on with
 
 A file holds plan, run.json and every design and record as they are, but for names of hosts and of folders.
+Times, loads and losses of epochs keep six decimals: more only make it larger.
 """
 
 from __future__ import annotations
@@ -53,13 +54,30 @@ def pack(run: Path) -> Path:
             content["host"] = hosts.setdefault(host, f"host-{len(hosts) + 1}")
         if "tracking_uri" in content:
             content["tracking_uri"] = None
+        for epoch in content.get("curve", ()):
+            epoch |= {key: _rounded(value) for key, value in epoch.items() if not key.endswith("error")}
         text = json.dumps(_without(content, places), indent=1)
         rows.append({"name": path.relative_to(run).as_posix(), "content": text})
     RECORDS.mkdir(parents=True, exist_ok=True)
     to = RECORDS / f"{run.name}.parquet"
     schema = pa.schema([("name", pa.string()), ("content", pa.string())])
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), to, compression="zstd", use_dictionary=False)
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=schema),
+        to,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=False,
+    )
     return to
+
+
+def _rounded(content: Any) -> Any:
+    """The same with six decimals."""
+    if isinstance(content, dict):
+        return {key: _rounded(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_rounded(value) for value in content]
+    return round(content, 6) if isinstance(content, float) else content
 
 
 def _without(content: Any, places: Mapping[str, str]) -> Any:
