@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,9 +15,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 
 from docs.results import make
-from docs.results.tables import summary
+from docs.results.tables import samplers, summary
 from nas import compare
 from nas.efficiency import compare_records
 from nas.efficiency.words import percent
@@ -118,6 +121,25 @@ def test_the_summary_has_a_row_for_each_dataset() -> None:
         assert row.rstrip(" |").endswith(task.verdict)
     assert "| symmetry | not yet measured |" in text and "| data | error along" in text
     assert text.count("random_search, ") == len(comparison.tasks)
+
+
+def test_samplers_are_compared_with_chance_on_test() -> None:
+    """Searches that are two points worse on test, whatever the scatter of theirs."""
+    records = full_run(("digits",))
+    worse = [replace(r, test=replace(r.test, error=r.test.error + 0.02)) if r.test else r for r in records]
+    by_chance, tpe = compare_records(records, PLAN), compare_records(worse, PLAN)
+    (row,) = (
+        line
+        for line in samplers({"random_search": by_chance, "tpe_search": tpe}).splitlines()
+        if "tpe" in line
+    )
+    found = re.search(r"2\.0 points worse \[(.+), (.+)\]", row)
+    (sd,) = (each.test_sd for each in tpe.tasks[0].finalists if each.space == "twin")
+    assert found is not None and sd is not None
+    half = stats.t.ppf(0.975, 4) * sd * math.sqrt(2 / 3)
+    assert [float(each) for each in found.groups()] == pytest.approx(
+        [2 - 100 * half, 2 + 100 * half], abs=0.06
+    )
 
 
 def test_reports_of_packed_records_come_again_and_name_no_place(

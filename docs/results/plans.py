@@ -20,7 +20,8 @@ from search_spaces import SPACES, Space, TaskShape
 
 DATA = os.environ.get("NAS_DATA", "data")
 """Folder of the datasets, a directory of Parquet files each."""
-FASHION = f"{DATA}/fashion_mnist@rows=4000,resolution=14,fraction=0.25"
+IMAGES = f"{DATA}/fashion_mnist@rows=4000,resolution=14"
+FASHION = f"{IMAGES},fraction=0.25"
 VOWELS = f"{DATA}/japanese_vowels"
 LEAVES = f"{DATA}/osuleaf"
 EXTRA_TREES = 0.2075
@@ -55,12 +56,10 @@ def primary() -> SearchConfig:
 
 
 def data_efficiency() -> SearchConfig:
-    """Errors at a tenth, a quarter, half and all of the training rows."""
-    shares = ("0.1", "0.25", "0.5", "1")
-    whole = FASHION.removesuffix(",fraction=0.25")
+    """Errors at a twentieth, a tenth, a quarter and half of the training rows."""
     return SearchConfig(
         name="data_efficiency",
-        tasks=tuple(f"{whole},fraction={share}" for share in shares),
+        tasks=tuple(f"{IMAGES},fraction={share}" for share in ("0.05", "0.1", "0.25", "0.5")),
         population=24,
         search_seeds=0,
         finalist_seeds=0,
@@ -87,7 +86,7 @@ def _searches(
 ) -> SearchConfig:
     return SearchConfig(
         name=name,
-        tasks=(FASHION,),
+        tasks=(f"{IMAGES},fraction=0.1",),
         defaults=(),
         population=1,
         repeats=0,

@@ -5,11 +5,13 @@ Splits of one dataset are one column: means over them, and in brackets the lowes
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from nas.efficiency.estimate import Estimate
+from nas.efficiency.estimate import Estimate, estimate
+from nas.efficiency.estimators import Moments, welch
 from nas.efficiency.level import Level
 from nas.efficiency.results import Chance, Comparison, SpaceComparison, TaskComparison
 from nas.efficiency.sentences import verdict_text
@@ -66,7 +68,8 @@ def headline(comparison: Comparison) -> str:
     note = (
         "Rows: to train / to select by / to report. Errors on the report rows, mean ± sd over seeds; of "
         "splits, means over them [lowest, highest]. Cost ratio: device-seconds of n trainings over one of "
-        "FlexConv. What searching buys: FlexConv minus the expected best of n, with its 95 % interval."
+        "FlexConv. What searching buys: FlexConv minus the expected best of n, with its 95 % interval; of "
+        "splits, which share rows, the means of the intervals' ends: as if errors rose and fell together."
     )
     return f"{note}\n\n{_table(head, rows)}"
 
@@ -124,9 +127,11 @@ def _shares(comparison: Comparison | None, datasets: Sequence[str]) -> list[list
 
 
 def samplers(comparisons: Mapping[str, Comparison]) -> str:
-    """A row for each way to search on the same task: what it cost, what it chose."""
+    """A row for each way to search on the same task: what it cost, what it chose, against chance."""
     head = ["run", "searches", "completed / stopped / failed", "cost of one", "best select error", "on test"]
+    head += ["against random_search"]
     rows = []
+    by_chance = comparisons.get("random_search")
     for name, comparison in comparisons.items():
         for task in comparison.tasks:
             found = task.searches
@@ -139,9 +144,32 @@ def samplers(comparisons: Mapping[str, Comparison]) -> str:
                     _over([each.spent for each in found], number) + (f" {found[0].unit}" if found else ""),
                     _over([each.curve[-1][1] if each.curve else None for each in found]),
                     _test([task], comparison.plan.searched[0]),
+                    OPEN if comparison is by_chance else _against(task, by_chance),
                 ]
             )
-    return f"Means over searches [lowest, highest].\n\n{_table(head, rows)}"
+    note = (
+        "Means over searches [lowest, highest]; on test mean ± sd over searches of what they chose, "
+        "retrained. Against random_search: difference of the test errors, with its 95 % interval (Welch)."
+    )
+    return f"{note}\n\n{_table(head, rows)}"
+
+
+def _against(task: TaskComparison, other: Comparison | None) -> str:
+    """How much better a task's searches are on test than another run's; a dash where there is no saying."""
+    theirs = [each for each in other.tasks if each.task == task.task] if other else []
+    pair = [_finalist(each) for each in (*theirs, task)]
+    if len(pair) < 2 or None in pair:
+        return OPEN
+    first, second = (each for each in pair if each)
+    return signed(estimate(welch(first, second)), "better", "worse")
+
+
+def _finalist(task: TaskComparison) -> Moments | None:
+    """Test errors of a task's searches, n of them."""
+    for each in task.finalists:
+        if each.searches > 1 and each.test_error is not None and each.test_sd is not None:
+            return Moments(each.test_error, each.test_sd / math.sqrt(each.n), each.n - 1.0)
+    return None
 
 
 def _datasets(comparison: Comparison) -> dict[str, list[TaskComparison]]:
@@ -185,7 +213,12 @@ def _gain(tasks: Sequence[TaskComparison]) -> str:
     gains = [space.gain for space in _searched(tasks)]
     if len(gains) == 1 and gains[0] is not None:
         return signed(gains[0], "better", "worse")
-    return _over([gain.value if gain else None for gain in gains], lambda value: f"{points(value)} points")
+    bounds = [(gain.value, gain.low, gain.high) for gain in gains if gain]
+    known = [(value, low, high) for value, low, high in bounds if None not in (value, low, high)]
+    if not known or len(known) < len(gains):
+        return OPEN
+    value, low, high = (statistics.fmean(each) for each in zip(*known))
+    return signed(Estimate(value=value, low=low, high=high), "better", "worse")
 
 
 def _default(tasks: Sequence[TaskComparison]) -> str:
