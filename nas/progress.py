@@ -70,6 +70,7 @@ class Progress:
         self._slots = slots
         for record in records:
             self._note(record)
+        self._better.clear()
         self._began = time.monotonic()
         before = f", {len(records)} trials are there already" if records else ""
         self._console.print(f"{slots} trials at a time{before}")

@@ -16,7 +16,7 @@ from nas.efficiency.level import Level
 from nas.efficiency.results import Chance, Comparison, SpaceComparison, TaskComparison
 from nas.efficiency.sentences import verdict_text
 from nas.efficiency.usage import Usage
-from nas.efficiency.words import label, number, percent, plural, points, signed
+from nas.efficiency.words import bound, label, number, percent, plural, points, signed
 
 OPEN = "–"
 SEARCHES = ("random_search", "tpe_search", "asha_search")
@@ -57,7 +57,10 @@ def headline(comparison: Comparison) -> str:
                 counts,
                 _seeds([task.single for task in tasks]),
                 _over([_best_of(each) for each in _searched(tasks)]),
-                _over([each.cost_ratio_seconds for each in _searched(tasks)], number),
+                _over(
+                    [each.cost_ratio_processors or each.cost_ratio_seconds for each in _searched(tasks)],
+                    number,
+                ),
                 _gain(tasks),
                 _default(tasks),
                 _test(tasks, comparison.plan.single),
@@ -67,9 +70,10 @@ def headline(comparison: Comparison) -> str:
         )
     note = (
         "Rows: to train / to select by / to report. Errors on the report rows, mean ± sd over seeds; of "
-        "splits, means over them [lowest, highest]. Cost ratio: device-seconds of n trainings over one of "
-        "FlexConv. What searching buys: FlexConv minus the expected best of n, with its 95 % interval; of "
-        "splits, which share rows, the means of the intervals' ends: as if errors rose and fell together."
+        "splits, means over them [lowest, highest]. Cost: device-seconds of n trainings over one of "
+        "FlexConv; processor-seconds where other work slowed one of them. What searching buys: FlexConv "
+        "minus the expected best of n, with its 95 % interval; of splits, which share rows, the means of "
+        "the intervals' ends: as if errors rose and fell together."
     )
     return f"{note}\n\n{_table(head, rows)}"
 
@@ -106,8 +110,9 @@ def efficiencies(primary: Comparison, shares: Comparison | None) -> str:
         ["symmetry", "not yet measured", *[OPEN] * len(datasets)],
     ]
     note = (
-        f"{label(single)} / the finalists of searches in {label(searched)}; design: each split by itself, > "
-        "where none matched. Memory is a process's, with torch in it: small networks hardly change it."
+        f"{label(single)} / the finalists of searches in {label(searched)}; design: each split by itself, "
+        "with 95 % intervals, > where none matched. Memory is a process's, with torch in it: small networks "
+        "hardly change it. Times of a split may hold other work beside its trials."
     )
     return f"{note}\n\n{_table(['efficiency', 'measure', *datasets], rows)}"
 
@@ -200,7 +205,9 @@ def _over(values: Sequence[float | None], printed: Callable[[float], str] = perc
 def _at_least(found: Estimate | None) -> str:
     if found is None or (found.value is None and found.low is None):
         return OPEN
-    return f"> {number(found.low)}" if found.value is None else number(found.value)
+    if found.value is None:
+        return f"> {number(found.low)}"
+    return f"{number(found.value)} [{number(found.low)}, {bound(found.high)}]"
 
 
 def _seeds(levels: Sequence[Level | None]) -> str:

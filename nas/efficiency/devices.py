@@ -1,8 +1,8 @@
 """Whether device-seconds of a task's trials may be compared: one device model, one packing level.
 
 What is checked: the model and the trial's share of it; on processors, whose share is always 1, how many of
-these trials ran on the same host at a time. Not checked, since no record shows it: threads of a trial, and
-whatever else a host did.
+these trials ran on the same host at a time. What else a host did shows in the processor time that trials of
+one thread got (`slowed`). Not checked, since no record shows it: threads of a trial.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import Literal
 import numpy as np
 
 from nas.efficiency.estimators import Floats
-from nas.efficiency.words import label
+from nas.efficiency.words import label, number
 from trials.record import TrialRecord
 
 PACKED = 1.5
 """Trials at a time on a host, of one space over another, from which on seconds are not compared."""
+SLOWED = 1.1
+"""Processor time per second, of one space over another, from which on a cost is given in it too."""
 
 
 def at_once(records: Sequence[TrialRecord]) -> dict[str, float]:
@@ -99,3 +101,45 @@ def seconds_apart(
         f"On average {means[most]:.1f} trials ran on a host while one of {most} did, and "
         f"{means[least]:.1f} while one of {least} did: only multiply-adds are compared{of_kind}."
     )
+
+
+def slowed(single: Sequence[TrialRecord], designs: Sequence[TrialRecord], n: int) -> tuple[float | None, str]:
+    """The cost ratio in processor-seconds, and why it is given: the seconds of one side hold more waiting.
+
+    A few trainings of a fixed design may all have run while the host was busy with something else; their mean
+    is then too long, and that of a hundred designs is not. Known of trials of one thread on processors.
+
+    Args:
+        single: trainings of the single design.
+        designs: one training of each design.
+        n: of them are compared with one of `single`.
+
+    Returns:
+        None and no words where both sides had their processor alike (within `SLOWED`), or nothing is known.
+    """
+    (busy, spent), (busy_designs, spent_designs) = map(_processor_time, (single, designs))
+    if not (busy.all() and busy_designs.all() and len(busy) and len(busy_designs)):
+        return None, ""
+    shares = busy.sum() / spent.sum(), busy_designs.sum() / spent_designs.sum()
+    if max(shares) > SLOWED or max(shares) < SLOWED * min(shares):
+        return None, ""
+    ratio = n * float(busy_designs.mean() / busy.mean())
+    names = (label(each[0].trial.study.space) for each in (single, designs))
+    had = " and ".join(f"those of {name} {share:.2f}" for name, share in zip(names, shares))
+    return ratio, (
+        f"Trials had unlike parts of their processor, {had}: other work ran beside them. "
+        f"In processor-seconds the cost ratio is {number(ratio)}."
+    )
+
+
+def _processor_time(records: Sequence[TrialRecord]) -> tuple[Floats, Floats]:
+    """Processor-seconds and seconds of the epochs of each trial that did not fail; 0 where unknown."""
+    ended = [record for record in records if record.status != "failed"]
+    busy, spent = np.zeros(len(ended)), np.zeros(len(ended))
+    for i, record in enumerate(ended):
+        ends = [m.seconds_training + m.seconds_evaluation + m.seconds_data for m in record.curve]
+        lengths = np.diff(ends, prepend=0.0)
+        loads = [m.load.processors if m.load else 0.0 for m in record.curve]
+        if record.peak_device_bytes is None and all(loads):
+            busy[i], spent[i] = lengths @ np.array(loads), lengths.sum()
+    return busy, spent

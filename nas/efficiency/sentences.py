@@ -12,7 +12,7 @@ from nas.efficiency.level import Level, learned_nothing
 from nas.efficiency.observed import Finalist
 from nas.efficiency.plan import Plan
 from nas.efficiency.results import SpaceComparison, TaskComparison
-from nas.efficiency.words import bound, label, number, percent, plural, points, signed
+from nas.efficiency.words import bound, label, number, percent, plural, points, probability, signed
 
 WIDE = 10
 """A factor whose interval spans more than this is not stated."""
@@ -150,7 +150,9 @@ def _gain_only(gain: Estimate) -> str:
 def at_cost(space: SpaceComparison | FixedControl) -> str:
     """`` at 31x the device-time`` of one training of the single design; or empty."""
     if space.cost_ratio_seconds is not None:
-        return f" at {number(space.cost_ratio_seconds)}x the device-time"
+        busy = space.cost_ratio_processors if isinstance(space, SpaceComparison) else None
+        also = f" ({number(busy)}x the processor time)" if busy else ""
+        return f" at {number(space.cost_ratio_seconds)}x the device-time{also}"
     if space.cost_ratio_multiply_adds is not None:
         return f" at {number(space.cost_ratio_multiply_adds)}x the multiply-adds"
     return ""
@@ -228,6 +230,9 @@ def _chance(space: SpaceComparison, single: str) -> str:
     unit = "device-time" if chance.factor_seconds else "multiply-adds"
     factor = chance.factor_seconds or chance.factor_multiply_adds
     if chance.designs_to_match.high is None:
+        if (chance.chance.high or 0.0) > 0.5:
+            most = probability(chance.chance.high or 0.0)
+            return f"{counted}, but noise hides how many do: p at most {most} (one-sided 95 %)."
         low = number(chance.designs_to_match.low)
         least = f"factor at least {number(factor.low)} in {unit} (one-sided 95 %)"
         return f"{counted}: at least {low} designs to match, {least}."

@@ -168,6 +168,21 @@ def test_a_factor_with_a_wide_interval_is_not_stated() -> None:
     assert "cannot say at what factor" in task.sentences[2]
 
 
+def test_designs_that_noise_hides_are_not_said_to_be_fewer_than_one() -> None:
+    """Two trainings of a design differ by more than two designs do: none is known to be better than all."""
+    first = population(spread(0.1))
+    again = [
+        record("twin", 100 + i, 0.13 if i % 2 else 0.07, architecture=first[i].trial.architecture)
+        for i in range(8)
+    ]
+    task, space = compare_one(seeds([0.08, 0.09, 0.1, 0.11, 0.12, 0.09]) + first + again)
+    assert space.chance is not None and space.chance.matches == 0
+    (said,) = (sentence for sentence in task.sentences if "random twin designs match" in sentence)
+    assert "but noise hides how many do: p at most 0." in said and "to match" not in said
+    task, space = compare_one(seeds(around(0.02)) + population(spread(0.1)))
+    assert "at least " in next(s for s in task.sentences if "random twin designs match" in s)
+
+
 def test_anytime_curves_cost_all_trials_and_count_completed_ones() -> None:
     trials = [
         record("twin", 0, 0.30, kind="search", seconds=5),

@@ -33,3 +33,15 @@ def test_a_line_names_what_got_better_since_the_last(monkeypatch: pytest.MonkeyP
         f"{name} 20.0 %",
         "",
     ]
+
+
+def test_what_was_there_before_is_counted_and_not_told_as_new() -> None:
+    records = small_run()
+    said = io.StringIO()
+    shown = Progress(Console(file=said, width=80))
+    shown.start(2, records)
+    shown.total(len(records))
+    shown.stop()
+    before, last = said.getvalue().splitlines()
+    assert before.endswith(f"{len(records)} trials are there already")
+    assert last.startswith(f"{len(records)}/{len(records)} ") and "new best" not in last

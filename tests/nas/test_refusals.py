@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ from nas.efficiency.devices import at_once, seconds_apart
 from nas.figures import all_figures
 from nas.report import ReportContext, render_markdown
 from nas.report_html import render_html
-from tests.nas.builders import PLAN, around, design, full_run, population, record, seeds, spread
+from tests.nas.builders import PLAN, around, compare_one, design, full_run, population, record, seeds, spread
 from trials.plain import dumps
 from trials.recipe import STANDARD
-from trials.record import TrialRecord
+from trials.record import Load, TrialRecord
 
 OTHER: dict[str, Any] = {
     "name": "mine",
@@ -267,3 +268,35 @@ def test_spaces_that_were_packed_otherwise_on_processors_are_not_compared_in_sec
     assert task.single is not None and task.single.seconds is None
     accelerated = [dataclasses.replace(r, peak_device_bytes=1) for r in alone + packed]
     assert at_once(accelerated) == {}
+
+
+def loaded(record: TrialRecord, processors: float) -> TrialRecord:
+    """The record with epochs of even length, in which it had this much of a processor."""
+    spent = record.seconds_training / max(len(record.curve), 1)
+    load = Load(processors=processors, memory_bytes=1)
+    curve = [
+        dataclasses.replace(m, seconds_training=(i + 1) * spent, load=load)
+        for i, m in enumerate(record.curve)
+    ]
+    return dataclasses.replace(record, curve=tuple(curve))
+
+
+def test_a_cost_is_given_in_processor_seconds_where_other_work_slowed_one_side() -> None:
+    """Two of five trainings of the single design took three times as long beside something else."""
+    slow = [30.0 if i < 2 else 10.0 for i in range(5)]
+    single = [dataclasses.replace(r, seconds_training=s) for r, s in zip(seeds(around(0.1)), slow)]
+    single = [loaded(r, 0.3 if i < 2 else 0.9) for i, r in enumerate(single)]
+    designs = [loaded(r, 0.9) for r in population([*spread(0.1, 99), math.inf])]
+    task, space = compare_one(single + designs)
+    assert space.cost_ratio_seconds == pytest.approx(20 * 10 / 18)
+    assert space.cost_ratio_processors == pytest.approx(20)
+    assert "(20x the processor time)" in task.sentences[0]
+    (note,) = (note for note in space.notes if "processor" in note)
+    assert "those of FlexConv 0.50 and those of twin 0.90" in note
+    quiet = [loaded(r, 0.88) for r in seeds(around(0.1))]
+    threads = [loaded(r, 1.3) for r in single] + [loaded(r, 1.8) for r in designs]
+    unknown = [*single[:4], seeds(around(0.1))[4]]
+    for records in (quiet + designs, threads, unknown + designs):
+        _, space = compare_one(records)
+        assert space.cost_ratio_seconds is not None and space.cost_ratio_processors is None
+        assert not any("processor" in note for note in space.notes)
