@@ -22,7 +22,8 @@ class Usage:
         report_error, report_sd: over trainings; sd None for one.
         training_multiply_adds, training_executed: of one training, canonical and as its backends ran.
         steps: of one training, from its epochs, rows and batch.
-        seconds_per_step: wall seconds of forward, backward and step; None with several device models.
+        seconds_per_step: wall seconds of forward, backward and step, the median over trainings, since a few may
+            have run beside other work; None with several device models.
         latency_seconds: of a forward pass on one row, median over finalists of the space, None without.
         joules: of one training; None where any is unknown or they cover different things.
         peak_memory_bytes: largest resident memory of the process, over trainings.
@@ -96,7 +97,9 @@ def _of_space(space: str, records: Sequence[TrialRecord], plan: Plan, one_device
         training_multiply_adds=mean(lambda r: r.training_multiply_adds),
         training_executed=mean(lambda r: r.training_executed),
         steps=mean(steps_of),
-        seconds_per_step=mean(lambda r: r.seconds_training / steps_of(r)) if one_device else None,
+        seconds_per_step=statistics.median(r.seconds_training / steps_of(r) for r in shown)
+        if one_device
+        else None,
         latency_seconds=statistics.median(latency) if latency and one_device else None,
         joules=statistics.fmean(joules) if comparable else None,
         joules_of=covered.pop() if comparable else "",
