@@ -196,7 +196,8 @@ def training_table(task: TaskComparison) -> Table:
     caption = (
         "One training: steps, wall time of a step (forward, backward and update), multiply-adds as spatial "
         "convolution (canonical) and as they ran, largest memory of the process and on the accelerator, "
-        "joules where the hardware counts them. Means over trainings, of a step the median; memory is the largest."
+        "joules where the hardware counts them. Means over trainings, of a step the median; memory is the "
+        "largest."
     )
     head = ("design", "steps", "step", "multiply-adds", "executed", "memory", "on device", "joules")
     return Table(caption, head, tuple(rows))

@@ -22,8 +22,8 @@ class Usage:
         report_error, report_sd: over trainings; sd None for one.
         training_multiply_adds, training_executed: of one training, canonical and as its backends ran.
         steps: of one training, from its epochs, rows and batch.
-        seconds_per_step: wall seconds of forward, backward and step, the median over trainings, since a few may
-            have run beside other work; None with several device models.
+        seconds_per_step: wall seconds of forward, backward and step, the median over trainings, since a few
+            may have run beside other work; None with several device models.
         latency_seconds: of a forward pass on one row, median over finalists of the space, None without.
         joules: of one training; None where any is unknown or they cover different things.
         peak_memory_bytes: largest resident memory of the process, over trainings.
