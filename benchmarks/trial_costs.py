@@ -73,7 +73,7 @@ def main() -> None:
     config = load(options.config)
     console = Console(stderr=True)
     print(f"commit {surroundings.commit()}, {surroundings.processor()}, {surroundings.software()}\n")
-    print("| task | space | seconds a trial, median | least | most | trials | hours of a slot |")
+    print("| task | space | seconds a trial, median | least | most | charged as trials | hours of a slot |")
     print("| --- " * 7 + "|")
     whole = grows = 0.0
     tasks = open_tasks(config, console)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from nas.config import SearchConfig
 from nas.efficiency import Comparison, Plan, SpaceComparison, TaskComparison, compare_records
 from nas.efficiency.sentences import rejected, untuned
-from nas.efficiency.words import label
+from nas.efficiency.words import label, plural
 from nas.figures import all_figures
 from nas.inputs import compare_command, inputs_hash
 from nas.joining import join
@@ -226,4 +226,8 @@ def _context(directory: RunDirectory, records: Sequence[TrialRecord]) -> ReportC
         config=to_plain(config),
         planned=sum(planned.values()) if planned else None,
         ended=ended,
+        grown=tuple(
+            f"The plan has grown: when {plural(each.ended, 'trial')} had ended, {'; '.join(each.changes)}."
+            for each in (info.grown if info else ())
+        ),
     )

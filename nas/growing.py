@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from nas.config import SearchConfig
+from nas.run_directory import Growth, RunInfo
 from search_spaces.controls import AFTER_ALL
 from trials.reference import as_task
 
@@ -63,6 +64,28 @@ def merged(theirs: SearchConfig, ours: SearchConfig) -> SearchConfig:
             f"--run-dir, or --set seeds={theirs.seeds}"
         )
     return plan
+
+
+def with_growth(info: RunInfo, there: SearchConfig, plan: SearchConfig, ended: int) -> RunInfo:
+    """What run.json should hold where `plan` takes the place of `there` when `ended` trials have ended."""
+    changes = []
+    for name in (field.name for field in fields(SearchConfig)):
+        before, now = getattr(there, name), getattr(plan, name)
+        if before != now and name in UNITED:
+            known = set(_keys(name, before))
+            new = (each for each, key in zip(now, _keys(name, now)) if key not in known)
+            changes.append(f"{name} with {', '.join(map(_in_words, new))}")
+        elif before != now:
+            changes.append(f"{name} from {before} to {now}")
+    if not changes:
+        return info
+    growth = Growth(ended=ended, changes=tuple(changes))
+    before_it = info.grown[:-1] if info.grown and info.grown[-1].changes == growth.changes else info.grown
+    return replace(info, grown=(*before_it, growth))  # killed between run.json and config.json: once
+
+
+def _in_words(value: object) -> str:
+    return ": ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def lacking(theirs: SearchConfig, ours: SearchConfig) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from itertools import chain
@@ -37,6 +37,7 @@ class ReportContext:
         seed: of the run.
         config: the run's configuration as plain values.
         planned, ended: trials that the run planned, and how many of them have ended; None if unknown.
+        grown: what the plan was given after the run began, a sentence each time.
         inputs: hash of plan and records (`nas.inputs`).
         command: that makes the report again, in the folder that holds the run directories.
     """
@@ -50,6 +51,7 @@ class ReportContext:
     config: Mapping[str, object] = field(default_factory=dict)
     planned: int | None = None
     ended: int | None = None
+    grown: Sequence[str] = ()
     inputs: str = ""
     command: str = ""
 
@@ -58,7 +60,7 @@ def render_markdown(comparison: Comparison, context: ReportContext) -> str:
     """The report as Markdown: sentences and tables, for a pull request."""
     blocks = [f"# {_md(title(context))}", _md(meta(comparison, context))]
     blocks += [f"**{_md(unfinished(context))}**"] if unfinished(context) else []
-    blocks.append(f"**{_md(comparison.overall)}**")
+    blocks += [f"**{_md(comparison.overall)}**", *map(_md, context.grown)]
     if comparison.across:
         blocks += ["## Across tasks", *map(_md, comparison.across)]
         shown, folded = across_folds(comparison)
@@ -75,7 +77,7 @@ def render_markdown(comparison: Comparison, context: ReportContext) -> str:
         "## What this does and does not show",
         "\n".join(f"- {_md(line)}" for line in caveats(comparison)),
     ]
-    blocks += ["## How it was made", _md_table(plan_table(comparison.plan))]
+    blocks += ["## How it was made", _md_table(plan_table(comparison.plan, planned(context)))]
     blocks += _md_fold(Fold(MADE, made_tables(comparison, context)))
     blocks += [f"{_md(words)} <code>{_md(text)}</code>" for words, text in foot(context)]
     return "\n\n".join(blocks) + "\n"
@@ -143,6 +145,11 @@ def unfinished(context: ReportContext) -> str:
     )
 
 
+def planned(context: ReportContext) -> str:
+    """When the plan was made."""
+    return "as the run has grown to" if context.grown else "written before the first trial"
+
+
 def notes(task: TaskComparison) -> list[str]:
     """What a reader should know before trusting the numbers of a task."""
     return [*task.notes, *(f"{label(space.space)}: {note}" for space in task.spaces for note in space.notes)]
@@ -190,7 +197,7 @@ def made_tables(comparison: Comparison, context: ReportContext) -> dict[str, Tab
         "splits": Table("", ("task", "rows of its split"), tuple(splits)),
         "recipe": Table("", ("recipe", same), tuple(recipe)),
         "made": Table("", ("made", "with what"), tuple((name, value) for name, value in made if value)),
-        "configuration": Table("", ("configuration", "written before the first trial"), tuple(config)),
+        "configuration": Table("", ("configuration", planned(context)), tuple(config)),
         "left-out": Table("", ("left out", "why"), tuple(left)),
     }
     return {name: table for name, table in known.items() if table.rows}

@@ -21,6 +21,7 @@ from nas.report import (
     marks,
     meta,
     notes,
+    planned,
     title,
     unfinished,
 )
@@ -46,6 +47,7 @@ def render_html(
     cards = "".join(_card(i, task) for i, task in enumerate(comparison.tasks, start=1))
     body = [f'<p class="unfinished">{escape(unfinished(context))}</p>'] if unfinished(context) else []
     body += [f'<p class="overall">{escape(comparison.overall)}</p>']
+    body += [f"<p>{escape(grown)}</p>" for grown in context.grown]
     body += [f'<div class="verdicts">{cards}</div>'] if cards else []
     body += [_across(comparison, figures)] if comparison.across else []
     body += [_section(i, task, figures) for i, task in enumerate(comparison.tasks, start=1)]
@@ -54,7 +56,7 @@ def render_html(
         "<h2>What this does and does not show</h2>",
         _list(caveats(comparison)),
         "<h2>How it was made</h2>",
-        table_html(plan_table(comparison.plan), "plan", words=True),
+        table_html(plan_table(comparison.plan, planned(context)), "plan", words=True),
     ]
     made = (table_html(made, name, words=True) for name, made in made_tables(comparison, context).items())
     body.append(_fold(MADE, made))

@@ -18,8 +18,8 @@ COVERAGE = (
 """What was simulated of `chance.match`: docs/coverage.md, docs/decisions/0006-shrinking-and-its-scale.md."""
 
 
-def plan_table(plan: Plan) -> Table:
-    """The plan that was fixed before the run; what was not planned, or is not known, is left out."""
+def plan_table(plan: Plan, when: str) -> Table:
+    """The plan and when it was made; what was not planned, or is not known, is left out."""
     budget = f"{plan.budget}, at most a fifth of the designs trained; no search needed at {plan.budget} only"
     rows = (
         ("single design", label(plan.single)),
@@ -36,7 +36,7 @@ def plan_table(plan: Plan) -> Table:
         ("references", ", ".join(f"{task}: {percent(error)}" for task, error in plan.references)),
         ("seed of the statistics", str(plan.seed)),
     )
-    return Table("", ("plan", "fixed before the run"), tuple(row for row in rows if row[1]))
+    return Table("", ("plan", when), tuple(row for row in rows if row[1]))
 
 
 def _trials(plan: Plan) -> list[tuple[str, str]]:

@@ -84,6 +84,19 @@ class RunTask:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Growth:
+    """What a plan was given after its run began.
+
+    Attributes:
+        ended: trials that had ended by then, whose errors may have been seen.
+        changes: of fields of the configuration, in words.
+    """
+
+    ended: int
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
     """What was found out when the run began, so that it can be compared without its data or code.
 
@@ -95,6 +108,7 @@ class RunInfo:
         recipe: what the configuration's recipe was.
         development, evaluation: names of the tasks that rules were tuned on and of those that judge; None in
             runs of before they were written down.
+        grown: what the plan was given later, in that order.
     """
 
     id: str
@@ -106,6 +120,7 @@ class RunInfo:
     spaces: tuple[RunSpace, ...]
     development: tuple[str, ...] | None = None
     evaluation: tuple[str, ...] | None = None
+    grown: tuple[Growth, ...] = ()
 
 
 RESERVE = ".reserve"

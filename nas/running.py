@@ -17,7 +17,7 @@ from nas.compacted import Compaction
 from nas.comparison import write_report
 from nas.config import SearchConfig
 from nas.efficiency import Comparison
-from nas.growing import lacking, merged
+from nas.growing import lacking, merged, with_growth
 from nas.interrupt import Asked, Ended, asked_to_stop
 from nas.lease import Held, holder, take
 from nas.logged_models import log_finalists
@@ -185,7 +185,10 @@ def _prepared(
             raise ValueError(f"{directory} already holds this run; continue it with --resume")
         for line in lacking(there, config):
             console.print(f"{line}: the plan of {directory} stands", soft_wrap=True, highlight=False)
-    return plan, continued(directory.info(), opened(plan, uri, console), str(directory))
+    info = continued(directory.info(), opened(plan, uri, console), str(directory))
+    if there is not None and plan != there:
+        info = with_growth(info, there, plan, len(directory.read_records()[0]))
+    return plan, info
 
 
 def _elsewhere(directory: RunDirectory, ended: Ended | None) -> RunResult:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from nas import requests
 from nas.config import SearchConfig
-from nas.growing import merged
+from nas.growing import merged, with_growth
 from nas.lease import Lease, LeaseLost, holder, now
 from nas.opening import continued, opened
 from nas.requests import Request, Steering
@@ -146,6 +146,7 @@ class Reins:
 
     def _take_on(self, plan: SearchConfig, steering: Steering | None) -> None:
         info = continued(self.info, opened(plan, None, self._console), str(self.directory))
+        info = with_growth(info, self.config, plan, len(self.directory.read_records()[0]))
         write_plan(self.directory, plan, info, self.lease)
         if steering is not None:
             tasks = tuple(each.task for each in info.tasks)

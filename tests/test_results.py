@@ -18,10 +18,10 @@ import pytest
 from scipy import stats
 
 from docs.results import make
-from docs.results.tables import samplers, summary
+from docs.results.tables import efficiencies, samplers, summary
 from nas import compare
 from nas.efficiency import compare_records
-from nas.efficiency.words import percent
+from nas.efficiency.words import percent, signed
 from nas.presets import load
 from nas.run_directory import RunDirectory, RunInfo, RunTask
 from search_spaces import complexity
@@ -114,13 +114,51 @@ def test_a_set_of_jobs_is_trained_once_and_can_be_compared(
 def test_the_summary_has_a_row_for_each_dataset() -> None:
     """Against the comparison: what a cell says is what the report says."""
     comparison = compare_records(full_run(), PLAN)
-    text = summary({"primary": comparison, "random_search": comparison})
+    text = summary({"primary": comparison, "random_search": comparison}, {"primary": "Half of it."})
+    assert "`primary`" in text and text.count("Half of it.") == 1
     for task in comparison.tasks:
         (row,) = (line for line in text.splitlines() if line.startswith(f"| {task.dataset} "))
         assert task.single is not None and f"{percent(task.single.report_error)} ± " in row
         assert row.rstrip(" |").endswith(task.verdict)
     assert "| symmetry | not yet measured |" in text and "| data | error along" in text
     assert text.count("random_search, ") == len(comparison.tasks)
+
+
+def test_splits_of_a_dataset_are_one_row_and_its_default_is_chosen_by_select_error() -> None:
+    """Two splits of digits, and two tasks of it that differ in their training rows."""
+    records = full_run(("digits",))
+    better = [r for r in records if r.trial.study.space == "twin_7x7"]  # by select error alone
+    records = [
+        replace(r, curve=tuple(replace(m, select_error=0.01, report_error=0.5) for m in r.curve))
+        if r in better
+        else r
+        for r in records
+    ]
+
+    def also(**task: Any) -> list[TrialRecord]:
+        moved = []
+        for record in records:
+            trial = record.trial
+            other = replace(trial.task, **task)
+            study = replace(trial.study, task=other.name)
+            chosen = trial.selected_from and trial.selected_from.replace("digits", other.name, 1)
+            moved.append(replace(record, trial=replace(trial, task=other, study=study, selected_from=chosen)))
+        return moved
+
+    text = summary({"primary": compare_records(records + also(split=1), PLAN)}, {})
+    (row,) = (line for line in text.splitlines() if line.startswith("| digits, 2 splits "))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    (one,) = compare_records(records, PLAN).tasks
+    assert one.single is not None and one.single.report_error is not None and one.spaces[0].gain is not None
+    each = percent(one.single.report_error)
+    assert cells[2] == f"{each} [{each}, {each}] (n = 5 each)"
+    assert "(n = 20 of 100)" in cells[3]
+    assert cells[5] == signed(one.spaces[0].gain, "better", "worse")
+    assert cells[6] == "50.0 % [50.0 %, 50.0 %] (n = 5 each), twin_7x7"
+    assert cells[-1] == f"{one.verdict}: 2"
+    shares = compare_records(also(fraction=0.1) + also(fraction=0.5), PLAN)
+    (row,) = (line for line in efficiencies(shares, shares).splitlines() if "FlexConv (seeds)" in line)
+    assert row.count(each) == 2
 
 
 def test_samplers_are_compared_with_chance_on_test() -> None:
@@ -150,7 +188,9 @@ def test_reports_of_packed_records_come_again_and_name_no_place(
     (tmp_path / "results").mkdir()
     run = tmp_path / "one"
     places = f"{ROOT}/nas/search.py", str(tmp_path / "data" / "leaves")
-    records = [replace(r, host=f"node-{i % 2}", log=(places[0],)) for i, r in enumerate(small_run())]
+    records = [
+        replace(r, host=f"node-{i % 2}", log=(places[0], "on node-1")) for i, r in enumerate(small_run())
+    ]
     write(run, records)
     shape = TaskShape(extent=(8, 8), channels=1, classes=10)
     task = RunTask(task=Task(source=places[1]), shape=shape, mean=(0.0,), std=(1.0,), digest="")
@@ -167,7 +207,7 @@ def test_reports_of_packed_records_come_again_and_name_no_place(
     (run / "planned.json").write_text("{}")
     packed = make.pack(run)
     content = {row["name"]: row["content"] for row in pq.read_table(packed).to_pylist()}
-    private = ("node-", str(ROOT), "mlflow:5000")
+    private = ("node-", str(ROOT), "mlflow:5000", str(tmp_path))
     assert not [name for name, text in content.items() for word in private if word in text]
     hosts = {json.loads(text)["host"] for name, text in content.items() if name.endswith("record.json")}
     assert hosts == {"host-1", "host-2"} and len(content) == 3 + 2 * len(records)

@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from docs.results.tables import summary
-from nas import compare
-from nas.efficiency.results import Comparison
+from nas.comparison import Written, write_report
+from nas.run_directory import open_run
 
 HERE = Path(__file__).parent
 RECORDS = HERE / "records"
@@ -43,15 +43,20 @@ def pack(run: Path) -> Path:
     found = [path for name in ("config.json", "planned.json", "run.json") if (path := run / name).exists()]
     found += sorted(path for kind in ("design", "record") for path in run.glob(f"trials/*/{kind}.json"))
     contents = {path: json.loads(path.read_text(encoding="utf-8")) for path in found}
-    tasks = [content["task"] for content in contents.values() if isinstance(content.get("task"), dict)]
-    sources = {Path(task["source"]) for task in tasks}
-    places = {str(source.parent): "data" for source in sources if source.is_absolute()}
+    opened = contents.get(run / "run.json", {}).get("tasks", ())
+    tasks = [each["task"] for each in (*opened, *contents.values()) if isinstance(each.get("task"), dict)]
+    folders = {Path(task["source"]).parent for task in tasks if Path(task["source"]).is_absolute()}
+    places = {str(folder): "data" for folder in folders}
     places |= {str(CHECKOUT): "checkout", str(Path.home()): "home"}
-    hosts: dict[str, str] = {}
+    places.pop("/", None)
+    known = dict.fromkeys(host for content in contents.values() if (host := content.get("host")))
+    hosts = {host: f"host-{i}" for i, host in enumerate(known, start=1)}
     rows = []
     for path, content in contents.items():
         if host := content.get("host"):
-            content["host"] = hosts.setdefault(host, f"host-{len(hosts) + 1}")
+            content["host"] = hosts[host]
+            for name in ("log", "reason"):
+                content[name] = _without(content.get(name), hosts)
         if "tracking_uri" in content:
             content["tracking_uri"] = None
         for epoch in content.get("curve", ()):
@@ -108,24 +113,26 @@ def unpack(packed: Path, run: Path) -> None:
         path.write_text(row["content"], encoding="utf-8")
 
 
-def report(packed: Path) -> Comparison:
+def report(packed: Path) -> Written:
     """The report of one run, into a folder of its name."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / packed.stem
         unpack(packed, run)
-        comparison = compare(run)
+        written = write_report([open_run(run)])
         to = HERE / packed.stem
         to.mkdir(exist_ok=True)
         for name in KEPT:
             shutil.copyfile(run / name, to / name)
-        return comparison
+        return written
 
 
 def reports() -> None:
     """All reports, and the tables over them."""
     made = {packed.stem: report(packed) for packed in sorted(RECORDS.glob("*.parquet"))}
     if made:
-        (HERE / "summary.md").write_text(summary(made), encoding="utf-8")
+        comparisons = {name: written.comparison for name, written in made.items()}
+        unfinished = {name: written.unfinished for name, written in made.items()}
+        (HERE / "summary.md").write_text(summary(comparisons, unfinished), encoding="utf-8")
 
 
 def main() -> None:

@@ -60,24 +60,25 @@ def data_efficiency() -> SearchConfig:
     return SearchConfig(
         name="data_efficiency",
         tasks=tuple(f"{IMAGES},fraction={share}" for share in ("0.05", "0.1", "0.25", "0.5")),
-        population=24,
+        population=12,
+        repeats=0,
         search_seeds=0,
         finalist_seeds=0,
     )
 
 
 def random_search() -> SearchConfig:
-    """Searches alone, by chance and to the end."""
+    """Five searches of 30 designs, by chance and to the end."""
     return _searches("random_search", "random", "none")
 
 
 def tpe_search() -> SearchConfig:
-    """Searches alone, by TPE and to the end."""
+    """The same by TPE."""
     return _searches("tpe_search", "tpe", "none")
 
 
 def asha_search() -> SearchConfig:
-    """Searches alone, by chance, halved successively."""
+    """The same by chance, halved successively."""
     return _searches("asha_search", "random", "asha")
 
 
@@ -90,6 +91,7 @@ def _searches(
         defaults=(),
         population=1,
         repeats=0,
+        search_trials=30,
         search_seeds=5,
         sampler=sampler,
         stopping=stopping,

@@ -14,20 +14,28 @@ from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import Moments, welch
 from nas.efficiency.level import Level
 from nas.efficiency.results import Chance, Comparison, SpaceComparison, TaskComparison
-from nas.efficiency.sentences import verdict_text
+from nas.efficiency.sentences import noise_hides, too_wide, verdict_text
 from nas.efficiency.usage import Usage
-from nas.efficiency.words import bound, label, number, percent, plural, points, signed
+from nas.efficiency.words import label, number, percent, plural, points, signed
 
 OPEN = "–"
+CANNOT_SAY = "cannot say"
 SEARCHES = ("random_search", "tpe_search", "asha_search")
 
 
-def summary(comparisons: Mapping[str, Comparison]) -> str:
-    """The page, from the comparisons by name of the run: a table for each question that they answer."""
+def summary(comparisons: Mapping[str, Comparison], unfinished: Mapping[str, str]) -> str:
+    """The page, a table for each question that the runs answer.
+
+    Args:
+        comparisons: by name of the run.
+        unfinished: what the report says of runs that are not whole.
+    """
     made = []
     for name, run in comparisons.items():
         where = ", ".join((*run.devices, *(f"commit {commit[:12]}" for commit in run.commits)))
-        made.append(f"- `{name}`: {plural(run.records, 'trial')}, {where}")
+        recipe = f"{run.settings.get('epochs')} epochs of the recipe {run.settings.get('name')}"
+        line = f"- `{name}`: {plural(run.records, 'trial')}, {recipe}, {where}"
+        made.append(f"{line}. {unfinished[name]}" if unfinished.get(name) else line)
     blocks = ["# What the published runs say", "Made by `make.py` from `records/`.", "\n".join(made)]
     if primary := comparisons.get("primary"):
         blocks += ["## One design against a search", primary.overall, headline(primary)]
@@ -56,9 +64,9 @@ def headline(comparison: Comparison) -> str:
                 name + (f", {len(tasks)} splits" if len(tasks) > 1 else ""),
                 counts,
                 _seeds([task.single for task in tasks]),
-                _over([_best_of(each) for each in _searched(tasks)]),
+                f"{_over([_best_of(each) for each in _searched(tasks)])}{_of(_searched(tasks))}",
                 _over(
-                    [each.cost_ratio_processors or each.cost_ratio_seconds for each in _searched(tasks)],
+                    [each.cost_ratio_seconds for each in _searched(tasks)],
                     number,
                 ),
                 _gain(tasks),
@@ -94,7 +102,7 @@ def efficiencies(primary: Comparison, shares: Comparison | None) -> str:
 
     def chances(measure: Callable[[Chance], Estimate | None]) -> list[str]:
         return [
-            ", ".join(_at_least(measure(each.chance) if each.chance else None) for each in _searched(tasks))
+            ", ".join(_to_match(each.chance, measure) for each in _searched(tasks))
             for tasks in datasets.values()
         ]
 
@@ -112,7 +120,7 @@ def efficiencies(primary: Comparison, shares: Comparison | None) -> str:
     note = (
         f"{label(single)} / the finalists of searches in {label(searched)}; design: each split by itself, "
         "with 95 % intervals, > where none matched. Memory is a process's, with torch in it: small networks "
-        "hardly change it. Times of a split may hold other work beside its trials."
+        "hardly change it."
     )
     return f"{note}\n\n{_table(['efficiency', 'measure', *datasets], rows)}"
 
@@ -192,6 +200,12 @@ def _best_of(space: SpaceComparison) -> float | None:
     return next((each.error.value for each in space.best_of if each.n == space.n), None)
 
 
+def _of(spaces: Sequence[SpaceComparison]) -> str:
+    """`` (n = 20 of 100)``, if they all have the same."""
+    sizes = {(space.n, space.designs) for space in spaces}
+    return " (n = {} of {})".format(*sizes.pop()) if len(sizes) == 1 else ""
+
+
 def _over(values: Sequence[float | None], printed: Callable[[float], str] = percent) -> str:
     """The mean, and the lowest and highest of several; a dash where any is unknown."""
     known = [value for value in values if value is not None]
@@ -202,18 +216,26 @@ def _over(values: Sequence[float | None], printed: Callable[[float], str] = perc
     return f"{printed(statistics.fmean(known))} [{printed(min(known))}, {printed(max(known))}]"
 
 
-def _at_least(found: Estimate | None) -> str:
-    if found is None or (found.value is None and found.low is None):
+def _to_match(chance: Chance | None, measure: Callable[[Chance], Estimate | None]) -> str:
+    """Designs, or cost, until one matches; ``cannot say`` where the report does not say it either."""
+    if chance is None or (found := measure(chance)) is None:
         return OPEN
-    if found.value is None:
-        return f"> {number(found.low)}"
-    return f"{number(found.value)} [{number(found.low)}, {bound(found.high)}]"
+    if found.high is None:
+        return CANNOT_SAY if noise_hides(chance) else f"> {number(found.low)}"
+    return (
+        CANNOT_SAY
+        if too_wide(found)
+        else f"{number(found.value)} [{number(found.low)}, {number(found.high)}]"
+    )
 
 
 def _seeds(levels: Sequence[Level | None]) -> str:
     if len(levels) == 1 and (level := levels[0]) and level.report_error is not None:
         return f"{percent(level.report_error)} ± {points(level.report_sd or 0.0)} (n = {level.seeds})"
-    return _over([level.report_error if level else None for level in levels])
+    seeds = {level.seeds for level in levels if level}
+    return _over([level.report_error if level else None for level in levels]) + (
+        f" (n = {seeds.pop()} each)" if len(seeds) == 1 else ""
+    )
 
 
 def _gain(tasks: Sequence[TaskComparison]) -> str:
@@ -229,20 +251,21 @@ def _gain(tasks: Sequence[TaskComparison]) -> str:
 
 
 def _default(tasks: Sequence[TaskComparison]) -> str:
-    """The default with the lowest mean report error."""
+    """The default with the lowest mean select error, by its report error."""
     levels: dict[str, list[Level]] = {}
     for task in tasks:
         for level in task.defaults:
             levels.setdefault(level.space, []).append(level)
     whole = {
-        name: found
+        name: statistics.fmean(errors)
         for name, found in levels.items()
-        if len(found) == len(tasks) and all(level.report_error is not None for level in found)
+        if len(errors := [level.select_error for level in found if level.select_error is not None])
+        == len(tasks)
     }
     if not whole:
         return OPEN
-    best = min(whole, key=lambda name: statistics.fmean(level.report_error or 0.0 for level in whole[name]))
-    return f"{_seeds(whole[best])}, {label(best)}"
+    best = min(whole, key=whole.__getitem__)
+    return f"{_seeds(levels[best])}, {label(best)}"
 
 
 def _test(tasks: Sequence[TaskComparison], space: str) -> str:

@@ -15,7 +15,7 @@ from nas.efficiency.aggregates import aggregate_of
 from nas.efficiency.beside import with_beside
 from nas.efficiency.budgets import budgets_of
 from nas.efficiency.controls import is_fixed
-from nas.efficiency.devices import at_once, seconds_apart
+from nas.efficiency.devices import at_once, in_processor_seconds, seconds_apart
 from nas.efficiency.elsewhere import ChosenElsewhere, chosen_elsewhere, trials_of
 from nas.efficiency.level import against, level_of, level_over
 from nas.efficiency.normalised import Complexity, Normalised, normalised_of
@@ -113,7 +113,6 @@ def _compare_task(
     packing: Mapping[str, float],
     chosen: Sequence[ChosenElsewhere],
 ) -> TaskComparison:
-    random = [record for record in records if record.trial.study.kind == "population"]
     stated = tuple(space for space in plan.all_spaces if space not in plan.described)
     judged = [record for record in records if record.trial.study.space in stated]
     apart = seconds_apart(judged, stated, packing)
@@ -123,10 +122,13 @@ def _compare_task(
 
     def beside(space: str) -> bool:
         """Whether seconds of a described space can be compared with the others'."""
-        return not seconds_apart([*judged, *_of(records, space)], (*stated, space), packing)
+        return not seconds_apart([*judged, *_of(as_run, space)], (*stated, space), packing)
 
+    measured, slowed = in_processor_seconds(records, stated) if one_device else (records, "")
+    as_run, records = records, measured
+    random = [record for record in records if record.trial.study.kind == "population"]
     single, notes = level_of(plan.single, _of(random, plan.single), one_device=one_device)
-    notes += dict.fromkeys(text for text in (apart, apart_transfer, apart_long) if text)
+    notes += dict.fromkeys(text for text in (apart, apart_transfer, apart_long, slowed) if text)
     margin = None
     if single and single.report_error is not None:
         margin = max(plan.margin_points / 100, plan.margin_share * single.report_error)

@@ -12,6 +12,7 @@ from nas.efficiency.words import label, plural, signed
 DIFFERS = {
     "twin_matched": "discrete kernels at the multiply-adds of {single}",
     "flexconv_fixed": "kernels of {single} whose sizes are chosen, not learned",
+    "twin_shared": "discrete kernels, of one size in all layers",
     "twin_learned": "discrete kernels at the sizes {single} learned, retrained",
 }
 

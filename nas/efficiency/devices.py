@@ -2,11 +2,12 @@
 
 What is checked: the model and the trial's share of it; on processors, whose share is always 1, how many of
 these trials ran on the same host at a time. What else a host did shows in the processor time that trials of
-one thread got (`slowed`). Not checked, since no record shows it: threads of a trial.
+one thread got (`in_processor_seconds`). Not checked, since no record shows it: threads of a trial.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -14,13 +15,13 @@ from typing import Literal
 import numpy as np
 
 from nas.efficiency.estimators import Floats
-from nas.efficiency.words import label, number
+from nas.efficiency.words import label
 from trials.record import TrialRecord
 
 PACKED = 1.5
 """Trials at a time on a host, of one space over another, from which on seconds are not compared."""
 SLOWED = 1.1
-"""Processor time per second, of one space over another, from which on a cost is given in it too."""
+"""Processor time in a second, of one space over another, from which on costs are counted in it."""
 
 
 def at_once(records: Sequence[TrialRecord]) -> dict[str, float]:
@@ -103,43 +104,54 @@ def seconds_apart(
     )
 
 
-def slowed(single: Sequence[TrialRecord], designs: Sequence[TrialRecord], n: int) -> tuple[float | None, str]:
-    """The cost ratio in processor-seconds, and why it is given: the seconds of one side hold more waiting.
+def in_processor_seconds(
+    records: Sequence[TrialRecord], spaces: Sequence[str]
+) -> tuple[list[TrialRecord], str]:
+    """The records of a task with the share of its processor that each trial had, and why it is needed.
 
     A few trainings of a fixed design may all have run while the host was busy with something else; their mean
-    is then too long, and that of a hundred designs is not. Known of trials of one thread on processors.
+    is then too long, and that of a hundred designs is not. Known of trials of one thread on processors, from
+    the processor time of each epoch; others stay as they are.
 
     Args:
-        single: trainings of the single design.
-        designs: one training of each design.
-        n: of them are compared with one of `single`.
+        records: of one task, whose device-seconds may otherwise be compared.
+        spaces: whose populations are compared: the shares of two of them differ by `SLOWED` or more.
 
     Returns:
-        None and no words where both sides had their processor alike (within `SLOWED`), or nothing is known.
+        The records as they are, and no words, where all had their processor alike or it is not known.
     """
-    (busy, spent), (busy_designs, spent_designs) = map(_processor_time, (single, designs))
-    if not (busy.all() and busy_designs.all() and len(busy) and len(busy_designs)):
-        return None, ""
-    shares = busy.sum() / spent.sum(), busy_designs.sum() / spent_designs.sum()
-    if max(shares) > SLOWED or max(shares) < SLOWED * min(shares):
-        return None, ""
-    ratio = n * float(busy_designs.mean() / busy.mean())
-    names = (label(each[0].trial.study.space) for each in (single, designs))
-    had = " and ".join(f"those of {name} {share:.2f}" for name, share in zip(names, shares))
-    return ratio, (
-        f"Trials had unlike parts of their processor, {had}: other work ran beside them. "
-        f"In processor-seconds the cost ratio is {number(ratio)}."
+    busy = {record.trial.id: _processor_seconds(record) for record in records}
+    shares = {}
+    for space in spaces:
+        study = [r for r in records if (r.trial.study.space, r.trial.study.kind) == (space, "population")]
+        known = [(found, record.wall) for record in study if (found := busy[record.trial.id])]
+        if known:
+            seconds, walls = map(sum, zip(*known))
+            shares[label(space)] = seconds / walls
+    least, most = (choose(shares, key=shares.__getitem__, default="") for choose in (min, max))
+    if not shares or shares[most] > SLOWED or shares[most] < SLOWED * shares[least]:
+        return list(records), ""
+    measured = [
+        dataclasses.replace(record, device_share=min(1.0, found / record.wall))
+        if (found := busy[record.trial.id])
+        else record
+        for record in records
+    ]
+    return measured, (
+        f"Other work ran beside these trials: those of {least} had {shares[least]:.2f} of their processor, "
+        f"those of {most} {shares[most]:.2f}. Device-seconds of this task are processor-seconds, what a "
+        "trial had of them."
     )
 
 
-def _processor_time(records: Sequence[TrialRecord]) -> tuple[Floats, Floats]:
-    """Processor-seconds and seconds of the epochs of each trial that did not fail; 0 where unknown."""
-    ended = [record for record in records if record.status != "failed"]
-    busy, spent = np.zeros(len(ended)), np.zeros(len(ended))
-    for i, record in enumerate(ended):
-        ends = [m.seconds_training + m.seconds_evaluation + m.seconds_data for m in record.curve]
-        lengths = np.diff(ends, prepend=0.0)
-        loads = [m.load.processors if m.load else 0.0 for m in record.curve]
-        if record.peak_device_bytes is None and all(loads):
-            busy[i], spent[i] = lengths @ np.array(loads), lengths.sum()
-    return busy, spent
+def _processor_seconds(record: TrialRecord) -> float:
+    """Of all epochs; 0 where any is not known."""
+    loads = [metrics.load.processors if metrics.load else 0.0 for metrics in record.curve]
+    if record.peak_device_bytes is not None or not loads or not all(loads):
+        return 0.0
+    if record.attempts == 1 and all(metrics.at for metrics in record.curve):  # what a load covers: all since
+        lengths = np.diff([metrics.at for metrics in record.curve], prepend=record.started)
+    else:
+        spent = [m.seconds_training + m.seconds_evaluation + m.seconds_data for m in record.curve]
+        lengths = np.diff(spent, prepend=0.0)
+    return float(lengths @ np.array(loads))

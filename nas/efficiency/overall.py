@@ -94,7 +94,7 @@ def _of_single(datasets: _Datasets) -> str:
         ("is worse than a default", _where(datasets, loses_to_default, _with_defaults)),
     )
     return "".join(
-        f"; on {len(names)} of them {label(single.space)} {what} ({', '.join(names)})"
+        f"; {label(single.space)} {what} on {len(names)} ({', '.join(names)})"
         for what, names in said
         if names
     )

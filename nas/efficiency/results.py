@@ -102,7 +102,6 @@ class SpaceComparison:
         seconds, multiply_adds, parameters: means over designs; seconds, and all that is made from them, None
             where those of the task are not compared.
         cost_ratio_seconds, cost_ratio_multiply_adds: n trials over one training of the single design.
-        cost_ratio_processors: the same in processor-seconds, where other work on the host slowed one side.
         notes: what was approximated.
         laws: the population under both laws, whole and in parts.
         equal_cost: regret at the cost of 1, 2 and 4 trainings of the single design.
@@ -141,7 +140,6 @@ class SpaceComparison:
     resolving: Resolving | None = None
     importance: tuple[Importance, ...] = ()
     described: bool = False
-    cost_ratio_processors: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

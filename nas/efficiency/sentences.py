@@ -11,8 +11,18 @@ from nas.efficiency.estimate import Estimate
 from nas.efficiency.level import Level, learned_nothing
 from nas.efficiency.observed import Finalist
 from nas.efficiency.plan import Plan
-from nas.efficiency.results import SpaceComparison, TaskComparison
-from nas.efficiency.words import bound, label, number, percent, plural, points, probability, signed
+from nas.efficiency.results import Chance, SpaceComparison, TaskComparison
+from nas.efficiency.words import (
+    bound,
+    label,
+    number,
+    percent,
+    plural,
+    points,
+    probability,
+    share_span,
+    signed,
+)
 
 WIDE = 10
 """A factor whose interval spans more than this is not stated."""
@@ -150,9 +160,7 @@ def _gain_only(gain: Estimate) -> str:
 def at_cost(space: SpaceComparison | FixedControl) -> str:
     """`` at 31x the device-time`` of one training of the single design; or empty."""
     if space.cost_ratio_seconds is not None:
-        busy = space.cost_ratio_processors if isinstance(space, SpaceComparison) else None
-        also = f" ({number(busy)}x the processor time)" if busy else ""
-        return f" at {number(space.cost_ratio_seconds)}x the device-time{also}"
+        return f" at {number(space.cost_ratio_seconds)}x the device-time"
     if space.cost_ratio_multiply_adds is not None:
         return f" at {number(space.cost_ratio_multiply_adds)}x the multiply-adds"
     return ""
@@ -230,13 +238,16 @@ def _chance(space: SpaceComparison, single: str) -> str:
     unit = "device-time" if chance.factor_seconds else "multiply-adds"
     factor = chance.factor_seconds or chance.factor_multiply_adds
     if chance.designs_to_match.high is None:
-        if (chance.chance.high or 0.0) > 0.5:
-            most = probability(chance.chance.high or 0.0)
-            return f"{counted}, but noise hides how many do: p at most {most} (one-sided 95 %)."
+        side = "one-sided 95 %" if chance.matches == 0 else "95 %"
+        if noise_hides(chance):
+            return f"{counted}, but noise hides how many do: p at most {probability(most(chance))} ({side})."
         low = number(chance.designs_to_match.low)
-        least = f"factor at least {number(factor.low)} in {unit} (one-sided 95 %)"
+        least = f"factor at least {number(factor.low)} in {unit} ({side})"
         return f"{counted}: at least {low} designs to match, {least}."
     designs = chance.designs_to_match
+    if too_wide(designs):
+        hidden = f"noise hides how many do, p {share_span(chance.chance)}"
+        return f"{counted}, but {hidden}: cannot say at what factor of the cost."
     some = "1 design" if number(designs.value) == "1" else f"{number(designs.value)} designs"
     text = f"{counted}: {some} to match [{bound(designs.low)}, {bound(designs.high)}]"
     if too_wide(factor):
@@ -245,8 +256,19 @@ def _chance(space: SpaceComparison, single: str) -> str:
     return f"{text} (a design at the population's median, at equal cost, has factor 2)."
 
 
+def noise_hides(chance: Chance) -> bool:
+    """Whether a bound on p of over 1/2 says nothing, and is so high by noise: 1 - 0.05^(1/N) is N's own."""
+    of_number: float = 1 - 0.05 ** (1 / chance.designs)
+    return most(chance) > max(0.5, of_number + 0.01)
+
+
+def most(chance: Chance) -> float:
+    """The upper bound of p."""
+    return 1.0 if chance.chance.high is None else chance.chance.high
+
+
 def too_wide(factor: Estimate) -> bool:
-    """Whether the interval of a factor spans more than 10x."""
+    """Whether an interval spans more than 10x."""
     return factor.low is None or factor.high is None or factor.low <= 0 or factor.high / factor.low > WIDE
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from nas.efficiency.chance import Noise, match, noise_of, pooled_variance, undecided
-from nas.efficiency.devices import slowed
 from nas.efficiency.equal_cost import equal_cost_of
 from nas.efficiency.estimate import Estimate, estimate
 from nas.efficiency.estimators import (
@@ -209,8 +208,6 @@ def _with_verdict(
         would = None
     seconds = np.mean([record.seconds for record in population.first])
     multiply_adds = np.mean([record.training_multiply_adds for record in population.first])
-    in_processor_seconds, note = slowed(single_records, population.first, n) if one_device else (None, "")
-    notes += [note] if note else []
     return replace(
         result,
         n=n,
@@ -219,7 +216,6 @@ def _with_verdict(
         reason=", ".join(reasons),
         cost_ratio_seconds=_ratio(n * float(seconds), single.seconds) if single.seconds is not None else None,
         cost_ratio_multiply_adds=_ratio(n * float(multiply_adds), single.training_multiply_adds),
-        cost_ratio_processors=in_processor_seconds,
         notes=tuple(notes),
         resolving=would if reasons or claim == "cannot say" else None,
     )

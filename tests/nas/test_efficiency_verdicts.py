@@ -96,7 +96,7 @@ def test_against_a_default(default: float, verdict: str) -> None:
     task = comparison.tasks[0]
     assert task.defaults[0].verdict == verdict
     assert ("FlexConv loses to it" in task.sentences[0]) == (verdict == "worse")
-    loses = "; on 1 of them FlexConv is worse than a default (digits: twin_3x3)"
+    loses = "; FlexConv is worse than a default on 1 (digits: twin_3x3)"
     assert (loses in comparison.overall) == (verdict == "worse")
 
 

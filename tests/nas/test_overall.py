@@ -39,7 +39,7 @@ def test_splits_and_sizes_of_one_dataset_count_once() -> None:
     assert {task.dataset for task in comparison.tasks} == {"x", "digits"}
     assert comparison.overall == (
         "Of 2 evaluation datasets (6 tasks): no search needed on 1 (x: 5 tasks), search on 1 (digits); "
-        "on 1 of them FlexConv is worse than a default (digits: twin_3x3)."
+        "FlexConv is worse than a default on 1 (digits: twin_3x3)."
     )
     assert compared(dict.fromkeys(SPLITS, 0.08)).overall == (
         "Of 1 evaluation dataset (5 tasks): no search needed on 1 (x: 5 tasks)."
@@ -50,7 +50,7 @@ def test_a_dataset_has_a_verdict_only_where_its_tasks_agree() -> None:
     levels = {text: 0.3 if text.endswith(("3", "4")) else 0.08 for text in SPLITS}
     assert compared(levels).overall == (
         "Of 1 evaluation dataset (5 tasks): cannot say on 1 (x: 5 tasks that differ); "
-        "on 1 of them FlexConv is worse than a default (x: 2 of 5 tasks)."
+        "FlexConv is worse than a default on 1 (x: 2 of 5 tasks)."
     )
 
 
@@ -78,7 +78,7 @@ def test_nothing_learned_is_no_reason_not_to_search(best: float, verdict: str) -
     assert task.verdict == task.spaces[0].verdict == verdict
     assert ("FlexConv learned nothing here" in task.sentences[0]) == (verdict == "cannot say")
     assert "would decide it" not in task.sentences[0] and task.spaces[0].resolving is None
-    assert "; on 1 of them FlexConv learned nothing (digits)." in comparison.overall
+    assert "; FlexConv learned nothing on 1 (digits)." in comparison.overall
 
 
 def test_of_several_searched_spaces_it_is_said_which_needs_no_search() -> None:
@@ -101,7 +101,7 @@ def test_a_default_with_a_failed_training_hides_no_loss_to_another() -> None:
     comparison = compare_records(seeds(around(0.15)) + population(spread(0.15)) + failing + intact, PLAN)
     assert "The twin_7x7 default (5 seeds, best of 2 defaults" in comparison.tasks[0].sentences[0]
     assert "FlexConv loses to it" in comparison.tasks[0].sentences[0]
-    assert comparison.overall.endswith("FlexConv is worse than a default (digits: twin_7x7).")
+    assert comparison.overall.endswith("FlexConv is worse than a default on 1 (digits: twin_7x7).")
 
 
 def test_a_loss_to_another_than_the_best_default_is_said() -> None:
@@ -113,4 +113,4 @@ def test_a_loss_to_another_than_the_best_default_is_said() -> None:
     said = comparison.tasks[0].sentences[0]
     assert "The twin_3x3 default (4 seeds, best of 2 defaults" in said
     assert said.endswith("cannot say which is better. FlexConv loses to twin_7x7.")
-    assert comparison.overall.endswith("FlexConv is worse than a default (digits: twin_7x7).")
+    assert comparison.overall.endswith("FlexConv is worse than a default on 1 (digits: twin_7x7).")

@@ -34,7 +34,7 @@ WHOLE = Plan(
 
 
 def test_every_field_of_a_plan_is_printed() -> None:
-    rows = dict(plan_table(WHOLE).rows)
+    rows = dict(plan_table(WHOLE, "before").rows)
     assert rows == {
         "single design": "FlexConv",
         "searched": "twin, resnet",
@@ -74,7 +74,7 @@ def test_every_field_of_a_plan_is_printed() -> None:
 
 
 def test_what_was_not_planned_or_is_not_known_is_left_out() -> None:
-    rows = dict(plan_table(Plan(single="flexconv", searched=())).rows)
+    rows = dict(plan_table(Plan(single="flexconv", searched=()), "before").rows)
     assert list(rows) == [
         "single design",
         "searched",
@@ -88,4 +88,4 @@ def test_what_was_not_planned_or_is_not_known_is_left_out() -> None:
     ]
     assert rows["searched"] == rows["controls"] == rows["evaluation tasks"] == "none"
     no_search = Plan(single="flexconv", searched=("twin",), search_seeds=3)
-    assert "searches" not in dict(plan_table(no_search).rows)
+    assert "searches" not in dict(plan_table(no_search, "before").rows)

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from rich.console import Console
 
-from nas import requests
+from nas import compare, requests
 from nas.config import SearchConfig
 from nas.lease import LeaseLost, take
 from nas.open_space import open_spaces
 from nas.requests import Request
-from nas.run_directory import RunDirectory
+from nas.run_directory import Growth, RunDirectory
 from nas.running import _prepared, _there
 from nas.schedule import Schedule
 from nas.steering import Reins, stop, write_plan
 from search_spaces.space import TaskShape
+from tests.nas.builders import record
 from tests.nas.clusters import started
 from tests.nas.runs import SMALL, begun, schedule_of
 from tests.nas.test_cli import nas
@@ -62,13 +63,21 @@ def test_a_run_grows_by_a_larger_configuration_and_stays_so(tmp_path: Path) -> N
     directory, out = prepare(tmp_path, SINGLE).directory, io.StringIO()
     first = directory.info()
     assert holds(directory, SINGLE)
+    directory.put_record(record("flexconv"))
     prepare(tmp_path, MORE)
     grown = directory.info()
     assert holds(directory, MORE) and first is not None and grown is not None
+    changes = ("tasks with digits_sequence", "spaces with twin", "population from 4 to 9")
+    assert (first.grown, grown.grown) == ((), (Growth(ended=1, changes=changes),))
     assert (grown.id, grown.created, grown.tasks[0]) == (first.id, first.created, first.tasks[0])
     prepare(tmp_path, SINGLE, out)
     assert holds(directory, MORE) and directory.info() == grown
     assert f"population is 9 there and 4 here: the plan of {tmp_path} stands" in out.getvalue()
+    compare(tmp_path)
+    said = f"The plan has grown: when 1 trial had ended, {'; '.join(changes)}."
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / name).read_text()
+        assert said in text and "as the run has grown to" in text and "before the first trial" not in text
 
 
 @pytest.mark.parametrize("again", [SINGLE, MORE])
@@ -99,6 +108,8 @@ def test_a_driver_killed_while_it_writes_the_plan_leaves_a_run_that_goes_on(
     begun_with_more = there is None and writes == 1
     prepare(tmp_path, again)
     assert holds(RunDirectory(tmp_path), MORE if begun_with_more else again)
+    info = RunDirectory(tmp_path).info()
+    assert info is not None and len(info.grown) <= 1  # not told again by the driver that repeats it
 
 
 def test_a_run_is_not_continued_by_accident_nor_with_another_configuration(tmp_path: Path) -> None:
