@@ -68,7 +68,7 @@ def data_efficiency() -> SearchConfig:
 
 
 def random_search() -> SearchConfig:
-    """Five searches of 30 designs, by chance and to the end."""
+    """Five searches of 20 designs, by chance and to the end."""
     return _searches("random_search", "random", "none")
 
 
@@ -91,7 +91,7 @@ def _searches(
         defaults=(),
         population=1,
         repeats=0,
-        search_trials=30,
+        search_trials=20,
         search_seeds=5,
         sampler=sampler,
         stopping=stopping,
