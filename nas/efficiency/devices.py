@@ -149,9 +149,6 @@ def _processor_seconds(record: TrialRecord) -> float:
     loads = [metrics.load.processors if metrics.load else 0.0 for metrics in record.curve]
     if record.peak_device_bytes is not None or not loads or not all(loads):
         return 0.0
-    if record.attempts == 1 and all(metrics.at for metrics in record.curve):  # what a load covers: all since
-        lengths = np.diff([metrics.at for metrics in record.curve], prepend=record.started)
-    else:
-        spent = [m.seconds_training + m.seconds_evaluation + m.seconds_data for m in record.curve]
-        lengths = np.diff(spent, prepend=0.0)
+    spent = [m.seconds_training + m.seconds_evaluation + m.seconds_data for m in record.curve]
+    lengths = np.diff(spent, prepend=0.0)  # not from Unix times: a trial may have been interrupted
     return float(lengths @ np.array(loads))

@@ -270,26 +270,22 @@ def test_spaces_that_were_packed_otherwise_on_processors_are_not_compared_in_sec
     assert at_once(accelerated) == {}
 
 
-def loaded(record: TrialRecord, processors: float, attempts: int = 1) -> TrialRecord:
-    """The record with epochs of even length, in which it had this much of a processor, a wait after each."""
+def loaded(record: TrialRecord, processors: float) -> TrialRecord:
+    """The record with epochs of even length, in which it had this much of a processor."""
     spent = record.seconds_training / max(len(record.curve), 1)
-    curve = tuple(
-        dataclasses.replace(
-            m,
-            seconds_training=(i + 1) * spent,
-            at=record.started + (i + 1) * 2 * spent,
-            load=Load(processors=processors if attempts > 1 else processors / 2, memory_bytes=1),
-        )
+    load = Load(processors=processors, memory_bytes=1)
+    curve = (
+        dataclasses.replace(m, seconds_training=(i + 1) * spent, at=1e9 * (i + 1), load=load)
         for i, m in enumerate(record.curve)
     )
-    return dataclasses.replace(record, curve=curve, attempts=attempts)
+    return dataclasses.replace(record, curve=tuple(curve))
 
 
 def test_costs_are_processor_seconds_where_other_work_slowed_one_side() -> None:
     """Two of five trainings of the single design took three times as long beside something else."""
     slow = [30.0 if i < 2 else 10.0 for i in range(5)]
     single = [dataclasses.replace(r, seconds_training=s) for r, s in zip(seeds(around(0.1)), slow)]
-    had = [loaded(r, 0.3 if i < 2 else 0.9, attempts=1 + (i == 1)) for i, r in enumerate(single)]
+    had = [loaded(r, 0.3 if i < 2 else 0.9) for i, r in enumerate(single)]
     designs = [loaded(r, 0.9) for r in population([*spread(0.1, 99), math.inf])]
     task, space = compare_one(had + designs)
     assert task.single is not None and task.single.seconds == pytest.approx(9)
