@@ -60,6 +60,7 @@ def data_efficiency() -> SearchConfig:
     return SearchConfig(
         name="data_efficiency",
         tasks=tuple(f"{IMAGES},fraction={share}" for share in ("0.05", "0.1", "0.25", "0.5")),
+        defaults=(),
         population=12,
         repeats=0,
         search_seeds=0,
