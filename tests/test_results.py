@@ -18,7 +18,7 @@ import pytest
 from scipy import stats
 
 from docs.results import make
-from docs.results.tables import efficiencies, samplers, summary
+from docs.results.tables import efficiencies, longer, samplers, summary
 from nas import compare
 from nas.efficiency import compare_records
 from nas.efficiency.words import percent, signed
@@ -33,6 +33,7 @@ from tests.nas.written import CONFIG, small_run, write
 from tests.trials.tables import image_table
 from tests.trials.tables import write as write_table
 from trials.plain import dumps, from_plain
+from trials.recipe import STANDARD
 from trials.record import Trial, TrialRecord
 from trials.reference import Task
 
@@ -156,6 +157,18 @@ def test_splits_of_a_dataset_are_one_row_and_its_default_is_chosen_by_select_err
     assert cells[5] == signed(one.spaces[0].gain, "better", "worse")
     assert cells[6] == "50.0 % [50.0 %, 50.0 %] (n = 5 each), twin_7x7"
     assert cells[-1] == f"{one.verdict}: 2"
+    recipe = replace(STANDARD, epochs=4 * STANDARD.epochs)
+    long = [
+        replace(r, trial=replace(r.trial, recipe=recipe, study=replace(r.trial.study, kind="long")))
+        for r in records
+        if r.trial.study.kind == "population" and r.trial.study.space == "flexconv"
+    ]
+    long = [
+        replace(r, curve=(*r.curve[:-1], *(replace(r.curve[-1], epoch=i) for i in range(20, 81))))
+        for r in long
+    ]
+    text = longer(compare_records(records + long, PLAN))
+    assert f"| {each} → {each} |" in text and "at 20 → 80 epochs: means over 5 seeds" in text
     shares = compare_records(also(fraction=0.1) + also(fraction=0.5), PLAN)
     (row,) = (line for line in efficiencies(shares, shares).splitlines() if "FlexConv (seeds)" in line)
     assert row.count(each) == 2

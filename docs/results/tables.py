@@ -39,6 +39,8 @@ def summary(comparisons: Mapping[str, Comparison], unfinished: Mapping[str, str]
     blocks = ["# What the published runs say", "Made by `make.py` from `records/`.", "\n".join(made)]
     if primary := comparisons.get("primary"):
         blocks += ["## One design against a search", primary.overall, headline(primary)]
+        if any(task.budgets for task in primary.tasks):
+            blocks += ["## Four times the epochs", longer(primary)]
         blocks += ["## The five efficiencies", efficiencies(primary, comparisons.get("data_efficiency"))]
     if searches := {name: comparisons[name] for name in SEARCHES if name in comparisons}:
         blocks += ["## Samplers", samplers(searches)]
@@ -84,6 +86,27 @@ def headline(comparison: Comparison) -> str:
         "the intervals' ends: as if errors rose and fell together."
     )
     return f"{note}\n\n{_table(head, rows)}"
+
+
+def longer(comparison: Comparison) -> str:
+    """A row for each dataset: what four times the epochs buy, beside what a search at the run's buys."""
+    datasets = _datasets(comparison)
+    spaces = list(dict.fromkeys(each.space for task in comparison.tasks for each in task.budgets))
+    rows = []
+    for name, tasks in datasets.items():
+        row = [name, _over([_best_of(each) for each in _searched(tasks)])]
+        for space in spaces:
+            found = [each for task in tasks for each in task.budgets if each.space == space]
+            short, long = (_over([b.mean for b in side]) for side in zip(*((b.short, b.long) for b in found)))
+            row.append(f"{short} → {long}")
+        rows.append(row)
+    budgets = comparison.tasks[0].budgets[0]
+    note = (
+        f"Report errors at {budgets.short.epochs} → {budgets.long.epochs} epochs: means over "
+        f"{budgets.long.trainings} seeds, or of {label(comparison.plan.searched[0])} over as many designs; "
+        "of splits, means over them [lowest, highest]. Best of n: at the fewer epochs."
+    )
+    return f"{note}\n\n{_table(['dataset', 'best of n twin designs', *map(label, spaces)], rows)}"
 
 
 def efficiencies(primary: Comparison, shares: Comparison | None) -> str:
